@@ -1,0 +1,95 @@
+/**
+ * Port: how a run is executed. It works on encoded data and knows nothing of schedules or stores.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { RunRecord, RunResult } from "./internal/runRecord.ts"
+import { TaskRegistry } from "./TaskRegistry.ts"
+import * as TaskRunner from "./TaskRunner.ts"
+
+export type { RunRecord, RunResult } from "./internal/runRecord.ts"
+
+/**
+ * The port.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Executor extends Context.Service<Executor, {
+  readonly name: string
+  /** Tags it can run now, each with the newest payload version it decodes. Read before every claim. */
+  readonly tags: Effect.Effect<ReadonlyMap<string, number>>
+  /** Runs it executes at once. */
+  readonly capacity: number
+  readonly run: (record: RunRecord) => Effect.Effect<RunResult>
+}>()("punctual/Executor") {}
+
+/**
+ * Runs attempts in fibers of this process: what `TaskScheduler.layer` uses unless told otherwise.
+ *
+ * **Details**
+ *
+ * At most `concurrency` (1,000) at once; more wait their turn. Fibers are children of the layer: closing it interrupts
+ * those still going and waits for their finalizers. Interrupting `run` interrupts its fiber.
+ *
+ * **Gotchas**
+ *
+ * Fibers share one thread: a handler that computes for a second without yielding delays everything else for a second.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerFibers = (options?: {
+  /** For messages. */
+  readonly name?: string | undefined
+  readonly concurrency?: number | undefined
+}): Layer.Layer<Executor, never, TaskRegistry> =>
+  Layer.effect(Executor)(Effect.gen(function*() {
+    const registry = yield* TaskRegistry
+    // Closing interrupts all fibers at once, not one after the other's finalizers.
+    const scope = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, "parallel"))
+    const capacity = Math.max(1, Math.trunc(options?.concurrency ?? defaultConcurrency))
+    const slots = Semaphore.makeUnsafe(capacity)
+    const start = (record: RunRecord) =>
+      Effect.forkIn(slots.withPermit(TaskRunner.run(registry, record)), scope, { startImmediately: true })
+    return {
+      name: options?.name ?? "fibers",
+      tags: Effect.succeed(registry.tags),
+      capacity,
+      run: (record) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(start(record), (fiber) => {
+            const ended = fiber.pollUnsafe()
+            return ended ?? Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
+          })
+        )
+    }
+  }))
+
+// Fibers cost about a kilobyte; more runs at once than this usually means that something behind them is slow.
+const defaultConcurrency = 1_000
+
+/**
+ * Runs attempts one after another in the fiber that asks: deterministic, for tests and scripts.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerInline: Layer.Layer<Executor, never, TaskRegistry> = Layer.effect(Executor)(
+  Effect.gen(function*() {
+    const registry = yield* TaskRegistry
+    const turn = Semaphore.makeUnsafe(1)
+    return {
+      name: "inline",
+      tags: Effect.succeed(registry.tags),
+      capacity: 1,
+      run: (record) => turn.withPermit(TaskRunner.run(registry, record))
+    }
+  })
+)

@@ -1,0 +1,625 @@
+/**
+ * The task store in memory: nothing survives the process, nothing leaves it.
+ *
+ * **When to use**
+ *
+ * In tests, for tasks that are closures, and for programs whose schedule is written in code and need not outlive them.
+ *
+ * **Details**
+ *
+ * Each operation is one synchronous step, thus atomic. `now` is the caller's; no clock is read. A million scheduled tasks
+ * take about 500 bytes each, their id and payload included. What is due and what can be claimed are found through sorted
+ * indexes: the cost is that of the rows returned (and of rows under a verdict, which are passed over).
+ *
+ * | `list`, `runs` | |
+ * |---|---|
+ * | `ids`, `event`, `runs` of a task or generation | look at the rows named only |
+ * | sorted by id, due or created; all runs | walk an index, which the first such call builds (a second per million rows) and later changes keep |
+ * | `tag`, `state`, `owner`, `labels`, `search` | are tested on the way, so a rare match scans |
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { byClaim, Indexes } from "./internal/memoryIndexes.ts"
+import * as Lists from "./internal/memoryLists.ts"
+import { counted, Run, Task, Texts } from "./internal/memoryRecords.ts"
+import type { Cursor } from "./internal/memorySorted.ts"
+import type { NewRun, TaskDefinition, TaskPosition, TerminalState } from "./TaskRecord.ts"
+import { noCounters } from "./TaskRecord.ts"
+import type {
+  Capabilities,
+  Change,
+  Claimed,
+  Committed,
+  Heartbeat,
+  Inserted,
+  Lease,
+  NewTask,
+  RunChange,
+  RunRef,
+  Settled,
+  Settlement,
+  Slot,
+  TakenOver,
+  TaskWithRuns,
+  Verdict,
+  Wake
+} from "./TaskStore.ts"
+import { TaskStore, TaskStoreError } from "./TaskStore.ts"
+
+/**
+ * Volatile, of one process, and its wake-ups arrive by themselves.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const capabilities: Capabilities = { durable: false, shared: false, notifies: true }
+
+// -----------------------------------------------------------------------------
+// operations
+// -----------------------------------------------------------------------------
+
+class Memory {
+  readonly indexes = new Indexes()
+  readonly texts = new Texts()
+  readonly listeners = new Set<{ readonly onWake: (wake: Wake) => void }>()
+  readonly verdicts = new Map<number, Map<string, Verdict>>()
+  generation = 0
+  token = 0
+
+  // -- wake-ups
+
+  /** The due instant up to which every reader knows what comes; see `TaskStore.listen`. */
+  known = Infinity
+  private broughtDue = Infinity
+  private broughtReady = false
+  private broughtCancel = false
+
+  /** Tells listeners what the operation just applied brought; answers what they threw. */
+  wake(): ReadonlyArray<unknown> {
+    const due = this.broughtDue < this.known ? this.broughtDue : null
+    if (due !== null) this.known = due
+    const wake = due !== null || this.broughtReady || this.broughtCancel
+      ? { due, ready: this.broughtReady, cancel: this.broughtCancel }
+      : undefined
+    this.broughtDue = Infinity
+    this.broughtReady = false
+    this.broughtCancel = false
+    if (wake === undefined || this.listeners.size === 0) return []
+    const thrown: Array<unknown> = []
+    for (const listener of Array.from(this.listeners)) {
+      try {
+        listener.onWake({ ...wake })
+      } catch (error) {
+        thrown.push(error)
+      }
+    }
+    return thrown
+  }
+
+  private brings(task: Task): void {
+    if (task.due < this.broughtDue) this.broughtDue = task.due
+  }
+
+  // -- tasks
+
+  insert(tasks: ReadonlyArray<NewTask>): ReadonlyArray<Inserted> {
+    return tasks.map((task) => {
+      const existing = this.indexes.tasks.get(task.id)
+      if (existing !== undefined) return { _tag: "Exists", row: existing.toRow() }
+      const added = new Task(task, ++this.generation, this.indexes.kind(task), this.texts, this.indexes.instants)
+      this.indexes.addTask(added)
+      this.brings(added)
+      for (const run of task.runs ?? []) this.create(added, run, undefined, task.createdAt)
+      return { _tag: "Inserted", row: added.toRow() }
+    })
+  }
+
+  get(ids: ReadonlyArray<string>): ReadonlyArray<TaskWithRuns> {
+    return [...new Set(ids)].flatMap((id) => {
+      const task = this.indexes.tasks.get(id)
+      return task === undefined ? [] : withRuns(task)
+    })
+  }
+
+  due(options: { readonly now: number; readonly limit: number; readonly reader: string }) {
+    const tasks: Array<TaskWithRuns> = []
+    const cursor = this.indexes.due.up()
+    for (let task = cursor.next(); task !== undefined && task.due <= options.now; task = cursor.next()) {
+      if (tasks.length >= options.limit) break
+      if (!this.hides(task, options.reader)) tasks.push(withRuns(task))
+    }
+    const next = this.indexes.due.firstFrom((task) => task.due <= options.now)?.due ?? Infinity
+    if (next > this.known) this.known = next
+    return { tasks, next: finite(next) }
+  }
+
+  commit(changes: ReadonlyArray<Change>): ReadonlyArray<Committed> {
+    return changes.map((change) => {
+      const task = this.indexes.tasks.get(change.id)
+      if (task === undefined || task.generation !== change.generation || task.revision !== change.revision) {
+        return { _tag: "Conflict" }
+      }
+      task.revision++
+      if (change.set !== "remove") this.set(task, change.set)
+      const claimed: Array<Run> = []
+      for (const run of change.runs) this.change(task, run, change.now, claimed)
+      if (change.set === "remove") this.remove(task, change.now)
+      return { _tag: "Committed", revision: task.revision, claimed: claimed.map((run) => run.toRow()) }
+    })
+  }
+
+  private set(task: Task, set: Partial<TaskDefinition & TaskPosition>): void {
+    const kind = task.kind
+    if (
+      set.tag !== undefined || set.version !== undefined || set.policy !== undefined || set.executor !== undefined ||
+      set.priority !== undefined || set.owner !== undefined || set.onStartup !== undefined ||
+      set.onShutdown !== undefined
+    ) {
+      const next = this.indexes.kind({
+        tag: set.tag ?? kind.tag,
+        version: set.version ?? kind.version,
+        policy: set.policy ?? kind.policy,
+        executor: set.executor ?? kind.executor,
+        priority: set.priority ?? kind.priority,
+        owner: set.owner === undefined ? kind.owner : set.owner,
+        onStartup: set.onStartup ?? kind.onStartup,
+        onShutdown: set.onShutdown ?? kind.onShutdown
+      })
+      if (next !== kind) this.indexes.setKind(task, next)
+    }
+    if (set.name !== undefined) task.name = this.texts.share(set.name)
+    if (set.payload !== undefined) task.payload = set.payload
+    if (set.display !== undefined) task.display = set.display === task.payload ? task.payload : set.display
+    if (set.trigger !== undefined) task.trigger = this.texts.share(set.trigger)
+    if (set.anchor !== undefined) task.anchor = set.anchor
+    if (set.labels !== undefined) task.labels = this.texts.share(set.labels)
+    if (set.declared !== undefined) task.declared = set.declared
+    if (set.trace !== undefined) task.trace = set.trace
+    if (set.createdAt !== undefined) this.indexes.setCreatedAt(task, set.createdAt)
+    if (set.updatedAt !== undefined) task.updatedAt = set.updatedAt
+    if (set.state !== undefined) task.state = set.state
+    if (set.cursor !== undefined) task.cursor = set.cursor
+    if (set.nominal !== undefined) task.nominal = set.nominal ?? NaN
+    if (set.override !== undefined) task.override = set.override ?? NaN
+    if (set.epoch !== undefined) task.epoch = set.epoch
+    if (set.counters !== undefined) task.counters = counted(set.counters)
+    if (set.ranges !== undefined) task.ranges = this.texts.share(set.ranges)
+    if (set.pausedAt !== undefined) task.pausedAt = set.pausedAt ?? NaN
+    if (set.pauseNote !== undefined) task.pauseNote = set.pauseNote
+    if (set.failures !== undefined) task.failures = set.failures
+    if (set.due !== undefined) {
+      this.indexes.setDue(task, set.due ?? Infinity)
+      this.brings(task)
+    }
+  }
+
+  private remove(task: Task, now: number): void {
+    for (const run of Array.from(task.opens())) {
+      if (run.state !== "running") this.cancel(run, "removed", now)
+    }
+    this.verdicts.delete(task.generation)
+    this.indexes.removeTask(task)
+  }
+
+  // -- runs
+
+  private change(task: Task, change: RunChange, now: number, claimed: Array<Run>): void {
+    if (change._tag === "Create") {
+      const run = this.create(task, change.run, change.claim, now)
+      if (run?.state === "running") claimed.push(run)
+      return
+    }
+    const run = task.openRun(change.key)
+    if (run === undefined) return
+    switch (change._tag) {
+      case "Drop":
+        if (run.state === "waiting") this.indexes.dropRun(run)
+        return
+      case "Cancel":
+        if (run.state !== "running") this.cancel(run, change.reason, now)
+        else if (run.cancel === null) {
+          run.cancel = change.reason
+          this.broughtCancel = true
+        }
+        return
+      case "Promote":
+        if (run.state === "waiting") this.ready(run)
+        return
+      case "Hold":
+        if (run.state !== "running") this.hold(run, true)
+        return
+      case "Unhold":
+        if (run.state !== "running") this.hold(run, false)
+        return
+    }
+  }
+
+  private create(task: Task, newRun: NewRun, claim: Lease | undefined, now: number): Run | undefined {
+    if (task.openRun(newRun.key) !== undefined) return undefined
+    const run = new Run(task, newRun, now)
+    if (run.state === "ready") {
+      if (claim === undefined) this.broughtReady = true
+      else this.own(run, claim)
+    }
+    this.indexes.addRun(run)
+    return run
+  }
+
+  /** Makes a run that is in no index this owner's. */
+  private own(run: Run, lease: Lease): void {
+    run.state = "running"
+    run.token = ++this.token
+    run.owner = lease.owner
+    run.leaseUntil = lease.until
+    run.startedAt = NaN
+    run.attempt++
+  }
+
+  private hold(run: Run, held: boolean): void {
+    if (run.held === held) return
+    this.indexes.unlink(run)
+    run.held = held
+    this.indexes.link(run)
+    if (!held && run.state === "ready") this.broughtReady = true
+  }
+
+  private ready(run: Run): void {
+    this.indexes.unlink(run)
+    run.state = "ready"
+    run.leaseUntil = NaN
+    run.kind = run.task.kind
+    this.indexes.link(run)
+    this.broughtReady = true
+  }
+
+  private end(run: Run, state: TerminalState, now: number): void {
+    this.indexes.unlink(run)
+    run.state = state
+    run.leaseUntil = NaN
+    run.endedAt = now
+    this.indexes.addEnded(run)
+  }
+
+  private cancel(run: Run, reason: string, now: number): void {
+    run.cancel = reason
+    this.end(run, "cancelled", now)
+  }
+
+  /** Ends an attempt, bounds the history, and does for the run's task what its end asks for. */
+  private endAttempt(run: Run, state: TerminalState, now: number, keep: number): void {
+    const task = run.task
+    this.end(run, state, now)
+    this.indexes.keep(task, keep)
+    if (run.queues && !task.removed) {
+      task.revision++
+      this.promote(task)
+    }
+  }
+
+  private promote(task: Task): void {
+    let active = 0
+    let first: Run | undefined
+    for (const run of task.opens()) {
+      if (run.state !== "waiting") active++
+      else if (first === undefined || run.due < first.due || (run.due === first.due && run.key < first.key)) first = run
+    }
+    if (first !== undefined && active < first.slots) this.ready(first)
+  }
+
+  claim(options: {
+    readonly now: number
+    readonly lease: Lease
+    readonly slots: ReadonlyArray<Slot>
+    readonly limit: number
+    readonly reader: string
+  }): { readonly runs: ReadonlyArray<Claimed>; readonly next: number | null } {
+    let next = Infinity
+    let slots = options.slots.map((slot) => {
+      const buckets = this.indexes.bucketsUpTo(slot.executor, slot.tag, slot.version)
+      for (const bucket of buckets) next = Math.min(next, bucket.see(options.now))
+      return { left: slot.limit, candidates: merge(buckets.map((bucket) => bucket.order.up())) }
+    })
+    const picked = new Set<Run>()
+    while (slots.length > 0 && picked.size < options.limit) {
+      const rest: typeof slots = []
+      for (const slot of slots) {
+        if (slot.left <= 0 || picked.size >= options.limit) continue
+        let run = slot.candidates.next()
+        while (run !== undefined && (picked.has(run) || this.hides(run.task, options.reader))) {
+          run = slot.candidates.next()
+        }
+        if (run === undefined) continue
+        picked.add(run)
+        slot.left--
+        rest.push(slot)
+      }
+      slots = rest
+    }
+    const runs: Array<Claimed> = []
+    for (const run of picked) {
+      this.indexes.unlink(run)
+      this.own(run, options.lease)
+      this.indexes.link(run)
+      runs.push({ run: run.toRow(), task: run.task.toRow() })
+    }
+    return { runs, next: finite(next) }
+  }
+
+  /** The run of this reference, while it is this owner's. */
+  private owned(ref: RunRef, owner: string): Run | undefined {
+    const run = this.indexes.generations.get(ref.generation)?.openRun(ref.key)
+    return run !== undefined && run.state === "running" && run.token === ref.token && run.owner === owner
+      ? run
+      : undefined
+  }
+
+  start(options: { readonly now: number; readonly owner: string; readonly runs: ReadonlyArray<RunRef> }) {
+    return options.runs.map((ref) => {
+      const run = this.owned(ref, options.owner)
+      if (run === undefined) return false
+      if (Number.isNaN(run.startedAt)) run.startedAt = options.now
+      return true
+    })
+  }
+
+  settle(settlements: ReadonlyArray<Settlement>, options: { readonly keep: number }): ReadonlyArray<Settled> {
+    return settlements.map((settlement) => {
+      const run = this.owned(settlement, settlement.owner)
+      if (run === undefined) return this.settledBefore(settlement) ? "Settled" : "Stale"
+      const { now, result } = settlement
+      const task = run.task
+      const revision = task.revision
+      if (result._tag !== "Release") run.exit = result.exit
+      if (result._tag === "End") this.endAttempt(run, result.state, now, options.keep)
+      else {
+        if (result._tag === "Release") run.attempt--
+        if (run.cancel !== null || task.removed) this.endAttempt(run, "cancelled", now, options.keep)
+        else {
+          if (result._tag === "Retry") {
+            this.indexes.unlink(run)
+            run.readyAt = result.readyAt
+            this.indexes.link(run)
+          }
+          this.ready(run)
+        }
+      }
+      if (settlement.task !== undefined && !task.removed) {
+        this.settleTask(task, settlement.task, now)
+        task.revision = revision + 1
+      }
+      return "Settled"
+    })
+  }
+
+  /** Whether this very token settled it: takeovers make it void, claims give another one. */
+  private settledBefore(settlement: Settlement): boolean {
+    const task = this.indexes.generations.get(settlement.generation)
+    const run = task?.openRun(settlement.key) ?? task?.endedRun(settlement.key)
+    return run !== undefined && run.state !== "running" && run.token === settlement.token &&
+      run.owner === settlement.owner
+  }
+
+  private settleTask(task: Task, change: NonNullable<Settlement["task"]>, now: number): void {
+    if (change.failures === "reset") task.failures = 0
+    else if (change.failures === "increment") task.failures++
+    if (change.missed === true) {
+      const counters = task.counters ?? noCounters
+      task.counters = counted({ ...counters, ran: counters.ran - 1, missed: counters.missed + 1 })
+    }
+    const pauseAt = change.pauseAt
+    if (
+      pauseAt !== undefined && task.failures >= pauseAt.failures && task.state !== "paused" && task.state !== "finished"
+    ) {
+      task.state = "paused"
+      task.pausedAt = now
+      task.pauseNote = pauseAt.note
+      task.nominal = NaN
+      this.indexes.setDue(task, Infinity)
+      for (const run of task.opens()) if (run.state !== "running") this.hold(run, true)
+    }
+  }
+
+  heartbeat(options: {
+    readonly now: number
+    readonly lease: Lease
+    readonly runs: ReadonlyArray<RunRef>
+  }): ReadonlyArray<Heartbeat> {
+    return options.runs.map((ref) => {
+      const run = this.owned(ref, options.lease.owner)
+      if (run === undefined) return { alive: false, cancel: null }
+      this.indexes.unlink(run)
+      run.leaseUntil = options.lease.until
+      this.indexes.link(run)
+      return { alive: true, cancel: run.cancel }
+    })
+  }
+
+  takeover(options: {
+    readonly now: number
+    readonly limit: number
+    readonly maxTakeovers: number
+    readonly keep: number
+  }): { readonly runs: ReadonlyArray<TakenOver>; readonly next: number | null } {
+    const runs: Array<TakenOver> = []
+    while (runs.length < options.limit) {
+      const run = this.indexes.leases.first()
+      if (run === undefined || run.leaseUntil > options.now) break
+      runs.push(this.takeOver(run, options))
+    }
+    return { runs, next: this.indexes.leases.first()?.leaseUntil ?? null }
+  }
+
+  private takeOver(
+    run: Run,
+    options: { readonly now: number; readonly maxTakeovers: number; readonly keep: number }
+  ): TakenOver {
+    const owner = run.owner ?? ""
+    run.takeovers++
+    this.indexes.unlink(run)
+    run.token = null
+    const became = run.cancel !== null
+      ? "cancelled"
+      : run.takeovers >= options.maxTakeovers || run.task.removed || (run.atMostOnce && !Number.isNaN(run.startedAt))
+      ? "abandoned"
+      : "ready"
+    if (became === "ready") this.ready(run)
+    else this.endAttempt(run, became, options.now, options.keep)
+    return { run: run.toRow(), became, owner }
+  }
+
+  prune(options: { readonly before: number; readonly limit: number }): number {
+    let pruned = 0
+    for (; pruned < options.limit; pruned++) {
+      const run = this.indexes.ended.first()
+      if (run === undefined || run.endedAt >= options.before) break
+      this.indexes.prune(run)
+    }
+    return pruned
+  }
+
+  // -- verdicts
+
+  private hides(task: Task, reader: string): boolean {
+    return this.verdicts.size > 0 && this.verdicts.get(task.generation)?.has(reader) === true
+  }
+
+  quarantine(verdicts: ReadonlyArray<Verdict>): void {
+    for (const { at, generation, id, reader, reason } of verdicts) {
+      const task = this.indexes.tasks.get(id)
+      if (task === undefined || task.generation !== generation) continue
+      let readers = this.verdicts.get(generation)
+      if (readers === undefined) this.verdicts.set(generation, readers = new Map())
+      readers.set(reader, { id, generation, reader, reason, at })
+    }
+  }
+
+  verdictList(limit: number): ReadonlyArray<Verdict> {
+    const list: Array<Verdict> = []
+    for (const readers of this.verdicts.values()) {
+      for (const verdict of readers.values()) {
+        if (list.length >= limit) return list
+        list.push({ ...verdict })
+      }
+    }
+    return list
+  }
+
+  clear(generations: ReadonlyArray<number>): void {
+    for (const generation of generations) {
+      const task = this.indexes.generations.get(generation)
+      if (!this.verdicts.delete(generation) || task === undefined) continue
+      // Readers that passed it over must look again.
+      this.brings(task)
+      for (const run of task.opens()) if (run.state === "ready") this.broughtReady = true
+    }
+  }
+}
+
+const withRuns = (task: Task): TaskWithRuns => ({
+  row: task.toRow(),
+  open: Array.from(task.opens(), (run) => run.toRow()).sort((self, that) => self.due - that.due)
+})
+
+const finite = (instant: number): number | null => instant === Infinity ? null : instant
+
+/** The runs of several indexes in claim order: versions of one tag. */
+const merge = (cursors: ReadonlyArray<Cursor<Run>>): Cursor<Run> => {
+  if (cursors.length === 1) return cursors[0]
+  const heads = cursors.map((cursor) => cursor.next())
+  return {
+    next: () => {
+      let best = -1
+      for (let i = 0; i < heads.length; i++) {
+        const head = heads[i]
+        const first = heads[best]
+        if (head !== undefined && (first === undefined || byClaim(head, first) < 0)) best = i
+      }
+      if (best === -1) return undefined
+      const run = heads[best]
+      heads[best] = cursors[best].next()
+      return run
+    }
+  }
+}
+
+// -----------------------------------------------------------------------------
+// service
+// -----------------------------------------------------------------------------
+
+/**
+ * A new, empty store.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<TaskStore["Service"]> = Effect.sync(() => {
+  const memory = new Memory()
+
+  /** One step: applies it, then tells the listeners. */
+  const apply = <A>(step: () => A): Effect.Effect<A> =>
+    Effect.suspend(() => {
+      const answer = step()
+      const thrown = memory.wake()
+      return thrown.length === 0
+        ? Effect.succeed(answer)
+        : Effect.as(Effect.logError("A listener of the memory task store threw", ...thrown), answer)
+    })
+
+  const page = <A>(operation: string, read: () => A): Effect.Effect<A, TaskStoreError> =>
+    Effect.suspend(() => {
+      try {
+        return Effect.succeed(read())
+      } catch (error) {
+        if (!(error instanceof Lists.BadCursor)) throw error
+        return Effect.fail(
+          new TaskStoreError({
+            store: "memory",
+            operation,
+            reason: "Unknown",
+            message: `Not a cursor of this list: ${error.message}. Pass the \`next\` of a page with the same order.`
+          })
+        )
+      }
+    })
+
+  return TaskStore.of({
+    name: "memory",
+    capabilities,
+    insert: (tasks) => apply(() => memory.insert(tasks)),
+    get: (ids) => Effect.sync(() => memory.get(ids)),
+    due: (options) => Effect.sync(() => memory.due(options)),
+    commit: (changes) => apply(() => memory.commit(changes)),
+    claim: (options) => apply(() => memory.claim(options)),
+    start: (options) => Effect.sync(() => memory.start(options)),
+    settle: (settlements, options) => apply(() => memory.settle(settlements, options)),
+    heartbeat: (options) => Effect.sync(() => memory.heartbeat(options)),
+    takeover: (options) => apply(() => memory.takeover(options)),
+    list: (query) => page("list", () => Lists.list(memory.indexes, query)),
+    runs: (query) => page("runs", () => Lists.runs(memory.indexes, query)),
+    prune: (options) => Effect.sync(() => memory.prune(options)),
+    quarantine: (verdicts) => Effect.sync(() => memory.quarantine(verdicts)),
+    verdicts: ({ limit }) => Effect.sync(() => memory.verdictList(limit)),
+    clear: (generations) => apply(() => memory.clear(generations)),
+    listen: (onWake) =>
+      Effect.asVoid(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const listener = { onWake }
+            memory.listeners.add(listener)
+            return listener
+          }),
+          (listener) => Effect.sync(() => memory.listeners.delete(listener))
+        )
+      )
+  })
+})
+
+/**
+ * A store for each time this layer is built; use `Layer.fresh` for several in one program.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<TaskStore> = Layer.effect(TaskStore, make)

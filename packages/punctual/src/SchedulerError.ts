@@ -1,0 +1,156 @@
+/**
+ * What scheduling can refuse, as data. Each message says what to do.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * `add` met an id that exists, under `onConflict: "fail"`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DuplicateTask extends Schema.TaggedError<DuplicateTask>()("DuplicateTask", {
+  id: Schema.String,
+  store: Schema.String
+}) {
+  override get message(): string {
+    return `A task with the id \`${this.id}\` exists in store \`${this.store}\`. Choose another id, or say what to do with ` +
+      `the existing one: onConflict: "keep", "update" or "replace".`
+  }
+}
+
+/**
+ * No task has this id in this store.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFound", {
+  id: Schema.String,
+  store: Schema.String
+}) {
+  override get message(): string {
+    return `There is no task \`${this.id}\` in store \`${this.store}\`. It was removed, or it is in another store.`
+  }
+}
+
+/**
+ * The run is not known: it ended long ago and its history was pruned, or it never was.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", {
+  taskId: Schema.String,
+  run: Schema.String
+}) {
+  override get message(): string {
+    return `There is no run \`${this.run}\` of task \`${this.taskId}\`: history keeps only the newest runs of each task.`
+  }
+}
+
+/**
+ * An option was refused. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
+  option: Schema.String,
+  value: Schema.Unknown,
+  message: Schema.String
+}) {}
+
+/**
+ * The trigger has no occurrence after the anchor, so the task would never run.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TriggerNeverFires extends Schema.TaggedError<TriggerNeverFires>()("TriggerNeverFires", {
+  id: Schema.String,
+  trigger: Schema.String
+}) {
+  override get message(): string {
+    return `Task \`${this.id}\` would never run: its trigger (${this.trigger}) has no occurrence from now on.`
+  }
+}
+
+/**
+ * `resume` of a task that has nothing left to do.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TaskFinished extends Schema.TaggedError<TaskFinished>()("TaskFinished", {
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `Task \`${this.id}\` is finished: its trigger has no occurrence left. Give it a new one with \`reschedule\`, ` +
+      `or run it once with \`runNow\`.`
+  }
+}
+
+/**
+ * `runNow` while the task is busy, under a policy that skips.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TaskBusy extends Schema.TaggedError<TaskBusy>()("TaskBusy", {
+  id: Schema.String,
+  by: Schema.String
+}) {
+  override get message(): string {
+    return `Task \`${this.id}\` is busy with run \`${this.by}\` and its policy skips what comes meanwhile. Run it anyway ` +
+      `with { whenBusy: "queue" } or { whenBusy: "allow" }.`
+  }
+}
+
+/**
+ * A closure was given to a store that outlives the process.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ClosureNotPersistable extends Schema.TaggedError<ClosureNotPersistable>()("ClosureNotPersistable", {
+  id: Schema.String,
+  store: Schema.String
+}) {
+  override get message(): string {
+    return `Task \`${this.id}\` is an effect in this process and cannot be kept in store \`${this.store}\`, which outlives ` +
+      `it. Define it with Task.make and toLayer, or add it to a volatile store: ` +
+      `TaskStores.layer({ default: …, memory: MemoryTaskStore.layer }) and { store: "memory" }.`
+  }
+}
+
+/**
+ * A change lost the race against others too often. Nothing was changed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TooMuchContention extends Schema.TaggedError<TooMuchContention>()("TooMuchContention", {
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `Task \`${this.id}\` was changed by others at every attempt. Try again.`
+  }
+}
+
+/**
+ * A stored row cannot be read by this program: see the reason. It is kept, listed and set aside for this program only.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TaskUnreadable extends Schema.TaggedError<TaskUnreadable>()("TaskUnreadable", {
+  id: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `Task \`${this.id}\` cannot be read here: ${this.reason}`
+  }
+}

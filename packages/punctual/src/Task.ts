@@ -1,0 +1,309 @@
+/**
+ * Typed definitions of work: what is scheduled, and who handles it.
+ *
+ * A `Task` is a value: a tag, schemas for what goes in and what comes out, and the policies each scheduled copy
+ * inherits. It does nothing by itself. Its handler is a layer, so what the handler needs are that layer's requirements.
+ *
+ *     Task.make ──▶ definition ──┬─ toLayer(handler) ──▶ Layer<Handler<Tag>>    this process runs it
+ *                                └─ scheduler.add    ──▶ a persisted copy       any process may run it
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { pipeArguments } from "effect/Pipeable"
+import { hasProperty } from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type { CurrentRun } from "./CurrentRun.ts"
+import { refuseUnknown } from "./internal/options.ts"
+import { type Any, InvalidTask, type Retry, TypeId } from "./internal/taskModel.ts"
+import * as Policy from "./Policy.ts"
+import { type TaskAlreadyHandled, TaskRegistry } from "./TaskRegistry.ts"
+import type * as Trigger from "./Trigger.ts"
+
+export { InvalidPayload, InvalidTask, UnreadableExit } from "./internal/taskModel.ts"
+export type { Any, Retry } from "./internal/taskModel.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+declare const HandlerId: unique symbol
+
+/**
+ * A fact for the compiler: the tag is handled. `toLayer` provides it, scheduling requires it, nothing ever reads it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Handler<out Tag extends string> {
+  readonly [HandlerId]: Tag
+}
+
+/**
+ * A typed definition of work.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Task<Tag extends string, P extends Schema.Top, A extends Schema.Top, E extends Schema.Top>
+  extends Any
+{
+  /** Names the work for ever: stored rows find their handler by it. */
+  readonly tag: Tag
+  readonly payload: P
+  readonly success: A
+  readonly error: E
+  /** What people see, the tag unless said otherwise. */
+  readonly name: string
+  /** Version of the payload's schema. A process claims only rows of versions up to its own. */
+  readonly version: number
+  /** Defaults that each scheduled copy inherits. */
+  readonly policy: Policy.Options
+  /** When a copy is due that does not say it itself. */
+  readonly trigger: Trigger.Trigger | undefined
+  readonly executor: string | undefined
+  readonly priority: number | undefined
+  readonly labels: Readonly<Record<string, string>> | undefined
+  readonly retry: Retry<E["Type"]> | undefined
+
+  /**
+   * Handles the task in this process, for as long as the layer is open.
+   *
+   * **Details**
+   *
+   * The handler runs in the context its layer was built with, under the run's own span, log annotations, `Clock`,
+   * `CurrentRun`, and a `Scope` per attempt: what it acquires is released before the attempt's result is recorded.
+   * It may be given as an effect that builds it, for what is made once per layer and not once per run.
+   *
+   * When the layer closes, the tag is no longer offered, then its runs are waited for, then its services close.
+   *
+   * **Example**
+   *
+   * ```ts
+   * const SendDigestLive = SendDigest.toLayer(Effect.fn("SendDigest")(function*({ customer }) {
+   *   const mail = yield* Mail
+   *   return { delivered: yield* mail.digest(customer) }
+   * }))
+   * ```
+   */
+  toLayer<R, EX = never, RX = never>(
+    build:
+      | ((payload: P["Type"], run: CurrentRun["Service"]) => Effect.Effect<A["Type"], E["Type"], R>)
+      | Effect.Effect<
+        (payload: P["Type"], run: CurrentRun["Service"]) => Effect.Effect<A["Type"], E["Type"], R>,
+        EX,
+        RX
+      >
+  ): Layer.Layer<
+    Handler<Tag>,
+    TaskAlreadyHandled | EX,
+    | TaskRegistry
+    | Exclude<R, Scope.Scope | CurrentRun | Handler<Tag>>
+    | Exclude<RX, Scope.Scope>
+    | P["DecodingServices"]
+    | A["EncodingServices"]
+    | E["EncodingServices"]
+  >
+}
+
+/** @category utility types @since 0.1.0 */
+export type Tag<T extends Any> = T["tag"]
+
+/** What the handler receives. @category utility types @since 0.1.0 */
+export type Payload<T extends Any> = T["payload"]["Type"]
+
+/** What `add` takes: fields with a default may be left out. @category utility types @since 0.1.0 */
+export type PayloadInput<T extends Any> = T["payload"]["~type.make.in"]
+
+/** @category utility types @since 0.1.0 */
+export type Success<T extends Any> = T["success"]["Type"]
+
+/** @category utility types @since 0.1.0 */
+export type Error<T extends Any> = T["error"]["Type"]
+
+/** What the handlers of these tasks provide. @category utility types @since 0.1.0 */
+export type Handlers<T extends Any> = Handler<T["tag"]>
+
+/**
+ * The `payload` option of whatever schedules a task: needed, unless the task has none.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type PayloadOption<P extends Schema.Top> = void extends P["~type.make.in"]
+  ? { readonly payload?: P["~type.make.in"] | undefined }
+  : { readonly payload: P["~type.make.in"] }
+
+/**
+ * The schema of a payload given as fields or as a schema.
+ *
+ * @category utility types
+ * @since 0.1.0
+ */
+export type PayloadSchema<P extends Schema.Top | Schema.Struct.Fields> = P extends Schema.Top ? P
+  : P extends Schema.Struct.Fields ? Schema.Struct<P>
+  : never
+
+/**
+ * What `make` takes beside the tag.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<P extends Schema.Top | Schema.Struct.Fields, A extends Schema.Top, E extends Schema.Top>
+  extends Policy.Options
+{
+  /** Fields, or any schema; none by default. */
+  readonly payload?: P | undefined
+  /** Nothing (`void`) by default. */
+  readonly success?: A | undefined
+  /** `never` by default: the handler cannot fail, except by a defect. */
+  readonly error?: E | undefined
+  readonly name?: string | undefined
+  /** Counts up when the payload's schema changes in a way older processes cannot read. 1 by default. */
+  readonly version?: number | undefined
+  readonly retry?: Retry<E["Type"]> | undefined
+  /** When a copy is due that does not say it itself. */
+  readonly trigger?: Trigger.Trigger | undefined
+  /** Alias of the executor that runs it. */
+  readonly executor?: string | undefined
+  /** Larger runs first among ready runs of this task. */
+  readonly priority?: number | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+}
+
+// -----------------------------------------------------------------------------
+// guards
+// -----------------------------------------------------------------------------
+
+/** @category guards @since 0.1.0 */
+export const isTask = (u: unknown): u is Any => hasProperty(u, TypeId)
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Defines a task.
+ *
+ * **Details**
+ *
+ * Policies given here are the defaults of each scheduled copy. Throws `InvalidTask` for what cannot mean anything: an
+ * empty tag, unknown options, a policy out of bounds, `retry` with `delivery: "atMostOnce"`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const SendDigest = Task.make("SendDigest", {
+ *   payload: { customer: Schema.String },
+ *   success: Schema.Struct({ delivered: Schema.Int }),
+ *   error: MailError,
+ *   misfireGrace: "5 minutes",
+ *   retry: { times: 5, schedule: Schedule.exponential("1 second"), while: (e) => e.retryable },
+ *   timeout: "30 seconds"
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <
+  const Tag extends string,
+  P extends Schema.Top | Schema.Struct.Fields = Schema.Void,
+  A extends Schema.Top = Schema.Void,
+  E extends Schema.Top = Schema.Never
+>(
+  tag: Tag,
+  options?: Options<P, A, E>
+): Task<Tag, PayloadSchema<P>, A, E> => {
+  const given: Options<P, A, E> = options ?? {}
+  const { error, executor, labels, name, payload, priority, retry, success, trigger, version, ...policy } = given
+  const refuse = (reason: string): never => {
+    throw new InvalidTask({ tag: String(tag), reason })
+  }
+  if (typeof tag !== "string" || tag.trim() === "") refuse("the tag must be a text that is not empty")
+  const unknown = refuseUnknown(given, optionNames, "Task.make")
+  if (unknown !== undefined) refuse(unknown)
+  if (version !== undefined && !(Number.isSafeInteger(version) && version >= 1)) {
+    refuse(`version must be an integer of at least 1, not ${version}`)
+  }
+  if (priority !== undefined && !Number.isSafeInteger(priority)) {
+    refuse(`priority must be an integer, not ${priority}`)
+  }
+  if (executor !== undefined && executor.trim() === "") refuse("the executor's alias must not be empty")
+  const checked = Policy.make(policy)
+  if (Result.isFailure(checked)) refuse(checked.failure.message)
+  if (retry !== undefined) refuseRetry(retry, policy, refuse)
+  return Object.assign(Object.create(Proto), {
+    tag,
+    payload: payload === undefined ? Schema.Void : Schema.isSchema(payload) ? payload : Schema.Struct(payload),
+    success: success ?? Schema.Void,
+    error: error ?? Schema.Never,
+    name: name ?? tag,
+    version: version ?? 1,
+    policy,
+    trigger,
+    executor,
+    priority,
+    labels,
+    retry
+  })
+}
+
+const optionNames = [
+  "payload",
+  "success",
+  "error",
+  "name",
+  "version",
+  "retry",
+  "trigger",
+  "executor",
+  "priority",
+  "labels",
+  ...Policy.optionNames
+]
+
+const retryNames = ["times", "schedule", "while", "until"]
+
+const refuseRetry = (retry: Retry<never>, policy: Policy.Options, refuse: (reason: string) => never): void => {
+  const unknown = refuseUnknown(retry, retryNames, "retry")
+  if (unknown !== undefined) refuse(unknown)
+  const { times } = retry
+  if (times !== undefined && !(Number.isSafeInteger(times) && times >= 0)) {
+    refuse(`retry.times must be an integer of at least 0, not ${times}`)
+  }
+  if (retryNames.every((key) => retry[key as keyof Retry<never>] === undefined)) {
+    refuse("retry is empty, which would retry at once and for ever: give it `times`, a `schedule` or both")
+  }
+  if (policy.delivery === "atMostOnce") {
+    refuse("`retry` starts an attempt again, and `delivery: \"atMostOnce\"` says that never happens: drop one of them")
+  }
+}
+
+const Proto = {
+  [TypeId]: TypeId,
+  toLayer(this: Any, build: unknown) {
+    return Layer.effectContext(Effect.gen({ self: this }, function*() {
+      const registry = yield* TaskRegistry
+      const context = yield* Effect.context<never>()
+      const handler = Effect.isEffect(build) ? yield* build : build
+      yield* registry.register(this, {
+        handler: handler as never,
+        // The layer's scope is not the run's: what a handler acquires must not live as long as its layer.
+        context: Context.omit(Scope.Scope)(context)
+      })
+      return Context.empty()
+    }))
+  },
+  toJSON(this: Any) {
+    return { _id: "Task", tag: this.tag, version: this.version }
+  },
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Immutable snapshots of tasks and runs: what dashboards, logs and assertions see.
+ *
+ * They are plain frozen data. Payloads appear in their display form, with secrets masked.
+ *
+ *     stored state    trigger            derived state
+ *     scheduled       has a next time    scheduled, or pending until a started scheduler has seen it
+ *     paused          any                paused
+ *     finished        exhausted          finished
+ *     onStartup       startup            onStartup
+ *     onShutdown      shutdown           onShutdown
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as TriggerText from "./internal/triggerText.ts"
+import * as Policy from "./Policy.ts"
+import type { Counters, RunRow, RunState, TaskRow } from "./TaskRecord.ts"
+import type { Verdict } from "./TaskStore.ts"
+import * as Trigger from "./Trigger.ts"
+
+/**
+ * What a task is doing, as a person would say it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TaskState = "pending" | "scheduled" | "paused" | "finished" | "onStartup" | "onShutdown"
+
+/**
+ * A task at one moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TaskInfo {
+  readonly id: string
+  /** Alias of the store it is in. */
+  readonly store: string
+  readonly name: string
+  /** Tag of the definition that runs it. */
+  readonly callable: string
+  /** The payload as people may see it. */
+  readonly payload: unknown
+  /** The trigger as written; none when this program cannot read it. */
+  readonly trigger: Option.Option<Trigger.Trigger>
+  /** The trigger in words. */
+  readonly when: string
+  readonly executor: string
+  readonly priority: number
+  readonly policy: Option.Option<Policy.Policy>
+  readonly labels: Readonly<Record<string, string>>
+  readonly owner: Option.Option<string>
+  readonly state: TaskState
+  readonly nextRunTime: Option.Option<DateTime.Utc>
+  readonly pausedSince: Option.Option<DateTime.Utc>
+  readonly pauseNote: Option.Option<string>
+  /** Instant up to which occurrences have been decided. */
+  readonly evaluatedUntil: DateTime.Utc
+  readonly counters: Counters
+  /** The newest ranges of occurrences that did not become runs. */
+  readonly ranges: ReadonlyArray<Policy.Range>
+  /** Why this program cannot read the row, if it cannot. */
+  readonly unreadable: Option.Option<string>
+  readonly createdAt: DateTime.Utc
+  readonly updatedAt: DateTime.Utc
+  readonly revision: number
+}
+
+/**
+ * A run at one moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunInfo {
+  /** Unique in its store, for ever. */
+  readonly id: string
+  readonly taskId: string
+  readonly callable: string
+  /** The instant the trigger names. */
+  readonly scheduledAt: DateTime.Utc
+  /** The instant it was due: later than `scheduledAt` by jitter. */
+  readonly dueAt: DateTime.Utc
+  /** Outside the schedule: `runNow`. */
+  readonly extra: boolean
+  readonly state: RunState | "held"
+  readonly attempt: number
+  readonly takeovers: number
+  readonly owner: Option.Option<string>
+  readonly fencingToken: Option.Option<number>
+  readonly startedAt: Option.Option<DateTime.Utc>
+  readonly endedAt: Option.Option<DateTime.Utc>
+  /** The encoded exit of the latest attempt. */
+  readonly exit: Option.Option<unknown>
+}
+
+const instant = (millis: number): DateTime.Utc => DateTime.makeUnsafe(millis)
+const instantOption = (millis: number | null): Option.Option<DateTime.Utc> =>
+  millis === null ? Option.none() : Option.some(instant(millis))
+
+/** @internal */
+export const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** @internal */
+export const parseLabels = (text: string): Readonly<Record<string, string>> => {
+  const value = parseJson(text)
+  return typeof value === "object" && value !== null ? value as Record<string, string> : {}
+}
+
+/**
+ * The state of a task. `seen` says whether a started scheduler of this program evaluates its store.
+ *
+ * @category destructors
+ * @since 0.1.0
+ */
+export const taskState = (row: TaskRow, seen: boolean): TaskState =>
+  row.state === "scheduled" && !seen && row.cursor < row.anchor ? "pending" : row.state
+
+/**
+ * A snapshot of a stored task.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromRow = (
+  row: TaskRow,
+  options: { readonly store: string; readonly seen: boolean; readonly verdict?: Verdict | undefined }
+): TaskInfo => {
+  const trigger = TriggerText.decode(row.trigger)
+  const policy = Policy.decode(row.policy)
+  return Object.freeze<TaskInfo>({
+    id: row.id,
+    store: options.store,
+    name: row.name,
+    callable: row.tag,
+    payload: parseJson(row.display),
+    trigger: Result.isSuccess(trigger) ? Option.some(trigger.success) : Option.none(),
+    when: Result.isSuccess(trigger) ? Trigger.format(trigger.success) : "unreadable",
+    executor: row.executor,
+    priority: row.priority,
+    policy: Result.isSuccess(policy) ? Option.some(policy.success) : Option.none(),
+    labels: Object.freeze(parseLabels(row.labels)),
+    owner: Option.fromNullishOr(row.owner),
+    state: taskState(row, options.seen),
+    nextRunTime: instantOption(row.due),
+    pausedSince: instantOption(row.pausedAt),
+    pauseNote: Option.fromNullishOr(row.pauseNote),
+    evaluatedUntil: instant(row.cursor),
+    counters: Object.freeze({ ...row.counters }),
+    ranges: Object.freeze(Policy.decodeRanges(row.ranges)),
+    unreadable: options.verdict !== undefined
+      ? Option.some(options.verdict.reason)
+      : Result.isFailure(trigger)
+      ? Option.some(trigger.failure)
+      : Result.isFailure(policy)
+      ? Option.some(policy.failure.message)
+      : Option.none(),
+    createdAt: instant(row.createdAt),
+    updatedAt: instant(row.updatedAt),
+    revision: row.revision
+  })
+}
+
+/**
+ * The name of a run in its store.
+ *
+ * @category destructors
+ * @since 0.1.0
+ */
+export const runId = (run: { readonly generation: number; readonly key: string }): string => `${run.generation}:${run.key}`
+
+/**
+ * A snapshot of a stored run.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromRun = (run: RunRow): RunInfo =>
+  Object.freeze<RunInfo>({
+    id: runId(run),
+    taskId: run.taskId,
+    callable: run.tag,
+    scheduledAt: instant(run.nominal),
+    dueAt: instant(run.due),
+    extra: run.key.startsWith("x:"),
+    state: run.held && (run.state === "ready" || run.state === "waiting") ? "held" : run.state,
+    attempt: run.attempt,
+    takeovers: run.takeovers,
+    owner: Option.fromNullishOr(run.owner),
+    fencingToken: Option.fromNullishOr(run.token),
+    startedAt: instantOption(run.startedAt),
+    endedAt: instantOption(run.endedAt),
+    exit: run.exit === null ? Option.none() : Option.some(parseJson(run.exit))
+  })

@@ -1,0 +1,349 @@
+/**
+ * Runs an application's tasks when they are due.
+ *
+ * `layer(App)` takes the application, as a server takes its routes: it provides the scheduler's services to App, builds
+ * App, and only then starts. Closing goes the other way.
+ *
+ *     build   executors ─▶ App (handlers, scheduled tasks) ─▶ engine starts
+ *     close   stop evaluating and claiming ─▶ drain ─▶ shutdown tasks ─▶ App ─▶ executors ─▶ store
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Activity from "./Activity.ts"
+import * as Executor from "./Executor.ts"
+import * as Executors from "./Executors.ts"
+import * as Commands from "./internal/engine/commands.ts"
+import * as Engine from "./internal/engine/engine.ts"
+import { type ExecutorSlot, type Host, Hub } from "./internal/engine/host.ts"
+import * as Settings from "./internal/engine/settings.ts"
+import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./internal/schedulerTag.ts"
+import type * as Policy from "./Policy.ts"
+import { ClosureNotPersistable, InvalidOption } from "./SchedulerError.ts"
+import type { SchedulerEvent } from "./SchedulerEvent.ts"
+import * as Task from "./Task.ts"
+import { fromRun } from "./TaskInfo.ts"
+import * as TaskRegistry from "./TaskRegistry.ts"
+import type { TaskStore } from "./TaskStore.ts"
+
+export {
+  /**
+   * Adds, changes, lists and runs tasks.
+   *
+   * @category services
+   * @since 0.1.0
+   */
+  TaskScheduler
+} from "./internal/schedulerTag.ts"
+
+export type {
+  /** @category models @since 0.1.0 */
+  Reconciled,
+  /** @category models @since 0.1.0 */
+  SchedulerStatus
+} from "./internal/schedulerTag.ts"
+
+/**
+ * How a scheduler behaves. Durations without a bound given are from 1 ms to a year.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** For logs and leases. Default: `scheduler`. */
+  readonly name?: string | undefined
+  /** `auto` (default) starts when App is built; `manual` waits for `start`; `paused` starts without evaluating. */
+  readonly start?: "auto" | "manual" | "paused" | undefined
+  /** Policies of tasks that say nothing themselves. */
+  readonly defaults?: Policy.Options | undefined
+  /** IANA zone in which instants without an offset are read. Default: UTC. */
+  readonly timeZone?: string | undefined
+  /** How long a run may go without a heartbeat before another scheduler takes it over; 1 s at least. Default: 30 s. */
+  readonly lease?: Duration.Input | undefined
+  /** Lost leases after which a run is abandoned. Default: 3. */
+  readonly maxTakeovers?: number | undefined
+  /** How long closing waits for runs in progress before it interrupts them and gives them back. Default: 30 s. */
+  readonly drainTimeout?: Duration.Input | undefined
+  /** How long closing waits for all shutdown tasks together. Default: 30 s. */
+  readonly shutdownTimeout?: Duration.Input | undefined
+  /** How long an interrupted run may take to end before it is left behind. Default: 5 s. */
+  readonly interruptGrace?: Duration.Input | undefined
+  /** How late a change of another process is seen when its wake-up was lost; 10 ms at least. Default: 1 s. */
+  readonly pollInterval?: Duration.Input | undefined
+  /** A sleep is never longer, so that suspended machines and moved clocks are noticed. Default: 1 minute. */
+  readonly maxSleep?: Duration.Input | undefined
+  /** A store call that has not answered by then has failed. Default: 10 s. */
+  readonly storeTimeout?: Duration.Input | undefined
+  /** What is kept of the past. */
+  readonly retention?: {
+    /** Ended runs of each task. Default: 100. */
+    readonly runs?: number | undefined
+    /** Age of ended runs. Default: 7 days. */
+    readonly age?: Duration.Input | undefined
+    /** Age of finished tasks, since their last change. Default: 7 days. */
+    readonly finished?: Duration.Input | undefined
+  } | undefined
+}
+
+const optionNames: ReadonlyArray<keyof Options> = [
+  "name",
+  "start",
+  "defaults",
+  "timeZone",
+  "lease",
+  "maxTakeovers",
+  "drainTimeout",
+  "shutdownTimeout",
+  "interruptGrace",
+  "pollInterval",
+  "maxSleep",
+  "storeTimeout",
+  "retention"
+]
+
+const year = 366 * 86_400_000
+
+const checkOptions = (options: Options) =>
+  Effect.gen(function*() {
+    const common = yield* Settings.check(
+      options,
+      "executors" in options ? [...optionNames, "executors"] : optionNames,
+      "TaskScheduler.layer"
+    )
+    const { defaults, integer, millis } = Settings
+    const { retention = {} } = options
+    const lease = yield* millis("lease", options.lease, defaults.lease, { min: 1_000, max: year })
+    const interruptGrace = yield* millis(
+      "interruptGrace",
+      options.interruptGrace,
+      Math.min(defaults.interruptGrace, lease / 3),
+      { min: 0, max: year }
+    )
+    if (interruptGrace > lease / 2) {
+      return yield* new InvalidOption({
+        option: "interruptGrace",
+        value: String(options.interruptGrace),
+        message: `\`interruptGrace\` must be at most half the lease (${lease / 2} ms): a run stops before its lease ends.`
+      })
+    }
+    if (options.start !== undefined && !["auto", "manual", "paused"].includes(options.start)) {
+      return yield* new InvalidOption({
+        option: "start",
+        value: options.start,
+        message: "`start` is \"auto\", \"manual\" or \"paused\"."
+      })
+    }
+    const some = { min: 1, max: year }
+    const none = { min: 0, max: year }
+    return {
+      ...common,
+      settings: {
+        lease,
+        interruptGrace,
+        heartbeat: lease / 3,
+        maxTakeovers: yield* integer("maxTakeovers", options.maxTakeovers, defaults.maxTakeovers, { min: 0, max: 1_000 }),
+        maxSleep: yield* millis("maxSleep", options.maxSleep, defaults.maxSleep, some),
+        pollInterval: yield* millis("pollInterval", options.pollInterval, defaults.pollInterval, { min: 10, max: year }),
+        drainTimeout: yield* millis("drainTimeout", options.drainTimeout, defaults.drainTimeout, none),
+        shutdownTimeout: yield* millis("shutdownTimeout", options.shutdownTimeout, defaults.shutdownTimeout, none),
+        storeTimeout: yield* millis("storeTimeout", options.storeTimeout, defaults.storeTimeout, some),
+        keepRuns: yield* integer("retention.runs", retention.runs, defaults.keepRuns, { min: 0, max: 1_000_000 }),
+        keepHistoryFor: yield* millis("retention.age", retention.age, defaults.keepHistoryFor, { min: 1, max: 100 * year }),
+        keepFinishedFor: yield* millis("retention.finished", retention.finished, defaults.keepFinishedFor, {
+          min: 1,
+          max: 100 * year
+        })
+      } satisfies Host["settings"]
+    }
+  })
+
+/**
+ * What App may ask for and the scheduler provides.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Provided = TaskScheduler | TaskSchedulerClient | TaskRegistry.TaskRegistry
+
+/**
+ * A scheduler for an application.
+ *
+ * **When to use**
+ *
+ * Use it once in a program that runs tasks; provide the store, and what App's handlers need, to this layer.
+ *
+ * **Details**
+ *
+ * App is built with `TaskScheduler`, `TaskSchedulerClient` and `TaskRegistry`, in a memo map of its own: several
+ * schedulers in one program, from one App value, each have their handlers, and share what App requires. The first
+ * evaluation sees every handler and every task App adds. When the scope closes: nothing more is evaluated or claimed,
+ * runs in progress end or are interrupted and given back, shutdown tasks run, the last added first, and then App closes.
+ *
+ * `Handler<Tag>` requirements of App are met by App's own handlers: scheduling what nobody handles does not compile.
+ *
+ * **Example**
+ *
+ * ```ts
+ * TaskScheduler.layer(Layer.mergeAll(SendDigestLive, Digests)).pipe(
+ *   Layer.provide(MailLive),
+ *   Layer.provide(SqliteTaskStore.layer({ filename: "punctual.db" })),
+ *   Layer.launch
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <A, E, R, XE = never, XR = never>(
+  App: Layer.Layer<A, E, R>,
+  options?: Options & {
+    /** Executors by alias. Default: fibers, as `default`. */
+    readonly executors?: Layer.Layer<Executors.Executors, XE, XR> | undefined
+  }
+): Layer.Layer<
+  A | TaskScheduler | TaskSchedulerClient,
+  E | XE | InvalidOption | Policy.InvalidPolicy,
+  | TaskStore
+  | Exclude<R, Provided | Extract<A, Task.Handler<string>>>
+  | Exclude<XR, TaskRegistry.TaskRegistry>
+> => Layer.effectContext(make(App as Layer.Layer<unknown, unknown, never>, options ?? {})) as never
+
+const make = (
+  App: Layer.Layer<unknown, unknown, never>,
+  options: Options & { readonly executors?: Layer.Layer<Executors.Executors, unknown, unknown> | undefined }
+) =>
+  Effect.gen(function*() {
+    const { defaults, settings, timeZone } = yield* checkOptions(options)
+    const stores = yield* Settings.stores
+    const outer = yield* Effect.context<never>()
+    const scope = yield* Effect.scope
+    const name = options.name ?? "scheduler"
+    const random = yield* Random.Random
+    const incarnation = Array.from({ length: 4 }, () => Math.floor(random.nextDoubleUnsafe() * 0x10000).toString(16).padStart(4, "0"))
+      .join("")
+
+    const registry = yield* TaskRegistry.make(name)
+    const registryContext = Context.add(outer, TaskRegistry.TaskRegistry, registry)
+    const memoMap = Layer.CurrentMemoMap.forkOrCreate(outer)
+    const executors = Context.get(
+      yield* Layer.buildWithMemoMap(
+        (options.executors ?? Executors.layer({ default: Executor.layerFibers() })) as Layer.Layer<Executors.Executors>,
+        memoMap,
+        scope
+      ).pipe(Effect.provideContext(registryContext)),
+      Executors.Executors
+    )
+
+    const hub = new Hub()
+    const slots = new Map<string, ExecutorSlot>(
+      Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
+    )
+    const host: Host = {
+      name,
+      owner: `${name}#${incarnation}`,
+      reader: `${name}#${incarnation}`,
+      clock: yield* Clock.Clock,
+      activity: yield* Activity.Activity,
+      context: Context.omit(Scope.Scope)(outer) as Context.Context<never>,
+      settings,
+      executors: slots,
+      hub,
+      waiters: new Map(),
+      phase: "idle"
+    }
+    const api = Commands.make({
+      stores,
+      executors,
+      defaults,
+      timeZone,
+      pollInterval: settings.pollInterval,
+      seen: () => host.phase !== "idle",
+      heard: () => hub.heard,
+      emit: hub.emit,
+      waiters: host.waiters
+    })
+    const engine = Engine.make(host, stores.aliases, incarnation)
+
+    const scheduler = TaskScheduler.of({
+      ...api,
+      addEffect: addEffect(api, registry, stores.aliases, scope),
+      start: engine.start,
+      pause: engine.pause,
+      resume: engine.resume,
+      status: Effect.sync((): SchedulerStatus => ({
+        name,
+        state: host.phase,
+        startedAt: engine.startedAt(),
+        running: engine.running().map(fromRun),
+        stores: [...stores.aliases.keys()],
+        executors: [...slots.values()].map(({ alias, executor, running }) => ({
+          alias,
+          capacity: executor.capacity,
+          running
+        }))
+      })),
+      events: Stream.callback<SchedulerEvent>((queue) =>
+        Effect.acquireRelease(
+          Effect.sync(() => hub.add((event) => void Queue.offerUnsafe(queue, event))),
+          (remove) => Effect.sync(remove)
+        ), { bufferSize: 1_024, strategy: "sliding" })
+    })
+
+    const own = Context.make(TaskScheduler, scheduler).pipe(
+      Context.add(TaskSchedulerClient, api),
+      Context.add(TaskRegistry.TaskRegistry, registry)
+    )
+    const app = yield* Layer.buildWithMemoMap(App, memoMap, scope).pipe(
+      Effect.provideContext(Context.merge(outer, own))
+    )
+
+    yield* registry.onChange(engine.wake)
+    yield* engine.serve(options.start ?? "auto")
+    return Context.merge(app as Context.Context<never>, Context.omit(TaskRegistry.TaskRegistry)(own))
+  })
+
+/**
+ * Effects of this process as tasks: each has a tag of its own, handled for as long as its task exists.
+ */
+const addEffect = (
+  api: Context.Service.Shape<typeof TaskSchedulerClient>,
+  registry: TaskRegistry.TaskRegistry["Service"],
+  stores: ReadonlyMap<string, TaskStore["Service"]>,
+  scope: Scope.Scope
+): Context.Service.Shape<typeof TaskScheduler>["addEffect"] =>
+(effect, options) =>
+  Effect.gen(function*() {
+    const random = yield* Random.Random
+    const id = options.id ?? `effect-${Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(36)}`
+    const alias = options.store ?? "default"
+    const store = stores.get(alias)
+    if (store?.capabilities.durable === true) return yield* new ClosureNotPersistable({ id, store: alias })
+    const context = yield* Effect.context<never>()
+    const task = yield* Effect.try({
+      try: () => Task.make(`effect:${id}`, { name: options.name ?? id }),
+      catch: (error) => error as Task.InvalidTask
+    })
+    const registration = yield* Scope.fork(scope)
+    yield* registry.register(task, {
+      handler: () => Effect.asVoid(effect) as Effect.Effect<void, never>,
+      context: Context.omit(Scope.Scope)(context)
+    }).pipe(Scope.provide(registration))
+    const handle = yield* Effect.onError(
+      api.add(task, { ...options, id }),
+      (cause) => Scope.close(registration, Exit.failCause(cause))
+    )
+    return {
+      ...handle,
+      remove: (given?: { readonly interrupt?: boolean | undefined }) =>
+        Effect.tap(handle.remove(given), Scope.close(registration, Exit.void))
+    }
+  }) as never

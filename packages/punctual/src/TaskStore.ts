@@ -1,0 +1,448 @@
+/**
+ * Port: where tasks and their runs are remembered.
+ *
+ * A store is a small set of atomic operations over the records of `TaskRecord`. Encoding, ids, triggers and
+ * policy live above it, once, for all stores. `now` is always an argument.
+ *
+ *     insert ─▶ row ─▶ due ─▶ (Policy.plan) ─▶ commit ─▶ run ─▶ claim ─▶ start ─▶ settle ─▶ history
+ *                                                                 └─ heartbeat · takeover
+ *
+ * What every store keeps (the conformance suite holds it to this):
+ *
+ * | # | invariant |
+ * |---|---|
+ * | I1 | one row per id |
+ * | I2 | at most one run per (generation, key), for ever: a key among open runs, plus the cursor's compare-and-set |
+ * | I3 | while a lease is valid, only its owner settles or extends the run |
+ * | I4 | a stale token changes nothing and is told so; settling again with the token that settled is the same settlement |
+ * | I5 | a change is one compare-and-set on the task's revision: position, definition and runs commit together or not at all |
+ * | I7 | promotion never exceeds `slots`; ending a run that queues adds one to the row's revision: no older plan leaves one waiting |
+ * | I8 | history is bounded per task (`keep`) by the settlement itself; open runs are never pruned |
+ * | I9 | a batch with one bad entry commits the others |
+ * | I10 | due and ready rows are found through indexes |
+ * | I12 | a committed change that needs attention wakes every listener of the store |
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { NewRun, RunRow, StoredState, TaskDefinition, TaskPosition, TaskRow, TerminalState } from "./TaskRecord.ts"
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+/**
+ * Why a store did not do what it was asked.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const StoreErrorReason = Schema.Literals([
+  "Unavailable", // cannot be reached or did not answer in time: try again
+  "Busy", // locked by another process: try again
+  "Full", // no space left
+  "ReadOnly", // opened or mounted read-only
+  "Corrupt", // not a database, or damaged
+  "NewerSchema", // written by a newer version of this package
+  "ClockSkew", // `now` is too far ahead of the store's clock
+  "TransactionNotShared", // called inside somebody else's open transaction
+  "Closed",
+  "Unknown"
+])
+
+/** @category errors @since 0.1.0 */
+export class TaskStoreError extends Schema.TaggedError<TaskStoreError>()("TaskStoreError", {
+  store: Schema.String,
+  operation: Schema.String,
+  reason: StoreErrorReason,
+  /** Says what happened and what to do. */
+  message: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  /** Whether the same call may succeed later. */
+  get retryable(): boolean {
+    return this.reason === "Unavailable" || this.reason === "Busy" || this.reason === "Unknown"
+  }
+}
+
+// -----------------------------------------------------------------------------
+// arguments and answers
+// -----------------------------------------------------------------------------
+
+/**
+ * What a store can do, as data: suites skip by it and the engine adapts to it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Capabilities {
+  /** Survives the process. Closures can be scheduled only where this is `false`. */
+  readonly durable: boolean
+  /** Several processes may use it at once. */
+  readonly shared: boolean
+  /** Wake-ups of other processes arrive by themselves; otherwise each sleep is cut to the poll interval. */
+  readonly notifies: boolean
+}
+
+/** @category models @since 0.1.0 */
+export interface NewTask extends TaskDefinition, TaskPosition {
+  readonly id: string
+  /** Runs to create together with the row; their `createdAt` is the row's. */
+  readonly runs?: ReadonlyArray<NewRun> | undefined
+}
+
+/** @category models @since 0.1.0 */
+export type Inserted =
+  | { readonly _tag: "Inserted"; readonly row: TaskRow }
+  | { readonly _tag: "Exists"; readonly row: TaskRow }
+
+/**
+ * A task together with its open runs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TaskWithRuns {
+  readonly row: TaskRow
+  readonly open: ReadonlyArray<RunRow>
+}
+
+/**
+ * What to do with one run, inside a `Change`. Each is safe whatever a claim or a settlement did meanwhile: where it
+ * does not apply, it does nothing.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RunChange =
+  /**
+   * Creates it from the row as `set` leaves it; with `claim` (of a ready run), running at once and owned. Does nothing
+   * when the key is open already.
+   */
+  | { readonly _tag: "Create"; readonly run: NewRun; readonly claim?: Lease | undefined }
+  /** Deletes a waiting run, which leaves no history: its occurrence was counted otherwise. */
+  | { readonly _tag: "Drop"; readonly key: string }
+  /**
+   * A ready or waiting run ends `cancelled`; a running one is asked to stop, for the first reason given. It promotes
+   * nothing: a change that frees a slot says `Promote` itself.
+   */
+  | { readonly _tag: "Cancel"; readonly key: string; readonly reason: string }
+  /** waiting → ready */
+  | { readonly _tag: "Promote"; readonly key: string }
+  /** Ready and waiting runs are not claimed while held. */
+  | { readonly _tag: "Hold"; readonly key: string }
+  | { readonly _tag: "Unhold"; readonly key: string }
+
+/** @category models @since 0.1.0 */
+export interface Lease {
+  /** Who asks: identity and random incarnation in one text. */
+  readonly owner: string
+  readonly until: number
+}
+
+/**
+ * One compare-and-set on a task: all of it commits, or none. First `set`, then `runs` in their order; a removal is last.
+ *
+ * Ready and waiting runs follow the row's `tag`, `version`, `executor` and `priority`: a run uses the payload of its
+ * claim, so it is claimed by whoever can decode that one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Change {
+  readonly id: string
+  readonly generation: number
+  /** Commits only if this is still the row's revision. */
+  readonly revision: number
+  /**
+   * What changes in the row. `"remove"` deletes it and its verdicts: its ready and waiting runs end `cancelled`
+   * (`cancel: "removed"`), running ones go on.
+   */
+  readonly set: Partial<TaskDefinition & TaskPosition> | "remove"
+  readonly runs: ReadonlyArray<RunChange>
+  readonly now: number
+}
+
+/** @category models @since 0.1.0 */
+export type Committed =
+  | {
+    readonly _tag: "Committed"
+    readonly revision: number
+    /** Runs created with a claim, with their tokens, in the order given. */
+    readonly claimed: ReadonlyArray<RunRow>
+  }
+  /** The revision is another, or the task is gone: read again and plan again. */
+  | { readonly _tag: "Conflict" }
+
+/**
+ * What one claim asks for: ready runs of `tag` for `executor`, at most `limit`, of payload versions up to `version`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Slot {
+  readonly executor: string
+  readonly tag: string
+  readonly version: number
+  readonly limit: number
+}
+
+/** @category models @since 0.1.0 */
+export interface Claimed {
+  readonly run: RunRow
+  /** The task as of this claim. */
+  readonly task: TaskRow
+}
+
+/** @category models @since 0.1.0 */
+export interface RunRef {
+  readonly generation: number
+  readonly key: string
+  readonly token: number
+}
+
+/**
+ * How an attempt ended.
+ *
+ * A run that goes back to ready although it was asked to stop, or its task is gone, ends `cancelled` instead.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Settlement = RunRef & {
+  readonly owner: string
+  readonly now: number
+  readonly result:
+    | {
+      readonly _tag: "End"
+      readonly state: TerminalState
+      readonly exit: string | null
+    }
+    /** Back to ready, claimable from `readyAt`; the attempt stays used. */
+    | { readonly _tag: "Retry"; readonly readyAt: number; readonly exit: string | null }
+    /** Back to ready at once; the attempt is given back (shutdown, not started). */
+    | { readonly _tag: "Release" }
+  /** Set where the task's row must change with the run. The store then adds one to the row's revision. */
+  readonly task?: {
+    /** Failed runs in a row: set to zero, or one more. */
+    readonly failures?: "reset" | "increment" | undefined
+    /**
+     * Pauses the task once `failures` has reached this many: state `paused`, `pausedAt` (the settlement's `now`), the
+     * note, no `due`; its ready and waiting runs are held. A paused or finished task stays as it is.
+     */
+    readonly pauseAt?: { readonly failures: number; readonly note: string } | undefined
+    /** The occurrence is counted as missed, no longer as ran. */
+    readonly missed?: boolean | undefined
+  } | undefined
+}
+
+/**
+ * `Stale`: another claim or settlement came first; nothing changed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Settled = "Settled" | "Stale"
+
+/** @category models @since 0.1.0 */
+export interface Heartbeat {
+  /** `false`: the run is no longer this owner's. */
+  readonly alive: boolean
+  /** Why it is asked to stop, if it is. */
+  readonly cancel: string | null
+}
+
+/** @category models @since 0.1.0 */
+export interface TakenOver {
+  readonly run: RunRow
+  readonly became: "ready" | "abandoned" | "cancelled"
+  /** Whose lease had ended. */
+  readonly owner: string
+}
+
+/**
+ * A page of a list. `next` continues it, `null` at its end.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Page<A> {
+  readonly items: ReadonlyArray<A>
+  readonly next: string | null
+}
+
+/** @category models @since 0.1.0 */
+export interface TaskQuery {
+  readonly ids?: ReadonlyArray<string> | undefined
+  readonly tag?: string | undefined
+  readonly state?: StoredState | undefined
+  readonly owner?: string | undefined
+  /** Tasks whose trigger has this event. */
+  readonly event?: "startup" | "shutdown" | undefined
+  /** Every label given must be equal. */
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  /** Case-insensitive part of id or name. Scans. */
+  readonly search?: string | undefined
+  readonly sort: "id" | "due" | "created"
+  readonly descending: boolean
+  readonly limit: number
+  readonly after?: string | undefined
+}
+
+/** @category models @since 0.1.0 */
+export interface RunQuery {
+  readonly taskId?: string | undefined
+  readonly generation?: number | undefined
+  readonly key?: string | undefined
+  readonly tag?: string | undefined
+  readonly state?: RunRow["state"] | undefined
+  /** Newest first by the instant they were due. */
+  readonly limit: number
+  readonly after?: string | undefined
+}
+
+/**
+ * A row that one reader could not read. It stops that reader only.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Verdict {
+  readonly id: string
+  readonly generation: number
+  readonly reader: string
+  readonly reason: string
+  readonly at: number
+}
+
+/**
+ * What a wake-up says. It is a hint: a listener reads the store again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Wake {
+  /** The earliest due instant the change brought, `null` when it is about something else. */
+  readonly due: number | null
+  /** A run became ready. */
+  readonly ready: boolean
+  /** A run was asked to stop. */
+  readonly cancel: boolean
+}
+
+// -----------------------------------------------------------------------------
+// service
+// -----------------------------------------------------------------------------
+
+/**
+ * The port.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TaskStore extends Context.Service<TaskStore, {
+  /** For messages: `memory`, `sqlite:punctual.db`. */
+  readonly name: string
+  readonly capabilities: Capabilities
+
+  /** Adds rows; an id that exists is answered with its row and left alone. Joins the caller's transaction where there is one. */
+  readonly insert: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<ReadonlyArray<Inserted>, TaskStoreError>
+
+  /** Rows by id with their open runs; ids that do not exist are left out. */
+  readonly get: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<TaskWithRuns>, TaskStoreError>
+
+  /**
+   * Tasks with `due <= now`, earliest first, at most `limit`, without those `reader` has a verdict on; and the
+   * earliest due instant after `now`.
+   */
+  readonly due: (options: { readonly now: number; readonly limit: number; readonly reader: string }) => Effect.Effect<
+    { readonly tasks: ReadonlyArray<TaskWithRuns>; readonly next: number | null },
+    TaskStoreError
+  >
+
+  /** Applies changes, each by itself, answers in their order. */
+  readonly commit: (changes: ReadonlyArray<Change>) => Effect.Effect<ReadonlyArray<Committed>, TaskStoreError>
+
+  /**
+   * Claims ready runs (`readyAt <= now`, not held), by priority, then due, round robin over slots, at most `limit`
+   * in all; each gets a token, a lease, `attempt + 1`. Also the earliest instant after `now` at which one of these
+   * slots has a run that will be ready.
+   */
+  readonly claim: (options: {
+    readonly now: number
+    readonly lease: Lease
+    readonly slots: ReadonlyArray<Slot>
+    readonly limit: number
+    readonly reader: string
+  }) => Effect.Effect<{ readonly runs: ReadonlyArray<Claimed>; readonly next: number | null }, TaskStoreError>
+
+  /** Marks attempts as begun, durably, once: a second start changes nothing. `false`: stale, do not begin. */
+  readonly start: (options: {
+    readonly now: number
+    readonly owner: string
+    readonly runs: ReadonlyArray<RunRef>
+  }) => Effect.Effect<ReadonlyArray<boolean>, TaskStoreError>
+
+  /**
+   * Ends attempts, answers in their order. An ended run moves to history as number n of its task, which drops
+   * the numbers up to n − keep (what `commit` cancelled is history too, and is bounded here).
+   *
+   * An ended run that queues adds one to the row's revision (once, together with `task`) and promotes the waiting run
+   * that is due first, if fewer of its task than its `slots` are then ready or running, in the same transaction.
+   */
+  readonly settle: (
+    settlements: ReadonlyArray<Settlement>,
+    options: { readonly keep: number }
+  ) => Effect.Effect<ReadonlyArray<Settled>, TaskStoreError>
+
+  /** Extends leases of the runs named, and only those. */
+  readonly heartbeat: (options: {
+    readonly now: number
+    readonly lease: Lease
+    readonly runs: ReadonlyArray<RunRef>
+  }) => Effect.Effect<ReadonlyArray<Heartbeat>, TaskStoreError>
+
+  /**
+   * Takes runs whose lease has ended (`leaseUntil <= now`) from their owners, first ended first. Each becomes
+   * `cancelled` when that was asked; else `abandoned` at its `maxTakeovers`th lost lease, when its attempt started
+   * and may not start again, or when its task is gone; else ready. The attempt stays used, the token is void
+   * (`null`). What ends promotes like a settlement. `next`: the earliest end of the leases left.
+   */
+  readonly takeover: (options: {
+    readonly now: number
+    readonly limit: number
+    readonly maxTakeovers: number
+    readonly keep: number
+  }) => Effect.Effect<{ readonly runs: ReadonlyArray<TakenOver>; readonly next: number | null }, TaskStoreError>
+
+  /** Tasks without a due instant sort after all that have one. Ids sort by code unit or byte, not by a language. */
+  readonly list: (query: TaskQuery) => Effect.Effect<Page<TaskRow>, TaskStoreError>
+
+  /** Open runs and history. */
+  readonly runs: (query: RunQuery) => Effect.Effect<Page<RunRow>, TaskStoreError>
+
+  /** Deletes history that ended before an instant, at most `limit` rows; answers how many. */
+  readonly prune: (options: { readonly before: number; readonly limit: number }) => Effect.Effect<number, TaskStoreError>
+
+  /**
+   * Keeps a verdict beside a row, the latest of each reader; the row is left out of this reader's `due` and `claim`.
+   * Of a task that does not exist it keeps nothing.
+   */
+  readonly quarantine: (verdicts: ReadonlyArray<Verdict>) => Effect.Effect<void, TaskStoreError>
+
+  readonly verdicts: (options: { readonly limit: number }) => Effect.Effect<ReadonlyArray<Verdict>, TaskStoreError>
+
+  /** Forgets verdicts on a task, of every reader. */
+  readonly clear: (generations: ReadonlyArray<number>) => Effect.Effect<void, TaskStoreError>
+
+  /**
+   * Calls back after each committed change that needs attention, until the scope closes: a run became ready (or will
+   * be), one was asked to stop, or a due instant came that is earlier than what readers know, which is the `next` of
+   * their last `due`. "Earlier than every row" is not enough: a row that stays due would hide the wake of a later one.
+   * The callback never blocks; one that throws harms nobody else.
+   */
+  readonly listen: (onWake: (wake: Wake) => void) => Effect.Effect<void, never, Scope.Scope>
+}>()("punctual/TaskStore") {}

@@ -1,0 +1,181 @@
+/**
+ * Deciding what a task's row becomes: pure functions over a row, its open runs and an instant.
+ *
+ * Every command is an advance: it settles `(cursor, now]` under the rules as they were, then changes the row.
+ */
+import * as Result from "effect/Result"
+import * as Policy from "../../Policy.ts"
+import type { Counters, NewRun, RunRow, StoredState, TaskPosition, TaskRow } from "../../TaskRecord.ts"
+import { noCounters } from "../../TaskRecord.ts"
+import type { RunChange, TaskWithRuns } from "../../TaskStore.ts"
+import * as Trigger from "../../Trigger.ts"
+import * as TriggerText from "../triggerText.ts"
+
+/** A row's trigger and policy, decoded. */
+export interface Rules {
+  readonly trigger: Trigger.Trigger
+  readonly bound: Trigger.Bound
+  readonly policy: Policy.Policy
+}
+
+/** Triggers are bound once per row and definition; the bound forms of the newest rows are kept. */
+const boundCacheSize = 16_384
+const boundCache = new Map<string, { readonly text: string; readonly anchor: number; readonly trigger: Trigger.Trigger; readonly bound: Trigger.Bound }>()
+
+/** Decodes a row's rules; the failure is the reason a person reads. */
+export const rulesOf = (row: TaskRow): Result.Result<Rules, string> => {
+  const policy = Policy.decode(row.policy)
+  if (Result.isFailure(policy)) return Result.fail(policy.failure.message)
+  let cached = boundCache.get(row.id)
+  if (cached === undefined || cached.text !== row.trigger || cached.anchor !== row.anchor) {
+    const trigger = TriggerText.decode(row.trigger)
+    if (Result.isFailure(trigger)) return Result.fail(trigger.failure)
+    cached = {
+      text: row.trigger,
+      anchor: row.anchor,
+      trigger: trigger.success,
+      bound: Trigger.bind(trigger.success, { anchor: row.anchor, seed: row.id })
+    }
+    if (boundCache.size >= boundCacheSize) boundCache.delete(boundCache.keys().next().value!)
+    boundCache.set(row.id, cached)
+  }
+  return Result.succeed({
+    trigger: cached.trigger,
+    policy: policy.success,
+    bound: row.override === null ? cached.bound : overridden(cached.bound, row.override)
+  })
+}
+
+/** The trigger with a next run time set by hand: silent until then, one occurrence at it, then itself again. */
+const overridden = (bound: Trigger.Bound, at: number): Trigger.Bound => ({
+  next: (after) => after < at ? { due: at, nominal: at } : bound.next(after),
+  previous: (before) => {
+    if (before <= at) return undefined
+    const point = bound.previous(before)
+    return point === undefined || point.due <= at ? { due: at, nominal: at } : point
+  },
+  countBetween: (after, until, limit) => {
+    if (after >= at) return bound.countBetween(after, until, limit)
+    if (until < at) return { count: 0, exact: true }
+    const rest = bound.countBetween(at, until, limit)
+    return { count: rest.count + 1, exact: rest.exact }
+  }
+})
+
+/** Where a task without a next time stands. */
+export const restingState = (row: { readonly onStartup: boolean; readonly onShutdown: boolean }): StoredState =>
+  row.onShutdown ? "onShutdown" : row.onStartup ? "onStartup" : "finished"
+
+const openRun = (run: RunRow): Policy.OpenRun => ({
+  key: run.key,
+  due: run.due,
+  state: run.state as Policy.OpenRun["state"],
+  cancelRequested: run.cancel !== null
+})
+
+/** What an advance changes. */
+export interface Advance {
+  readonly set: Pick<TaskPosition, "state" | "cursor" | "due" | "nominal" | "counters" | "ranges" | "override">
+  readonly runs: ReadonlyArray<RunChange>
+  readonly plan: Policy.Plan
+}
+
+/** Settles `(cursor, now]`; a paused task's occurrences are counted as paused. */
+export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance => {
+  const { row } = task
+  const paused = row.state === "paused"
+  const plan = Policy.plan({
+    policy: rules.policy,
+    trigger: rules.bound,
+    cursor: row.cursor,
+    now,
+    open: task.open.length === 0 ? noOpenRuns : task.open.map(openRun),
+    ran: row.counters.ran,
+    paused
+  })
+  const runs: Array<RunChange> = []
+  for (const key of plan.drop) runs.push({ _tag: "Drop", key })
+  for (const key of plan.cancel) runs.push({ _tag: "Cancel", key, reason: "replaced by a newer run" })
+  for (const key of plan.promote) runs.push({ _tag: "Promote", key })
+  for (const run of plan.runs) {
+    runs.push({
+      _tag: "Create",
+      run: newRun(rules.policy, plan.queues, {
+        key: String(run.due),
+        due: run.due,
+        nominal: run.nominal,
+        state: run.state,
+        readyAt: run.due
+      })
+    })
+  }
+  return {
+    plan,
+    runs,
+    set: {
+      cursor: plan.cursor,
+      state: paused ? "paused" : plan.next !== undefined ? "scheduled" : restingState(row),
+      due: paused || plan.next === undefined ? null : plan.next.due,
+      nominal: paused || plan.next === undefined ? null : plan.next.nominal,
+      counters: addCounts(row.counters, plan.counts),
+      ranges: plan.ranges.length === 0
+        ? row.ranges
+        : Policy.encodeRanges(Policy.appendRanges(Policy.decodeRanges(row.ranges), plan.ranges)),
+      override: row.override !== null && plan.cursor >= row.override ? null : row.override
+    }
+  }
+}
+
+const noOpenRuns: ReadonlyArray<Policy.OpenRun> = []
+
+const addCounts = (a: Counters, b: Policy.Plan["counts"]): Counters => ({
+  ran: a.ran + b.ran,
+  missed: a.missed + b.missed,
+  coalesced: a.coalesced + b.coalesced,
+  skipped: a.skipped + b.skipped,
+  paused: a.paused + b.paused,
+  extra: a.extra,
+  exact: a.exact && b.exact
+})
+
+export const newRun = (
+  policy: Policy.Policy,
+  queues: boolean,
+  run: Pick<NewRun, "key" | "due" | "nominal" | "state" | "readyAt">
+): NewRun => ({
+  key: run.key,
+  due: run.due,
+  nominal: run.nominal,
+  state: run.state,
+  readyAt: run.readyAt,
+  slots: policy.maxInstances,
+  queues,
+  atMostOnce: policy.delivery === "atMostOnce"
+})
+
+/** Begins a new trigger epoch after the cursor; counting starts again. */
+export const rebind = (
+  row: Pick<TaskRow, "id" | "cursor" | "onStartup" | "onShutdown">,
+  trigger: Trigger.Trigger,
+  now: number
+): {
+  readonly position: Pick<TaskPosition, "cursor" | "epoch" | "due" | "nominal" | "counters" | "override" | "state">
+  readonly anchor: number
+} => {
+  const cursor = Math.max(row.cursor, now - 1)
+  const anchor = cursor + 1
+  const next = Trigger.bind(trigger, { anchor, seed: row.id }).next(cursor)
+  const events = Trigger.events(trigger)
+  return {
+    anchor,
+    position: {
+      cursor,
+      epoch: cursor,
+      due: next?.due ?? null,
+      nominal: next?.nominal ?? null,
+      counters: noCounters,
+      override: null,
+      state: next !== undefined ? "scheduled" : restingState({ onStartup: events.startup, onShutdown: events.shutdown })
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * What an engine does now and then: forgets what is old, notices a clock that was set back, looks again at rows that
+ * could not be read.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { TaskStoreError } from "../../TaskStore.ts"
+import { rulesOf } from "./advance.ts"
+import { batchSize, type Host, instant } from "./host.ts"
+import type { StoreEngine } from "./storeEngine.ts"
+
+/** Minutes are enough for a clock, and cheap; under virtual time each tick is a step, so there are fewer. */
+const tick = Duration.minutes(1)
+const virtualTick = Duration.hours(1)
+const ticksBetweenPruning = 10
+
+/** A cursor further ahead of the clock than this was evaluated under a clock that has been set back. */
+const farAhead = 60_000
+
+export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> => {
+  const { store } = engine
+  const now = () => host.clock.currentTimeMillisUnsafe()
+
+  /** Rows another program, or an older version of this one, could not read: those we can read are free again. */
+  const review = Effect.gen(function*() {
+    const verdicts = yield* store.verdicts({ limit: batchSize })
+    if (verdicts.length === 0) return
+    const tasks = yield* store.get([...new Set(verdicts.map((verdict) => verdict.id))])
+    const readable = new Set(
+      tasks.filter(({ row }) => Result.isSuccess(rulesOf(row))).map(({ row }) => row.generation)
+    )
+    const gone = new Set(verdicts.map((verdict) => verdict.generation))
+    for (const { row } of tasks) gone.delete(row.generation)
+    const clear = verdicts
+      .filter((verdict) =>
+        gone.has(verdict.generation) || (verdict.reader !== host.reader && readable.has(verdict.generation))
+      )
+      .map((verdict) => verdict.generation)
+    if (clear.length > 0) yield* store.clear([...new Set(clear)])
+  })
+
+  const prune: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    while ((yield* store.prune({ before: now() - host.settings.keepHistoryFor, limit: batchSize })) === batchSize) {
+      yield* Effect.yieldNow
+    }
+    const old = now() - host.settings.keepFinishedFor
+    let after: string | undefined
+    do {
+      const page = yield* store.list({ state: "finished", sort: "created", descending: false, limit: batchSize, after })
+      const gone = page.items.filter((row) => row.updatedAt < old && row.cursor < old)
+      if (gone.length > 0) {
+        yield* store.commit(gone.map(({ generation, id, revision }) => ({
+          id,
+          generation,
+          revision,
+          set: "remove",
+          runs: [],
+          now: now()
+        })))
+      }
+      // Oldest first: where none of a page is old enough, the rest are younger.
+      after = gone.length === 0 ? undefined : page.next ?? undefined
+    } while (after !== undefined)
+  })
+
+  /** Evaluates again from now on what was evaluated under a clock far ahead. */
+  const reanchor: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    let after: string | undefined
+    do {
+      const page = yield* store.list({ sort: "due", descending: true, limit: batchSize, after })
+      const at = now()
+      const ahead = page.items.filter((row) => row.cursor > at + farAhead)
+      for (const row of ahead) {
+        const rules = rulesOf(row)
+        if (Result.isFailure(rules)) continue
+        const next = rules.success.bound.next(at)
+        const [answer] = yield* store.commit([{
+          id: row.id,
+          generation: row.generation,
+          revision: row.revision,
+          set: {
+            cursor: at,
+            ...(row.state === "scheduled" ? { due: next?.due ?? null, nominal: next?.nominal ?? null } : undefined)
+          },
+          runs: [],
+          now: at
+        }])
+        if (answer?._tag !== "Committed") continue
+        if (host.hub.heard) {
+          host.hub.emit({
+            _tag: "ClockMovedBack",
+            at: instant(at),
+            store: engine.alias,
+            id: row.id,
+            cursor: instant(row.cursor)
+          })
+        }
+        yield* Effect.logWarning(
+          `Task \`${row.id}\` had been evaluated up to ${DateTime.formatIso(instant(row.cursor))}, far ahead of the clock, and ` +
+            `goes on from now.`
+        )
+      }
+      after = ahead.length === 0 ? undefined : page.next ?? undefined
+    } while (after !== undefined)
+  })
+
+  return Effect.gen(function*() {
+    let ticks = 0
+    let latest = now()
+    let behind = 0
+    yield* Effect.ignore(review)
+    while (true) {
+      yield* Effect.sleep(host.activity.virtual ? virtualTick : tick)
+      ticks++
+      const at = now()
+      // Only a clock that stays behind is believed: one wrong reading must not make a year be evaluated again.
+      behind = at < latest - farAhead ? behind + 1 : 0
+      if (behind === 0) latest = Math.max(latest, at)
+      const clockSet = behind >= 2
+      if (clockSet) {
+        latest = at
+        behind = 0
+      }
+      if (host.activity.virtual) host.activity.begin("maintenance")
+      yield* Effect.gen(function*() {
+        if (ticks === 1 || clockSet) yield* reanchor
+        if (ticks % ticksBetweenPruning === 1) yield* Effect.andThen(review, prune)
+      }).pipe(
+        // Whatever fails here is tried again at a later tick; the engine's own loop tells of a store that is down.
+        Effect.catch((error) => Effect.logDebug(`Maintenance of store \`${engine.alias}\` failed: ${error.message}`)),
+        Effect.ensuring(Effect.sync(() => {
+          if (host.activity.virtual) host.activity.end("maintenance")
+        }))
+      )
+    }
+  })
+}

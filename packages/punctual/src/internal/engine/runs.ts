@@ -1,0 +1,472 @@
+/**
+ * Executing claimed runs: start, watch, and settle them in batches.
+ *
+ * Every run that is started ends in exactly one of: a settlement with its result, a release, or a lease that was lost.
+ *
+ *     start ──▶ fiber ──▶ exit ──▶ settlement ──▶ (batch) ──▶ store
+ *                 ▲
+ *                 └── interrupted, with a note that says why: cancelled · shutdown · leaseLost · timeout
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Context from "effect/Context"
+import * as Tracer from "effect/Tracer"
+import * as Activity from "../../Activity.ts"
+import type { RunResult } from "../../Executor.ts"
+import type { Policy } from "../../Policy.ts"
+import { fromRun, runId } from "../../TaskInfo.ts"
+import type { RunRow, TaskRow, TerminalState } from "../../TaskRecord.ts"
+import type { Settlement, TaskStore } from "../../TaskStore.ts"
+import { TaskStoreError } from "../../TaskStore.ts"
+import { encodeFailure } from "../exitText.ts"
+import { type ExecutorSlot, type Host, instant, waiterKey } from "./host.ts"
+import * as Metrics from "./metrics.ts"
+import { runSpan } from "./trace.ts"
+
+/** Why the engine interrupts a run. An interruption without a note is a failed attempt. */
+type Note = "cancelled" | "shutdown" | "leaseLost" | "timeout"
+
+/** A claimed run about to start. */
+export interface Ready {
+  readonly run: RunRow
+  readonly task: TaskRow
+  readonly policy: Policy
+  readonly slot: ExecutorSlot
+}
+
+/** A run in progress. */
+interface Running extends Ready {
+  readonly id: string
+  readonly label: string
+  readonly startedAt: number
+  /** When its lease ends, counted from just before it was asked for. */
+  leaseUntil: number
+  fiber: Fiber.Fiber<RunResult> | undefined
+  note: Note | undefined
+  /** When it was interrupted. */
+  interruptedAt: number | undefined
+}
+
+interface Pending {
+  readonly settlement: Settlement
+  readonly run: RunRow
+  readonly label: string
+  readonly nextAttemptAt: number | null
+  readonly unreadable: string | undefined
+}
+
+export interface Runs {
+  readonly size: () => number
+  readonly list: () => ReadonlyArray<RunRow>
+  /** Begins runs that were claimed with this lease; marks those first that may begin once only. */
+  readonly start: (ready: ReadonlyArray<Ready>, leaseUntil: number) => Effect.Effect<void>
+  /** Ends claimed runs that were not begun. */
+  readonly settle: (
+    run: RunRow,
+    result: Settlement["result"],
+    task?: Settlement["task"],
+    unreadable?: string
+  ) => void
+  /** A store change asks some run to stop: look now, not at the next heartbeat. */
+  readonly checkCancelled: () => void
+  /** Waits until nothing runs and all is settled. */
+  readonly drained: Effect.Effect<void>
+  /** Interrupts what runs with a note. */
+  readonly interruptAll: (note: Note) => void
+  /** Stops watching what did not end; answers their names. */
+  readonly detachAll: () => ReadonlyArray<string>
+  /** The loops: settling and heartbeats. */
+  readonly loops: ReadonlyArray<Effect.Effect<never>>
+}
+
+export const make = (host: Host, alias: string, store: TaskStore["Service"], options: {
+  /** Called when capacity came free or a settlement may have made something ready. */
+  readonly onFree: () => void
+  readonly call: <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>) => Effect.Effect<A, TaskStoreError>
+  /** Repeats a store call until it answers, with backoff. */
+  readonly persist: <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>) => Effect.Effect<A, TaskStoreError>
+  readonly quarantine: (
+    tasks: ReadonlyArray<{ readonly id: string; readonly generation: number; readonly reason: string }>
+  ) => Effect.Effect<void>
+}): Runs => {
+  const { activity, clock, context, hub, settings } = host
+  const running = new Map<string, Running>()
+  const pending: Array<Pending> = []
+  let settling = 0
+  const settleLatch = Latch.makeUnsafe(false)
+  const runningLatch = Latch.makeUnsafe(false)
+  const cancelLatch = Latch.makeUnsafe(false)
+  const idleLatch = Latch.makeUnsafe(true)
+  const now = () => clock.currentTimeMillisUnsafe()
+
+  // ---------------------------------------------------------------------------
+  // starting
+  // ---------------------------------------------------------------------------
+
+  const start = (ready: ReadonlyArray<Ready>, leaseUntil: number): Effect.Effect<void> => {
+    if (ready.length === 0) return Effect.void
+    // Capacity is taken before anything is begun: a run that ends at once must not make room for a second claim.
+    for (const entry of ready) entry.slot.running++
+    const once = ready.filter((entry) => entry.run.atMostOnce)
+    if (once.length === 0) return Effect.sync(() => ready.forEach((entry) => begin(entry, leaseUntil)))
+    const refs = once.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
+    return options.call("start", store.start({ now: now(), owner: host.owner, runs: refs })).pipe(
+      Effect.match({
+        // Not marked: not begun. Their leases end and another claim begins them.
+        onFailure: () => new Set<Ready>(),
+        onSuccess: (marked) => new Set(once.filter((_, i) => marked[i]))
+      }),
+      Effect.map((marked) => {
+        for (const entry of ready) {
+          if (!entry.run.atMostOnce || marked.has(entry)) begin(entry, leaseUntil)
+          else entry.slot.running--
+        }
+      })
+    )
+  }
+
+  const begin = (ready: Ready, leaseUntil: number): void => {
+    const { policy, run, slot, task } = ready
+    const id = runId(run)
+    const label = `task ${run.taskId}, run ${run.key}`
+    const entry: Running = {
+      ...ready,
+      id,
+      label,
+      startedAt: now(),
+      leaseUntil,
+      fiber: undefined,
+      note: undefined,
+      interruptedAt: undefined
+    }
+    running.set(id, entry)
+    idleLatch.closeUnsafe()
+    runningLatch.openUnsafe()
+    const late = entry.startedAt - run.due
+    Metrics.started(late, run.attempt === 1, context)
+    if (hub.heard) {
+      hub.emit({ _tag: "RunStarted", at: instant(entry.startedAt), store: alias, run: fromRun(run), lag: late })
+    }
+    if (activity.virtual) activity.begin(label)
+    const effect = slot.executor.run({ run, task, store: alias, timeout: policy.timeout })
+    const fiber = Effect.runForkWith(
+      activity.virtual ? Context.add(context, Activity.Label, label) : context
+    )(Context.get(context, Tracer.Tracer) === Tracer.nativeTracer ? effect : runSpan(effect, run, task))
+    entry.fiber = fiber
+    fiber.addObserver((exit) => ended(entry, exit))
+  }
+
+  // ---------------------------------------------------------------------------
+  // ending
+  // ---------------------------------------------------------------------------
+
+  const ended = (entry: Running, exit: Exit.Exit<RunResult>): void => {
+    entry.slot.running--
+    const at = now()
+    Metrics.took(at - entry.startedAt, context)
+    // Detached: its outcome is recorded already, or belongs to whoever took it over.
+    if (running.get(entry.id) !== entry) {
+      options.onFree()
+      return
+    }
+    running.delete(entry.id)
+    const settlement = decide(entry, exit, at)
+    if (settlement === undefined) lost(entry)
+    else push(entry, at, settlement)
+    if (activity.virtual) activity.end(entry.label)
+    options.onFree()
+    if (running.size === 0 && pending.length === 0 && settling === 0) idleLatch.openUnsafe()
+  }
+
+  interface Decision {
+    readonly result: Settlement["result"]
+    readonly task?: Settlement["task"]
+    readonly unreadable?: string
+  }
+
+  const decide = (entry: Running, exit: Exit.Exit<RunResult>, at: number): Decision | undefined => {
+    if (entry.note === "leaseLost") return undefined
+    if (Exit.isSuccess(exit)) {
+      const result = exit.value
+      switch (result._tag) {
+        case "Succeeded":
+          return end(entry, "succeeded", result.exit)
+        case "Failed":
+        case "TimedOut":
+          if (result.retryAfter !== null && entry.note !== "cancelled" && !entry.run.atMostOnce) {
+            return { result: { _tag: "Retry", readyAt: at + result.retryAfter, exit: result.exit } }
+          }
+          return end(entry, result._tag === "Failed" ? "failed" : "timedOut", result.exit)
+        case "Unreadable":
+          return { result: { _tag: "Release" }, unreadable: result.reason }
+      }
+    }
+    if (Cause.hasInterruptsOnly(exit.cause)) {
+      switch (entry.note) {
+        case "cancelled":
+          return end(entry, "cancelled", null)
+        case "timeout":
+          return end(entry, "timedOut", null)
+        case "shutdown":
+          return entry.run.atMostOnce ? end(entry, "abandoned", null) : { result: { _tag: "Release" } }
+        case undefined:
+          break
+      }
+    }
+    return end(entry, entry.note === "cancelled" ? "cancelled" : "failed", encodeFailure(exit.cause))
+  }
+
+  const end = (entry: Running, state: TerminalState, exit: string | null): Decision => ({
+    result: { _tag: "End", state, exit },
+    task: pauseOnFailure(entry, state)
+  })
+
+  const pauseOnFailure = ({ policy, task }: Running, state: TerminalState): Settlement["task"] => {
+    if (policy.pauseOnFailure === null) return undefined
+    if (state === "succeeded") return task.failures === 0 ? undefined : { failures: "reset" }
+    if (state === "cancelled") return undefined
+    return {
+      failures: "increment",
+      pauseAt: {
+        failures: policy.pauseOnFailure,
+        note: policy.pauseOnFailure === 1 ? "paused by a failed run" : `paused by ${policy.pauseOnFailure} failed runs in a row`
+      }
+    }
+  }
+
+  const push = (entry: { readonly run: RunRow; readonly label: string }, at: number, decision: Decision): void => {
+    const { run } = entry
+    if (pending.length === 0 && activity.virtual) activity.begin("settle")
+    pending.push({
+      run,
+      label: entry.label,
+      nextAttemptAt: decision.result._tag === "Retry" ? decision.result.readyAt : null,
+      unreadable: decision.unreadable,
+      settlement: {
+        generation: run.generation,
+        key: run.key,
+        token: run.token!,
+        owner: host.owner,
+        now: at,
+        result: decision.result,
+        ...(decision.task === undefined ? undefined : { task: decision.task })
+      }
+    })
+    idleLatch.closeUnsafe()
+    settleLatch.openUnsafe()
+  }
+
+  const lost = (entry: Running): void => {
+    Metrics.leaseLost(context)
+    if (hub.heard) hub.emit({ _tag: "RunLost", at: instant(now()), store: alias, run: fromRun(entry.run) })
+  }
+
+  // ---------------------------------------------------------------------------
+  // settling
+  // ---------------------------------------------------------------------------
+
+  /** Before a run that cannot be read here is given back, its task is set aside, or it would be claimed again at once. */
+  const setAside = (batch: ReadonlyArray<Pending>): Effect.Effect<void> => {
+    const unreadable = batch.filter((entry) => entry.unreadable !== undefined)
+    return unreadable.length === 0
+      ? Effect.void
+      : options.quarantine(unreadable.map(({ run, unreadable }) => ({
+        id: run.taskId,
+        generation: run.generation,
+        reason: unreadable!
+      })))
+  }
+
+  /** A batch that the store refuses is halved until the bad entry is alone; the rest settle. */
+  const settleBatch = (batch: ReadonlyArray<Pending>): Effect.Effect<void> =>
+    options.persist("settle", store.settle(batch.map((p) => p.settlement), { keep: settings.keepRuns })).pipe(
+      Effect.matchEffect({
+        onSuccess: (results) =>
+          Effect.sync(() => {
+            for (let i = 0; i < batch.length; i++) settled(batch[i]!, results[i] === "Settled")
+          }),
+        onFailure: (error) => {
+          if (batch.length > 1) {
+            const half = batch.length >>> 1
+            return Effect.andThen(settleBatch(batch.slice(0, half)), settleBatch(batch.slice(half)))
+          }
+          return Effect.logError(
+            `The outcome of ${batch[0]!.label} could not be stored; its lease will end and it will be run again. ${error.message}`
+          )
+        }
+      })
+    )
+
+  const settled = (entry: Pending, accepted: boolean): void => {
+    const { run, settlement } = entry
+    if (!accepted) {
+      Metrics.leaseLost(context)
+      if (hub.heard) hub.emit({ _tag: "RunLost", at: instant(now()), store: alias, run: fromRun(run) })
+      return
+    }
+    const result = settlement.result
+    switch (result._tag) {
+      case "End": {
+        Metrics.ended(result.state, context)
+        const waiters = host.waiters.size === 0 ? undefined : host.waiters.get(waiterKey(alias, run))
+        if (waiters === undefined && !hub.heard) return
+        const row: RunRow = { ...run, state: result.state, exit: result.exit, endedAt: settlement.now, leaseUntil: null }
+        if (hub.heard) hub.emit({ _tag: "RunEnded", at: instant(settlement.now), store: alias, run: fromRun(row) })
+        if (waiters !== undefined) { for (const waiter of waiters) waiter(row) }
+        return
+      }
+      case "Retry":
+        Metrics.retried(context)
+        if (hub.heard) {
+          hub.emit({
+            _tag: "RunRetrying",
+            at: instant(settlement.now),
+            store: alias,
+            run: fromRun({ ...run, state: "ready", exit: result.exit }),
+            nextAttemptAt: instant(result.readyAt)
+          })
+        }
+        return
+      case "Release":
+        if (hub.heard) {
+          hub.emit({
+            _tag: "RunReleased",
+            at: instant(settlement.now),
+            store: alias,
+            run: fromRun({ ...run, state: "ready" }),
+            reason: "shutdown"
+          })
+        }
+    }
+  }
+
+  const settleLoop: Effect.Effect<never> = Effect.forever(Effect.andThen(
+    settleLatch.await,
+    Effect.suspend(() => {
+      settleLatch.closeUnsafe()
+      const batch = pending.splice(0)
+      if (batch.length === 0) return Effect.void
+      settling += batch.length
+      return Effect.ensuring(
+        Effect.andThen(setAside(batch), settleBatch(batch)),
+        Effect.sync(() => {
+          settling -= batch.length
+          // `push` began it for this batch; what came meanwhile began its own.
+          if (activity.virtual) activity.end("settle")
+          if (pending.length === 0 && running.size === 0) idleLatch.openUnsafe()
+        })
+      )
+    })
+  ))
+
+  // ---------------------------------------------------------------------------
+  // heartbeats
+  // ---------------------------------------------------------------------------
+
+  const interrupt = (entry: Running, note: Note): void => {
+    if (entry.note !== undefined) return
+    entry.note = note
+    entry.interruptedAt = now()
+    entry.fiber?.interruptUnsafe()
+  }
+
+  /** Stops watching a run that does not end; its handler goes on by itself. */
+  const detach = (entry: Running): void => {
+    running.delete(entry.id)
+    if (activity.virtual) activity.end(entry.label)
+    if (hub.heard) hub.emit({ _tag: "RunDetached", at: instant(now()), store: alias, run: fromRun(entry.run) })
+  }
+
+  const heartbeat = Effect.gen(function*() {
+    const askedAt = now()
+    const entries = [...running.values()].filter((entry) => entry.note !== "leaseLost")
+    if (entries.length === 0) return
+    const until = askedAt + settings.lease
+    const answers = yield* Effect.option(options.call(
+      "heartbeat",
+      store.heartbeat({
+        now: askedAt,
+        lease: { owner: host.owner, until },
+        runs: entries.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
+      })
+    ))
+    if (answers._tag === "Some") {
+      for (let i = 0; i < entries.length; i++) {
+        const entry = entries[i]!
+        const answer = answers.value[i]!
+        if (!answer.alive) interrupt(entry, "leaseLost")
+        else {
+          entry.leaseUntil = until
+          if (answer.cancel !== null) interrupt(entry, "cancelled")
+        }
+      }
+    }
+    const at = now()
+    for (const entry of entries) {
+      // Whatever the store answers or does not, the handler stops before its lease ends.
+      if (entry.leaseUntil - settings.interruptGrace <= at) interrupt(entry, "leaseLost")
+      if (entry.policy.timeout !== null && entry.startedAt + entry.policy.timeout + settings.interruptGrace <= at) {
+        interrupt(entry, "timeout")
+      }
+      if (
+        entry.interruptedAt !== undefined && entry.interruptedAt + settings.interruptGrace <= at &&
+        running.get(entry.id) === entry
+      ) {
+        detach(entry)
+        if (entry.note === "cancelled" || entry.note === "timeout") {
+          push(entry, at, end(entry, entry.note === "cancelled" ? "cancelled" : "timedOut", null))
+        } else lost(entry)
+      }
+    }
+    Metrics.inProgress(running.size, context)
+  })
+
+  const heartbeatLoop: Effect.Effect<never> = Effect.forever(Effect.gen(function*() {
+    yield* runningLatch.await
+    const interrupted = [...running.values()].some((entry) => entry.interruptedAt !== undefined)
+    yield* Effect.raceFirst(
+      cancelLatch.await,
+      Effect.sleep(Duration.millis(interrupted ? Math.min(settings.heartbeat, settings.interruptGrace) : settings.heartbeat))
+    )
+    cancelLatch.closeUnsafe()
+    if (running.size === 0) {
+      runningLatch.closeUnsafe()
+      return
+    }
+    if (activity.virtual) activity.begin("heartbeat")
+    yield* Effect.ensuring(heartbeat, Effect.sync(() => {
+      if (activity.virtual) activity.end("heartbeat")
+    }))
+  }))
+
+  return {
+    size: () => running.size,
+    list: () => [...running.values()].map((entry) => entry.run),
+    start,
+    settle: (run, result, task, unreadable) =>
+      push({ run, label: `task ${run.taskId}, run ${run.key}` }, now(), {
+        result,
+        ...(task === undefined ? undefined : { task }),
+        ...(unreadable === undefined ? undefined : { unreadable })
+      }),
+    checkCancelled: () => {
+      if (running.size > 0) cancelLatch.openUnsafe()
+    },
+    drained: Effect.suspend(() =>
+      running.size === 0 && pending.length === 0 && settling === 0 ? Effect.void : idleLatch.await
+    ),
+    interruptAll: (note) => {
+      for (const entry of [...running.values()]) interrupt(entry, note)
+    },
+    detachAll: () => {
+      const left = [...running.values()]
+      for (const entry of left) detach(entry)
+      return left.map((entry) => entry.label)
+    },
+    loops: [settleLoop, heartbeatLoop]
+  }
+}

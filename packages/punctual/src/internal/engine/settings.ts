@@ -1,0 +1,105 @@
+/**
+ * Options of schedulers and clients, checked and in milliseconds.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Policy from "../../Policy.ts"
+import { InvalidOption } from "../../SchedulerError.ts"
+import { TaskStore } from "../../TaskStore.ts"
+import * as TaskStores from "../../TaskStores.ts"
+import { refuseUnknown } from "../options.ts"
+import { zone } from "../triggerInput.ts"
+import type { Settings } from "./host.ts"
+
+export const defaults: Settings = {
+  lease: 30_000,
+  heartbeat: 10_000,
+  maxTakeovers: 3,
+  maxSleep: 60_000,
+  pollInterval: 1_000,
+  drainTimeout: 30_000,
+  shutdownTimeout: 30_000,
+  interruptGrace: 5_000,
+  storeTimeout: 10_000,
+  keepRuns: 100,
+  keepHistoryFor: 7 * 86_400_000,
+  keepFinishedFor: 7 * 86_400_000
+}
+
+/** What schedulers and clients have in common. */
+export const check = (
+  options: { readonly defaults?: Policy.Options | undefined; readonly timeZone?: string | undefined },
+  known: ReadonlyArray<string>,
+  where: string
+): Effect.Effect<{ readonly defaults: Policy.Policy; readonly timeZone: string }, InvalidOption | Policy.InvalidPolicy> =>
+  Effect.gen(function*() {
+    const unknown = refuseUnknown(options, known, where)
+    if (unknown !== undefined) {
+      return yield* new InvalidOption({
+        option: Object.keys(options).find((key) => !known.includes(key))!,
+        value: undefined,
+        message: unknown
+      })
+    }
+    const policy = yield* Effect.fromResult(Policy.make(options.defaults ?? {}))
+    const timeZone = options.timeZone ?? "UTC"
+    yield* Effect.try({
+      try: () => zone(timeZone),
+      catch: (error) =>
+        new InvalidOption({
+          option: "timeZone",
+          value: timeZone,
+          message: error instanceof Error ? error.message : String(error)
+        })
+    })
+    return { defaults: policy, timeZone }
+  })
+
+/** A duration in whole milliseconds, within bounds. */
+export const millis = (
+  option: string,
+  value: Duration.Input | undefined,
+  fallback: number,
+  bounds: { readonly min: number; readonly max: number }
+): Effect.Effect<number, InvalidOption> => {
+  if (value === undefined) return Effect.succeed(fallback)
+  const duration = Duration.fromInput(value)
+  const given = Option.isSome(duration) ? Math.ceil(Duration.toMillis(duration.value)) : NaN
+  return given >= bounds.min && given <= bounds.max ? Effect.succeed(given) : Effect.fail(
+    new InvalidOption({
+      option,
+      value: String(value),
+      message: `\`${option}\` must be a duration from ${bounds.min} ms to ${bounds.max} ms, not ${String(value)}.`
+    })
+  )
+}
+
+export const integer = (
+  option: string,
+  value: number | undefined,
+  fallback: number,
+  bounds: { readonly min: number; readonly max: number }
+): Effect.Effect<number, InvalidOption> =>
+  value === undefined
+    ? Effect.succeed(fallback)
+    : Number.isSafeInteger(value) && value >= bounds.min && value <= bounds.max
+    ? Effect.succeed(value)
+    : Effect.fail(
+      new InvalidOption({
+        option,
+        value,
+        message: `\`${option}\` must be an integer from ${bounds.min} to ${bounds.max}, not ${value}.`
+      })
+    )
+
+/** The program's stores: several by alias, or its one store as `default`. */
+export const stores: Effect.Effect<TaskStores.TaskStores["Service"], never, TaskStore> = Effect.contextWith(
+  (context: Context.Context<TaskStore>) => {
+    const several = Context.getOption(context, TaskStores.TaskStores)
+    return Effect.succeed(
+      Option.isSome(several) ? several.value : TaskStores.make(new Map([["default", Context.get(context, TaskStore)]]))
+    )
+  }
+)

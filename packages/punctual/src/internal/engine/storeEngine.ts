@@ -1,0 +1,564 @@
+/**
+ * The engine of one store: evaluates what is due, claims what is ready, takes over what was left behind.
+ *
+ * One timer for the whole store. Each turn reads the store, then sleeps until the next instant at which the store has
+ * something to do, or until it is woken.
+ *
+ *     ┌─▶ evaluate ─▶ claim ─▶ take over ─▶ sleep until the next of (due, ready, lease end), or a wake-up ─┐
+ *     └────────────────────────────────────────────────────────────────────────────────────────────────────┘
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Policy from "../../Policy.ts"
+import { fromRun } from "../../TaskInfo.ts"
+import type { TaskRow } from "../../TaskRecord.ts"
+import { type Change, type Claimed, type Committed, type Lease, type TaskStore, TaskStoreError } from "../../TaskStore.ts"
+import { advance, type Advance, newRun, type Rules, rulesOf } from "./advance.ts"
+import { batchSize, type ExecutorSlot, type Host, instant } from "./host.ts"
+import * as Metrics from "./metrics.ts"
+import * as Runs from "./runs.ts"
+
+export interface StoreEngine {
+  readonly alias: string
+  readonly store: TaskStore["Service"]
+  readonly runs: Runs.Runs
+  /** Everything may have changed: look again. */
+  readonly wake: () => void
+  /** Settlements and heartbeats: they go on until everything has ended. */
+  readonly serve: Effect.Effect<void, never, Scope.Scope>
+  /** Evaluates, claims and takes over, until interrupted; never in the middle of a turn. */
+  readonly turns: Effect.Effect<never>
+  /** Runs every task that has this event, one after another where `sequential`. */
+  readonly fire: (event: "startup" | "shutdown", incarnation: string) => Effect.Effect<void>
+  readonly quarantine: (
+    tasks: ReadonlyArray<{ readonly id: string; readonly generation: number; readonly reason: string }>
+  ) => Effect.Effect<void>
+}
+
+/** A store that is down is asked again after 100 ms, 200 ms … 5 s. */
+const firstBackoff = 100
+const longestBackoff = 5_000
+
+export const make = (host: Host, alias: string, store: TaskStore["Service"]): StoreEngine => {
+  const { activity, clock, context, hub, settings } = host
+  const now = () => clock.currentTimeMillisUnsafe()
+
+  // ---------------------------------------------------------------------------
+  // store calls
+  // ---------------------------------------------------------------------------
+
+  let unavailable = false
+
+  const call = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
+    store.capabilities.durable
+      ? Effect.timeoutOrElse(effect, {
+        duration: Duration.millis(settings.storeTimeout),
+        orElse: () =>
+          Effect.fail(
+            new TaskStoreError({
+              store: store.name,
+              operation,
+              reason: "Unavailable",
+              message: `Store \`${store.name}\` did not answer \`${operation}\` within ${settings.storeTimeout} ms.`
+            })
+          )
+      })
+      : effect
+
+  const down = (operation: string, error: TaskStoreError): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (unavailable) return Effect.void
+      unavailable = true
+      if (hub.heard) {
+        hub.emit({ _tag: "StoreUnavailable", at: instant(now()), store: alias, operation, message: error.message })
+      }
+      return Effect.logWarning(`Store \`${store.name}\` failed at \`${operation}\`, and will be asked again. ${error.message}`)
+    })
+
+  const up = (): void => {
+    if (!unavailable) return
+    unavailable = false
+    if (hub.heard) hub.emit({ _tag: "StoreRecovered", at: instant(now()), store: alias })
+  }
+
+  const persist = <A>(
+    operation: string,
+    effect: Effect.Effect<A, TaskStoreError>,
+    backoff = firstBackoff
+  ): Effect.Effect<A, TaskStoreError> =>
+    Effect.matchEffect(call(operation, effect), {
+      onSuccess: (value) => {
+        up()
+        return Effect.succeed(value)
+      },
+      onFailure: (error) =>
+        error.retryable
+          ? down(operation, error).pipe(
+            Effect.andThen(Effect.sleep(Duration.millis(backoff))),
+            Effect.andThen(persist(operation, effect, Math.min(backoff * 2, longestBackoff)))
+          )
+          : Effect.fail(error)
+    })
+
+  const quarantine: StoreEngine["quarantine"] = (tasks) =>
+    call("quarantine", store.quarantine(tasks.map((task) => ({ ...task, reader: host.reader, at: now() })))).pipe(
+      Effect.catch((error) => down("quarantine", error)),
+      Effect.andThen(Effect.suspend(() => {
+        for (const { id, reason } of tasks) {
+          if (hub.heard) hub.emit({ _tag: "TaskQuarantined", at: instant(now()), store: alias, id, reason })
+        }
+        return Effect.forEach(tasks, ({ id, reason }) =>
+          Effect.logError(`Task \`${id}\` in store \`${alias}\` cannot be read here and is set aside: ${reason}`), {
+          discard: true
+        })
+      }))
+    )
+
+  const runs = Runs.make(host, alias, store, {
+    call,
+    persist,
+    quarantine,
+    onFree: () => {
+      if (!blocked) return
+      blocked = false
+      claimable = true
+      wake()
+    }
+  })
+
+  // ---------------------------------------------------------------------------
+  // waking
+  // ---------------------------------------------------------------------------
+
+  const latch = Latch.makeUnsafe(false)
+  let asleep = false
+  /** What the next turn must read again. */
+  let evaluable = true
+  let claimable = true
+  let blocked = false
+  let nextDue = 0
+  let nextReady = 0
+  let nextLease = 0
+
+  const wake = (): void => {
+    if (asleep) {
+      asleep = false
+      if (activity.virtual) activity.begin("engine")
+    }
+    latch.openUnsafe()
+  }
+
+  const wakeAll = (): void => {
+    evaluable = true
+    claimable = true
+    wake()
+  }
+
+  const listen = store.listen((change) => {
+    if (change.cancel) runs.checkCancelled()
+    if (change.due === null && !change.ready && !change.cancel) {
+      // Another process changed something: it may be any of the three.
+      runs.checkCancelled()
+      wakeAll()
+      return
+    }
+    if (change.due !== null && change.due < nextDue) {
+      nextDue = change.due
+      evaluable = true
+      wake()
+    }
+    if (change.ready) {
+      claimable = true
+      wake()
+    }
+  })
+
+  /** Ends when the clock reaches `until`, or at the next wake-up. Timers may fire early, so a turn checks again. */
+  const sleepUntil = (until: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (latch.isOpen()) {
+        latch.closeUnsafe()
+        return Effect.yieldNow
+      }
+      const wait = Math.max(1, activity.virtual ? until - now() : Math.min(until - now(), settings.maxSleep))
+      asleep = true
+      if (activity.virtual) activity.end("engine")
+      return Effect.ensuring(
+        wait === Infinity ? latch.await : Effect.raceFirst(latch.await, Effect.sleep(Duration.millis(wait))),
+        Effect.sync(() => {
+          if (asleep) {
+            asleep = false
+            if (activity.virtual) activity.begin("engine")
+          }
+          latch.closeUnsafe()
+        })
+      )
+    })
+
+  // ---------------------------------------------------------------------------
+  // evaluating
+  // ---------------------------------------------------------------------------
+
+  const slotFor = (row: TaskRow): ExecutorSlot | undefined => host.executors.get(row.executor)
+
+  const evaluate: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    while (true) {
+      const at = now()
+      // A wake-up may come while the store answers: it must not be overwritten.
+      nextDue = Infinity
+      const { next, tasks } = yield* call("due", store.due({ now: at, limit: batchSize, reader: host.reader }))
+      nextDue = Math.min(nextDue, next ?? Infinity)
+      if (tasks.length === 0) return
+      const lease: Lease = { owner: host.owner, until: at + settings.lease }
+      const tags = yield* handled
+      const free = new Map<ExecutorSlot, number>()
+      const unreadable: Array<{ id: string; generation: number; reason: string }> = []
+      const changes: Array<Change> = []
+      const planned: Array<{ readonly row: TaskRow; readonly rules: Rules; readonly advance: Advance }> = []
+      for (const task of tasks) {
+        const { row } = task
+        const rules = safely(() => rulesOf(row))
+        if (Result.isFailure(rules)) {
+          unreadable.push({ id: row.id, generation: row.generation, reason: rules.failure })
+          continue
+        }
+        const decided = safely(() => Result.succeed(advance(task, rules.success, at)))
+        if (Result.isFailure(decided)) {
+          unreadable.push({ id: row.id, generation: row.generation, reason: decided.failure })
+          continue
+        }
+        const slot = slotFor(row)
+        const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
+        planned.push({ row, rules: rules.success, advance: decided.success })
+        changes.push({
+          id: row.id,
+          generation: row.generation,
+          revision: row.revision,
+          set: decided.success.set,
+          now: at,
+          runs: !mine ? decided.success.runs : decided.success.runs.map((change) => {
+            // A run this scheduler has room for is claimed where it is created: no second round trip.
+            if (change._tag !== "Create" || change.run.state !== "ready") return change
+            const room = free.get(slot) ?? slot.executor.capacity - slot.running
+            if (room <= 0) return change
+            free.set(slot, room - 1)
+            return { ...change, claim: lease }
+          })
+        })
+      }
+      if (unreadable.length > 0) yield* quarantine(unreadable)
+      const committed = yield* commitAll(changes)
+      const ready: Array<Runs.Ready> = []
+      for (let i = 0; i < changes.length; i++) {
+        const answer = committed[i]!
+        if (answer._tag === "Conflict") continue
+        const { advance, row, rules } = planned[i]!
+        announce(row, advance)
+        if (answer.claimed.length > 0) {
+          const slot = slotFor(row)!
+          for (const run of answer.claimed) ready.push({ run, task: row, policy: rules.policy, slot })
+        }
+        if (advance.runs.some((change) => change._tag === "Create" && change.run.state === "ready")) {
+          // Those it had no room for.
+          if (answer.claimed.length < advance.plan.runs.length) claimable = true
+        }
+      }
+      yield* runs.start(ready, lease.until)
+    }
+  })
+
+  /** Which tags each executor runs now. */
+  const handled: Effect.Effect<Map<ExecutorSlot, ReadonlyMap<string, number>>> = Effect.gen(function*() {
+    const tags = new Map<ExecutorSlot, ReadonlyMap<string, number>>()
+    for (const slot of host.executors.values()) tags.set(slot, yield* slot.executor.tags)
+    return tags
+  })
+
+  /** A batch the store refuses is halved until the bad change is alone; its task is set aside, the rest commit. */
+  const commitAll = (changes: ReadonlyArray<Change>): Effect.Effect<ReadonlyArray<Committed>, TaskStoreError> =>
+    changes.length === 0 ? Effect.succeed([]) : Effect.catch(call("commit", store.commit(changes)), (error) => {
+      if (error.reason !== "Unknown") return Effect.fail(error)
+      if (changes.length === 1) {
+        const { generation, id } = changes[0]!
+        return Effect.as(
+          quarantine([{ id, generation, reason: `the store refuses its change: ${error.message}` }]),
+          [{ _tag: "Conflict" as const }]
+        )
+      }
+      const half = changes.length >>> 1
+      return Effect.zipWith(commitAll(changes.slice(0, half)), commitAll(changes.slice(half)), (a, b) => [...a, ...b])
+    })
+
+  const announce = (row: TaskRow, advance: Advance): void => {
+    const { counts } = advance.plan
+    Metrics.outcome("missed", counts.missed, context)
+    Metrics.outcome("coalesced", counts.coalesced, context)
+    Metrics.outcome("skipped", counts.skipped, context)
+    Metrics.outcome("paused", counts.paused, context)
+    if (!hub.heard) return
+    const at = instant(now())
+    for (const range of advance.plan.ranges) {
+      hub.emit({
+        _tag: eventOf[range.outcome],
+        at,
+        store: alias,
+        id: row.id,
+        from: instant(range.from),
+        to: instant(range.to),
+        count: range.count,
+        exact: range.exact,
+        reason: range.reason
+      })
+    }
+    if (advance.set.state === "finished" && row.state !== "finished") {
+      hub.emit({ _tag: "TaskFinished", at, store: alias, id: row.id })
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // claiming
+  // ---------------------------------------------------------------------------
+
+  const claim: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    claimable = false
+    nextReady = Infinity
+    for (const slot of host.executors.values()) {
+      while (true) {
+        const room = slot.executor.capacity - slot.running
+        if (room <= 0) {
+          blocked = true
+          break
+        }
+        const tags = yield* slot.executor.tags
+        if (tags.size === 0) break
+        const at = now()
+        const limit = Math.min(room, batchSize)
+        const lease: Lease = { owner: host.owner, until: at + settings.lease }
+        const answer = yield* call(
+          "claim",
+          store.claim({
+            now: at,
+            lease,
+            limit,
+            reader: host.reader,
+            slots: Array.from(tags, ([tag, version]) => ({ executor: slot.alias, tag, version, limit }))
+          })
+        )
+        yield* runs.start(answer.runs.flatMap((claimed) => judge(claimed, slot, at)), lease.until)
+        if (answer.runs.length < limit) {
+          nextReady = Math.min(nextReady, answer.next ?? Infinity)
+          break
+        }
+      }
+    }
+  })
+
+  /** Waiting in a queue counts: the grace of a first attempt is judged again when it is claimed. */
+  const judge = ({ run, task }: Claimed, slot: ExecutorSlot, at: number): ReadonlyArray<Runs.Ready> => {
+    const rules = safely(() => rulesOf(task))
+    if (Result.isFailure(rules)) {
+      runs.settle(run, { _tag: "Release" }, undefined, rules.failure)
+      return []
+    }
+    const { policy } = rules.success
+    const first = run.attempt === 1 && run.takeovers === 0
+    if (first && !isExtra(run.key) && Policy.isTooLate(policy, run.due, at)) {
+      runs.settle(run, { _tag: "End", state: "missed", exit: null }, { missed: true })
+      return []
+    }
+    return [{ run, task, policy, slot }]
+  }
+
+  // ---------------------------------------------------------------------------
+  // taking over
+  // ---------------------------------------------------------------------------
+
+  const takeOver: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    while (true) {
+      const at = now()
+      const { next, runs: taken } = yield* call(
+        "takeover",
+        store.takeover({
+          now: at,
+          limit: batchSize,
+          maxTakeovers: settings.maxTakeovers,
+          keep: settings.keepRuns
+        })
+      )
+      // Where other processes claim, their leases are looked for once a lease.
+      nextLease = Math.min(next ?? Infinity, store.capabilities.shared && !activity.virtual ? at + settings.lease : Infinity)
+      for (const { became, owner, run } of taken) {
+        if (became === "ready") claimable = true
+        else Metrics.ended(became, context)
+        if (hub.heard) {
+          hub.emit(
+            became === "ready"
+              ? { _tag: "RunReleased", at: instant(at), store: alias, run: fromRun(run), reason: "leaseEnded" }
+              : { _tag: "RunEnded", at: instant(at), store: alias, run: fromRun(run) }
+          )
+        }
+        if (became === "abandoned") {
+          yield* Effect.logError(`Run ${run.key} of task \`${run.taskId}\` is abandoned; its last owner was ${owner}.`)
+        }
+      }
+      if (taken.length < batchSize) return
+    }
+  })
+
+  // ---------------------------------------------------------------------------
+  // turns
+  // ---------------------------------------------------------------------------
+
+  const turn: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    if (nextLease <= now()) yield* takeOver
+    if (evaluable || nextDue <= now()) {
+      evaluable = false
+      yield* evaluate
+    }
+    if (claimable || nextReady <= now()) yield* claim
+  })
+
+  let backoff = firstBackoff
+
+  const turns: Effect.Effect<never> = Effect.gen(function*() {
+    if (activity.virtual) activity.begin("engine")
+    yield* Effect.addFinalizer(() => Effect.sync(() => {
+      if (activity.virtual) activity.end("engine")
+    }))
+    while (true) {
+      const problem = yield* Effect.uninterruptible(Effect.match(turn, {
+        onSuccess: () => undefined,
+        onFailure: (error) => error
+      }))
+      if (problem === undefined) {
+        up()
+        backoff = firstBackoff
+        const poll = store.capabilities.shared && !activity.virtual ? now() + settings.pollInterval : Infinity
+        yield* sleepUntil(Math.min(nextDue, nextReady, nextLease, poll))
+        if (poll <= now()) wakeAll()
+      } else {
+        yield* down("evaluate", problem)
+        evaluable = true
+        claimable = true
+        yield* sleepUntil(now() + backoff)
+        backoff = Math.min(backoff * 2, longestBackoff)
+      }
+    }
+  }).pipe(
+    Effect.scoped,
+    // A defect in one turn is told and the loop goes on: it must never stop in silence.
+    Effect.catchCause((cause) =>
+      Effect.andThen(
+        Effect.logError(`The scheduler's loop over store \`${alias}\` failed and starts again.`, cause),
+        Effect.sleep(Duration.millis(longestBackoff))
+      )
+    ),
+    Effect.forever
+  )
+
+  // ---------------------------------------------------------------------------
+  // events
+  // ---------------------------------------------------------------------------
+
+  const fire = (event: "startup" | "shutdown", incarnation: string): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      let after: string | undefined
+      do {
+        const page = yield* persist(
+          "list",
+          store.list({ event, sort: "created", descending: event === "shutdown", limit: batchSize, after })
+        )
+        for (const row of page.items) {
+          if (row.state !== "paused") yield* fireTask(row, event, incarnation)
+        }
+        after = page.next ?? undefined
+      } while (after !== undefined)
+    }).pipe(
+      Effect.catch((error) => Effect.logError(`Tasks of \`${event}\` in store \`${alias}\` could not be run. ${error.message}`))
+    )
+
+  const fireTask = (row: TaskRow, event: "startup" | "shutdown", incarnation: string): Effect.Effect<void, TaskStoreError> =>
+    Effect.gen(function*() {
+      const slot = slotFor(row)
+      if (slot === undefined || ((yield* slot.executor.tags).get(row.tag) ?? -1) < row.version) return
+      const rules = safely(() => rulesOf(row))
+      if (Result.isFailure(rules)) {
+        return yield* quarantine([{ id: row.id, generation: row.generation, reason: rules.failure }])
+      }
+      // Counted as a run outside the schedule, whoever changes the row meanwhile.
+      while (true) {
+        const [current] = yield* persist("get", store.get([row.id]))
+        if (current === undefined || current.row.generation !== row.generation) return
+        const at = now()
+        const lease: Lease = { owner: host.owner, until: at + settings.lease }
+        const run = newRun(rules.success.policy, false, {
+          key: `e:${event}:${incarnation}`,
+          due: at,
+          nominal: at,
+          state: "ready",
+          readyAt: at
+        })
+        const [answer] = yield* persist(
+          "commit",
+          store.commit([{
+            id: row.id,
+            generation: row.generation,
+            revision: current.row.revision,
+            set: { counters: { ...current.row.counters, extra: current.row.counters.extra + 1 } },
+            runs: [{ _tag: "Create", run, claim: lease }],
+            now: at
+          }])
+        )
+        if (answer?._tag !== "Committed") continue
+        yield* runs.start(
+          answer.claimed.map((claimed) => ({ run: claimed, task: current.row, policy: rules.success.policy, slot })),
+          lease.until
+        )
+        // Shutdown tasks end one after another, the last registered first.
+        if (event === "shutdown") yield* runs.drained
+        return
+      }
+    })
+
+  return {
+    alias,
+    store,
+    runs,
+    wake: wakeAll,
+    turns,
+    fire,
+    quarantine,
+    serve: Effect.gen(function*() {
+      yield* listen
+      for (const loop of runs.loops) {
+        yield* Effect.forkScoped(Effect.forever(Effect.catchCause(loop, (cause) =>
+          Effect.andThen(
+            Effect.logError(`A loop of the scheduler over store \`${alias}\` failed and starts again.`, cause),
+            Effect.sleep(Duration.millis(firstBackoff))
+          ))))
+      }
+    })
+  }
+}
+
+const eventOf = {
+  missed: "OccurrencesMissed",
+  coalesced: "OccurrencesCoalesced",
+  skipped: "OccurrencesSkipped",
+  paused: "OccurrencesPaused"
+} as const
+
+/** Keys of runs outside the schedule begin with a letter. */
+const isExtra = (key: string): boolean => key.startsWith("x:") || key.startsWith("e:")
+
+/** A trigger or policy that throws makes its row unreadable, not the loop stop. */
+const safely = <A>(f: () => Result.Result<A, string>): Result.Result<A, string> => {
+  try {
+    return f()
+  } catch (error) {
+    return Result.fail(error instanceof Error ? error.message : String(error))
+  }
+}

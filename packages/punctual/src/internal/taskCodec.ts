@@ -1,0 +1,191 @@
+/**
+ * A task's schemas as functions between values and JSON texts, compiled once per task.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import { compileMask } from "./taskMask.ts"
+import { type Any, InvalidPayload, UnreadableExit } from "./taskModel.ts"
+
+/**
+ * A payload as stored, and as people may see it.
+ *
+ * @internal
+ */
+export interface EncodedPayload {
+  readonly payload: string
+  readonly display: string
+}
+
+/**
+ * Requirements of the schemas are not in these types: they are those of whoever asks (the public `add`, the layer of
+ * the handler), which provide them.
+ *
+ * @internal
+ */
+export interface TaskCodec {
+  readonly encodePayload: (input: unknown) => Effect.Effect<EncodedPayload, InvalidPayload>
+  /** Fails with the reason in words. */
+  readonly decodePayload: (text: string) => Effect.Effect<unknown, string>
+  /** The text of the exit; a value its schema refuses fails with the reason in words. */
+  readonly encodeSuccess: (value: unknown) => Effect.Effect<string, string>
+  /** Always gives a text: an error its schema refuses becomes a defect that says so. */
+  readonly encodeFailure: (cause: Cause.Cause<unknown>) => Effect.Effect<string>
+  readonly decodeExit: (text: string) => Effect.Effect<Exit.Exit<unknown, unknown>, UnreadableExit>
+}
+
+/** @internal */
+export const encodePayload = (task: Any, input: unknown): Effect.Effect<EncodedPayload, InvalidPayload> =>
+  codecOf(task).encodePayload(input)
+
+/** @internal */
+export const decodeExit = (task: Any, text: string): Effect.Effect<Exit.Exit<unknown, unknown>, UnreadableExit> =>
+  codecOf(task).decodeExit(text)
+
+/** @internal */
+export const codecOf = (task: Any): TaskCodec => {
+  let codec = codecs.get(task)
+  if (codec === undefined) {
+    codec = compile(task)
+    codecs.set(task, codec)
+  }
+  return codec
+}
+
+/**
+ * The exit of an effect that has nothing to wait for: parsers mostly answer with one, and it needs no interpreter.
+ *
+ * @internal
+ */
+export const exitOf = <A, E>(effect: Effect.Effect<A, E>): Exit.Exit<A, E> | undefined =>
+  Exit.isExit(effect) ? effect as Exit.Exit<A, E> : undefined
+
+const codecs = new WeakMap<Any, TaskCodec>()
+
+const compile = (task: Any): TaskCodec => {
+  const payload = payloadCodec(task)
+  const exits = exitCodec(task)
+  return { ...payload, ...exits }
+}
+
+// -----------------------------------------------------------------------------
+// payload
+// -----------------------------------------------------------------------------
+
+type Parser = (input: unknown, options?: SchemaAST.ParseOptions) => Effect.Effect<unknown, SchemaIssue.Issue>
+
+// See `TaskCodec`: whoever asks provides them.
+const withoutServices = (
+  parser: (input: unknown, options?: SchemaAST.ParseOptions) => Effect.Effect<unknown, SchemaIssue.Issue, unknown>
+): Parser => parser as Parser
+
+const allProblems = { errors: "all" } as const
+
+const payloadCodec = (task: Any): Pick<TaskCodec, "encodePayload" | "decodePayload"> => {
+  const { tag } = task
+  const json = Schema.toCodecJson(task.payload)
+  const construct = SchemaParser.makeEffect(task.payload)
+  const encode = withoutServices(SchemaParser.encodeUnknownEffect(json))
+  const decode = withoutServices(SchemaParser.decodeUnknownEffect(json))
+  const mask = compileMask(json.ast)
+
+  const toText = (value: unknown): EncodedPayload => {
+    const payload = JSON.stringify(value)
+    return { payload, display: mask === undefined ? payload : JSON.stringify(mask(value)) }
+  }
+  const refuse = (issue: SchemaIssue.Issue) => new InvalidPayload({ tag, issue: formatIssue(issue) })
+  return {
+    encodePayload: (input) => {
+      const made = exitOf(construct(input))
+      if (made?._tag === "Success") {
+        const encoded = exitOf(encode(made.value))
+        if (encoded?._tag === "Success") return Effect.succeed(toText(encoded.value))
+      }
+      return Effect.flatMap(construct(input, { parseOptions: allProblems }), (value) => encode(value, allProblems))
+        .pipe(
+          Effect.map(toText),
+          Effect.mapError(refuse)
+        )
+    },
+    decodePayload: (text) => {
+      const value = parseJson(text)
+      if (Result.isFailure(value)) return Effect.fail(value.failure)
+      const decoded = exitOf(decode(value.success))
+      return decoded?._tag === "Success"
+        ? Effect.succeed(decoded.value)
+        : Effect.mapError(decode(value.success, allProblems), formatIssue)
+    }
+  }
+}
+
+const parseJson = (text: string): Result.Result<unknown, string> => {
+  try {
+    return Result.succeed(JSON.parse(text))
+  } catch (error) {
+    return Result.fail(`not JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+const format = SchemaIssue.makeFormatterDefault()
+
+// "Expected string\n  at ["customer"]" reads as one line in a log.
+const formatIssue = (issue: SchemaIssue.Issue): string => format(issue).replaceAll("\n  at ", " at ")
+
+// -----------------------------------------------------------------------------
+// exits
+// -----------------------------------------------------------------------------
+
+const exitCodec = (task: Any): Pick<TaskCodec, "encodeSuccess" | "encodeFailure" | "decodeExit"> => {
+  const { tag } = task
+  const success = withoutServices(SchemaParser.encodeUnknownEffect(Schema.toCodecJson(task.success)))
+  const exit = Schema.toCodecJson(Schema.Exit(task.success, task.error, Schema.Defect()))
+  const encode = withoutServices(SchemaParser.encodeUnknownEffect(exit))
+  const decode = SchemaParser.decodeUnknownEffect(exit) as (
+    ...args: Parameters<Parser>
+  ) => Effect.Effect<Exit.Exit<unknown, unknown>, SchemaIssue.Issue>
+  // A value's text inside its exit's: the schema of exits would check the value twice.
+  const succeeded = (value: unknown): string => `{"_tag":"Success","value":${JSON.stringify(value)}}`
+  const toText = (value: unknown): string => JSON.stringify(value)
+
+  return {
+    encodeSuccess: (value) => {
+      const encoded = exitOf(success(value))
+      if (encoded?._tag === "Success") return Effect.succeed(succeeded(encoded.value))
+      return Effect.mapBoth(success(value, allProblems), { onSuccess: succeeded, onFailure: formatIssue })
+    },
+    encodeFailure: (cause) =>
+      encode(Exit.failCause(cause)).pipe(
+        // Only a typed error can be refused: any defect has a JSON form.
+        Effect.catch((issue) => encode(Exit.failCause(asDefects(tag, cause, issue)))),
+        Effect.map(toText),
+        Effect.orDie
+      ),
+    decodeExit: (text) => {
+      const value = parseJson(text)
+      if (Result.isFailure(value)) return Effect.fail(new UnreadableExit({ tag, issue: value.failure }))
+      return Effect.mapError(
+        decode(value.success, allProblems),
+        (issue) => new UnreadableExit({ tag, issue: formatIssue(issue) })
+      )
+    }
+  }
+}
+
+const asDefects = (tag: string, cause: Cause.Cause<unknown>, issue: SchemaIssue.Issue): Cause.Cause<never> =>
+  Cause.fromReasons(
+    cause.reasons.map((reason) =>
+      reason._tag === "Fail" ? Cause.makeDieReason(undeclared(tag, reason.error, issue)) : reason
+    )
+  )
+
+const undeclared = (tag: string, error: unknown, issue: SchemaIssue.Issue): Error =>
+  new Error(`Task \`${tag}\` failed with an error that its \`error\` schema cannot encode. ${formatIssue(issue)}`, {
+    cause: error
+  })

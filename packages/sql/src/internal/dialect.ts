@@ -1,0 +1,132 @@
+/**
+ * Where databases differ.
+ *
+ * Everything else of the store is written once over `effect/sql`, in statements every supported database reads the same
+ * way: arrays go in as one JSON parameter, flags are 0 and 1, names are never reserved words.
+ *
+ * @since 0.1.0
+ */
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import * as Statement from "effect/sql/Statement"
+import type { StoreErrorReason } from "punctual/TaskStore"
+
+export type ColumnType = "int" | "text"
+
+/** Columns of a row source, in the order of the cells. */
+export type Columns = ReadonlyArray<readonly [name: string, type: ColumnType]>
+
+export interface Dialect {
+  readonly name: Statement.Dialect
+  /** Starts a transaction that writes: the lock is taken now, not at the first write, which would be too late. */
+  readonly begin: string
+  /** Follows a select of rows that the same transaction writes. */
+  readonly forUpdate: string
+  /** A JSON array of arrays as a derived table. */
+  readonly rows: (columns: Columns) => (cells: ReadonlyArray<ReadonlyArray<unknown>>) => Statement.Fragment
+  /** `update table r set … from source u where …`, with what it answers as columns of `r`. */
+  readonly update: (options: {
+    readonly table: Statement.Fragment
+    readonly set: string
+    readonly source: Statement.Fragment
+    readonly where: string
+    readonly returning?: string | undefined
+  }) => Statement.Fragment
+  /** Case-insensitive containment, for a pattern made by `pattern`. */
+  readonly contains: (expression: string) => string
+  /** The same value, unknown to the planner as an indexed column: keeps it from an index that would not be in order. */
+  readonly opaque: (column: string) => string
+  readonly tableExists: (sql: SqlClient, table: string) => Statement.Statement<object>
+  /** Answers another value after each commit of another connection; `undefined` where that cannot be asked. */
+  readonly changed: ((sql: SqlClient) => Statement.Statement<object>) | undefined
+  /** An integer in a result is beyond what a JavaScript number holds. */
+  readonly isUnsafeInteger: (error: SqlError) => boolean
+  readonly reason: (error: SqlError) => { readonly reason: typeof StoreErrorReason.Type; readonly hint: string }
+}
+
+/** `like` pattern of a text that is to be found anywhere, with `\` as escape. */
+export const pattern = (text: string): string => `%${text.replace(/[\\%_]/g, (char) => `\\${char}`)}%`
+
+// -----------------------------------------------------------------------------
+// SQLite
+// -----------------------------------------------------------------------------
+
+const errcode = (error: SqlError): number | undefined => {
+  const cause: unknown = error.reason.cause
+  if (typeof cause !== "object" || cause === null) return undefined
+  for (const key of ["errcode", "errno", "code"]) {
+    const code: unknown = Reflect.get(cause, key)
+    if (typeof code === "number") return code & 0xff
+    if (typeof code === "string") {
+      const name = sqliteNames.find(([name]) => code === name || code.startsWith(`${name}_`))
+      if (name !== undefined) return name[1]
+    }
+  }
+  return undefined
+}
+
+const sqliteNames: ReadonlyArray<readonly [string, number]> = [
+  ["SQLITE_PERM", 3],
+  ["SQLITE_BUSY", 5],
+  ["SQLITE_LOCKED", 6],
+  ["SQLITE_READONLY", 8],
+  ["SQLITE_IOERR", 10],
+  ["SQLITE_CORRUPT", 11],
+  ["SQLITE_FULL", 13],
+  ["SQLITE_CANTOPEN", 14],
+  ["SQLITE_NOTADB", 26]
+]
+
+export const sqlite: Dialect = {
+  name: "sqlite",
+  begin: "BEGIN IMMEDIATE",
+  forUpdate: "",
+  rows: (columns) => {
+    const cells = columns.map(([name], i) => `e.value ->> ${i} as ${name}`).join(", ")
+    const head = Statement.literal(`(select ${cells} from json_each(`)
+    const tail = Statement.literal(") e)")
+    return (rows) => Statement.fragment([head, Statement.parameter(JSON.stringify(rows)), tail])
+  },
+  update: ({ returning, set, source, table, where }) =>
+    Statement.fragment([
+      Statement.literal("update "),
+      ...table.segments,
+      Statement.literal(` as r set ${set} from `),
+      ...source.segments,
+      Statement.literal(` u where ${where}${returning === undefined ? "" : ` returning ${returning}`}`)
+    ]),
+  contains: (expression) => `${expression} like ? escape '\\'`,
+  opaque: (column) => `+${column}`,
+  tableExists: (sql, table) => sql`select 1 from sqlite_master where type = 'table' and name = ${table}`,
+  changed: (sql) => sql`pragma data_version`,
+  isUnsafeInteger: (error) => {
+    const cause: unknown = error.reason.cause
+    return typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ERR_OUT_OF_RANGE"
+  },
+  reason: (error) => {
+    const cause: unknown = error.reason.cause
+    if (typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ERR_INVALID_STATE") {
+      return { reason: "Closed", hint: "the scope of its layer has ended" }
+    }
+    switch (errcode(error)) {
+      case 5:
+      case 6:
+        return { reason: "Busy", hint: "another process writes: try again, or raise busyTimeout" }
+      case 3:
+      case 8:
+        return { reason: "ReadOnly", hint: "open it writable: check the readonly option, the file and its directory" }
+      case 13:
+        return { reason: "Full", hint: "free space on its disk, or prune history, and try again" }
+      case 11:
+        return { reason: "Corrupt", hint: "the file is damaged: restore a backup, or recover it with sqlite3's .recover" }
+      case 26:
+        return { reason: "Corrupt", hint: "the file is not a SQLite database: check the path, or move it away" }
+      case 14:
+        return { reason: "Unavailable", hint: "check that its directory exists and may be written" }
+      case 10:
+        return { reason: "Unavailable", hint: "its disk failed to read or write: check it and try again" }
+      default:
+        return { reason: "Unknown", hint: "" }
+    }
+  }
+}
