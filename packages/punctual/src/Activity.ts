@@ -8,6 +8,8 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import type { SchedulerEvent } from "./SchedulerEvent.ts"
 
 /**
  * Counts what is in flight. `begin` and `end` are synchronous and balanced.
@@ -20,6 +22,10 @@ export interface Activity {
   readonly virtual: boolean
   readonly begin: (what: string) => void
   readonly end: (what: string) => void
+  /** Runs an effect on the real clock: stores are called so, whatever time the program has. */
+  readonly live: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Sees every event of every scheduler, in order and at once. */
+  readonly observe?: ((event: SchedulerEvent) => void) | undefined
 }
 
 /**
@@ -29,7 +35,7 @@ export interface Activity {
  * @since 0.1.0
  */
 export const Activity: Context.Reference<Activity> = Context.Reference<Activity>("punctual/Activity", {
-  defaultValue: () => ({ virtual: false, begin: () => {}, end: () => {} })
+  defaultValue: () => ({ virtual: false, begin: () => {}, end: () => {}, live: identity })
 })
 
 /**

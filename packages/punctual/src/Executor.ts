@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { RunRecord, RunResult } from "./internal/runRecord.ts"
+import { Tally } from "./internal/taskTally.ts"
 import { TaskRegistry } from "./TaskRegistry.ts"
 import * as TaskRunner from "./TaskRunner.ts"
 
@@ -52,12 +53,24 @@ export const layerFibers = (options?: {
 }): Layer.Layer<Executor, never, TaskRegistry> =>
   Layer.effect(Executor)(Effect.gen(function*() {
     const registry = yield* TaskRegistry
-    // Closing interrupts all fibers at once, not one after the other's finalizers.
-    const scope = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, "parallel"))
     const capacity = Math.max(1, Math.trunc(options?.concurrency ?? defaultConcurrency))
     const slots = Semaphore.makeUnsafe(capacity)
+    const running = new Tally()
+    yield* Effect.addFinalizer(() => running.ended)
+    // Closing interrupts all fibers at once, not one after the other's finalizers.
+    const scope = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, "parallel"))
     const start = (record: RunRecord) =>
-      Effect.forkIn(slots.withPermit(TaskRunner.run(registry, record)), scope, { startImmediately: true })
+      Effect.suspend(() => {
+        // Not left to the scope alone: it learns of a fiber after its first steps, and those may close the layer.
+        running.enter()
+        return Effect.map(
+          Effect.forkIn(slots.withPermit(TaskRunner.run(registry, record)), scope, { startImmediately: true }),
+          (fiber) => {
+            fiber.addObserver(() => running.leave())
+            return fiber
+          }
+        )
+      })
     return {
       name: options?.name ?? "fibers",
       tags: Effect.succeed(registry.tags),

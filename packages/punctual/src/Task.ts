@@ -19,8 +19,10 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { CurrentRun } from "./CurrentRun.ts"
 import { refuseUnknown } from "./internal/options.ts"
+import { TaskScheduler } from "./internal/schedulerTag.ts"
 import { type Any, InvalidTask, type Retry, TypeId } from "./internal/taskModel.ts"
 import * as Policy from "./Policy.ts"
+import type { AddError, Scheduled, ScheduleOptions } from "./TaskHandle.ts"
 import { type TaskAlreadyHandled, TaskRegistry } from "./TaskRegistry.ts"
 import type * as Trigger from "./Trigger.ts"
 
@@ -307,3 +309,51 @@ const Proto = {
     return pipeArguments(this, arguments)
   }
 }
+
+// -----------------------------------------------------------------------------
+// scheduling
+// -----------------------------------------------------------------------------
+
+/**
+ * A definition together with how it is scheduled, as one value: for `addAll` and `reconcile`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const nightly = customers.map((customer) =>
+ *   Task.scheduled(SendDigest, { id: `digest-${customer}`, payload: { customer }, trigger: Trigger.cron("0 2 * * *") })
+ * )
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const scheduled = <const T extends Any>(task: T, options: ScheduleOptions<T>): Scheduled<T> => ({ task, options })
+
+/**
+ * Adds a task when the application is built.
+ *
+ * **When to use**
+ *
+ * Use it for what a program always schedules, beside its handlers. With `onConflict: "update"` a deploy changes what
+ * the program changed and leaves alone what an operator did.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const Digests = Task.layerScheduled(SendDigest, {
+ *   id: "digest-acme",
+ *   payload: { customer: "acme" },
+ *   onConflict: "update",
+ *   trigger: Trigger.cron("0 9 * * MON-FRI", { timeZone: "Europe/Berlin" })
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerScheduled = <const T extends Any>(
+  task: T,
+  options: ScheduleOptions<T>
+): Layer.Layer<never, AddError, TaskScheduler | Handler<T["tag"]> | T["payload"]["EncodingServices"]> =>
+  Layer.effectDiscard(TaskScheduler.use((scheduler) => scheduler.add(task, options)))

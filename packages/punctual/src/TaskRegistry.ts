@@ -6,15 +6,14 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { CurrentRun } from "./CurrentRun.ts"
 import type { Any } from "./internal/taskModel.ts"
+import { Tally } from "./internal/taskTally.ts"
 
 // -----------------------------------------------------------------------------
 // errors
@@ -60,7 +59,7 @@ export interface Runner {
 export interface Registered extends Runner {
   readonly task: Any
   /** Runs in progress. */
-  readonly running: number
+  readonly count: number
   readonly enter: () => void
   readonly leave: () => void
 }
@@ -109,7 +108,7 @@ export const make = (
       : Duration.fromInputUnsafe(options.drainTimeout)
     const handlers = new Map<string, RegisteredImpl>()
     const tags = new Map<string, number>()
-    const listeners = new Set<() => void>()
+    const listeners = new Set<{ readonly listener: () => void }>()
 
     const offer = (task: Any, runner: Runner) =>
       Effect.suspend(() => {
@@ -117,7 +116,7 @@ export const make = (
         const registered = new RegisteredImpl(task, runner)
         handlers.set(task.tag, registered)
         tags.set(task.tag, task.version)
-        for (const listener of listeners) listener()
+        for (const { listener } of listeners) listener()
         return Effect.succeed(registered)
       })
 
@@ -125,11 +124,8 @@ export const make = (
       Effect.suspend(() => {
         handlers.delete(registered.task.tag)
         tags.delete(registered.task.tag)
-        return registered.drained
-      }).pipe(
-        // `timeoutOption` would wait for a wait that cannot be interrupted here.
-        (drained) => Duration.isFinite(drainTimeout) ? bounded(drained, drainTimeout, registered) : drained
-      )
+        return Duration.isFinite(drainTimeout) ? atMost(registered, drainTimeout) : registered.ended
+      })
 
     return {
       name,
@@ -138,53 +134,40 @@ export const make = (
       tags,
       onChange: (listener) =>
         Effect.asVoid(Effect.acquireRelease(
-          Effect.sync(() => listeners.add(listener)),
-          () => Effect.sync(() => listeners.delete(listener))
+          Effect.sync(() => {
+            const entry = { listener }
+            listeners.add(entry)
+            return entry
+          }),
+          (entry) => Effect.sync(() => listeners.delete(entry))
         ))
     }
   })
 
-const bounded = (drained: Effect.Effect<void>, timeout: Duration.Duration, registered: Registered) =>
-  Effect.interruptible(drained).pipe(
+const atMost = (registered: RegisteredImpl, timeout: Duration.Duration): Effect.Effect<void> =>
+  // A finalizer cannot be interrupted, and a wait that cannot be interrupted cannot be cut short.
+  Effect.interruptible(registered.ended).pipe(
     Effect.timeoutOption(timeout),
-    Effect.flatMap((done) =>
-      Option.isSome(done)
+    Effect.flatMap((ended) =>
+      Option.isSome(ended)
         ? Effect.void
         : Effect.logWarning(
-          `Task \`${registered.task.tag}\`: ${registered.running} run(s) did not end within ${
+          `Task \`${registered.task.tag}\`: ${registered.count} run(s) did not end within ${
             Duration.format(timeout)
           } of closing its handler, and were left behind.`
         )
     )
   )
 
-class RegisteredImpl implements Registered {
+class RegisteredImpl extends Tally implements Registered {
   readonly task: Any
   readonly handler: Runner["handler"]
   readonly context: Context.Context<never>
-  running = 0
-  private idle: Deferred.Deferred<void> | undefined
 
   constructor(task: Any, runner: Runner) {
+    super()
     this.task = task
     this.handler = runner.handler
     this.context = runner.context
-  }
-
-  readonly enter = (): void => {
-    this.running++
-  }
-
-  readonly leave = (): void => {
-    this.running--
-    if (this.running === 0 && this.idle !== undefined) Deferred.doneUnsafe(this.idle, Exit.void)
-  }
-
-  get drained(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.running === 0) return Effect.void
-      this.idle ??= Deferred.makeUnsafe()
-      return Deferred.await(this.idle)
-    })
   }
 }

@@ -97,7 +97,6 @@ const attempt = (registered: Registered, base: Base, record: RunRecord, payload:
     ? handler
     : withTimeout(handler, record.timeout, () => timedOut = timeoutError(record))
   const closed = Effect.onExitPrimitive(bounded, (exit) => Scope.closeUnsafe(scope, exit))
-  const traced = base.traced ? withSpan(closed, current) : closed
 
   const succeeded = (value: unknown): Effect.Effect<RunResult> => {
     const encode = codecOf(registered.task).encodeSuccess(value)
@@ -117,7 +116,7 @@ const attempt = (registered: Registered, base: Base, record: RunRecord, payload:
       // Here and not earlier: whoever gives up before this point must not count, and after it must be counted off.
       entered = true
       registered.enter()
-      return Effect.matchCauseEffect(Effect.updateContext(traced, () => context), {
+      return Effect.matchCauseEffect(Effect.updateContext(closed, () => context), {
         onSuccess: succeeded,
         onFailure: (cause) => {
           // Reached with an interruption from outside only where this fiber is uninterruptible: it is no result then either.
@@ -249,7 +248,6 @@ interface Base {
   readonly from: Context.Context<never>
   readonly context: Context.Context<never>
   readonly annotations: Readonly<Record<string, unknown>>
-  readonly traced: boolean
 }
 
 const bases = new WeakMap<Registered, Base>()
@@ -271,15 +269,13 @@ const makeBase = (layer: Context.Context<never>, from: Context.Context<never>): 
   }
   const installed = from.mapUnsafe.get(Tracer.Tracer.key)
   if (installed !== undefined) own.set(Tracer.Tracer.key, installed)
-  const context = Context.makeUnsafe<never>(own)
   return {
     from,
-    context,
+    context: Context.makeUnsafe(own),
     annotations: {
       ...Context.get(layer, References.CurrentLogAnnotations),
       ...Context.get(from, References.CurrentLogAnnotations)
-    },
-    traced: Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
+    }
   }
 }
 
@@ -303,15 +299,3 @@ const contextOf = (base: Base, current: CurrentRun["Service"], scope: Scope.Scop
       attempt: current.attempt
     })
   )
-
-const withSpan = (effect: Effect.Effect<unknown, unknown>, current: CurrentRun["Service"]) =>
-  Effect.withSpan(effect, `Task.${current.tag}`, {
-    captureStackTrace: false,
-    attributes: {
-      "punctual.task": current.taskId,
-      "punctual.tag": current.tag,
-      "punctual.run": current.id,
-      "punctual.attempt": current.attempt,
-      "punctual.store": current.store
-    }
-  })

@@ -243,7 +243,9 @@ const make = (
       Executors.Executors
     )
 
+    const activity = yield* Activity.Activity
     const hub = new Hub()
+    if (activity.observe !== undefined) hub.add(activity.observe)
     const slots = new Map<string, ExecutorSlot>(
       Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
     )
@@ -252,7 +254,7 @@ const make = (
       owner: `${name}#${incarnation}`,
       reader: `${name}#${incarnation}`,
       clock: yield* Clock.Clock,
-      activity: yield* Activity.Activity,
+      activity,
       context: Context.omit(Scope.Scope)(outer) as Context.Context<never>,
       settings,
       executors: slots,

@@ -545,9 +545,9 @@ describe("plan: maxRuns", () => {
         cursor: 99,
         now: 120,
         ran: 4,
-        open: [run(50, "waiting"), run(60, "running", true)]
+        open: [run(40, "running", true), run(50, "waiting"), run(70, "waiting")]
       }),
-      { runs: ["110 ready", "120 waiting"], rest: ["50 skipped replaced", "100 skipped replaced"], drop: ["50"], next: undefined }
+      { runs: ["110 ready", "120 waiting"], rest: ["50..100 3 skipped replaced"], drop: ["50", "70"], next: undefined }
     )
   })
 })

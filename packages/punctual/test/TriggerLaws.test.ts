@@ -29,7 +29,7 @@ describe("Trigger laws", () => {
   it.prop("next is strictly later", [trigger, binding, instant], ([trigger, binding, after]) => {
     const next = Trigger.bind(trigger, binding).next(after)
     assert.isTrue(next === undefined || next.due > after)
-  }, runs(600))
+  }, runs(400))
 
   it.prop("between an instant and its next there is nothing else", [trigger, binding, instant, Schema.Int], (
     [trigger, binding, after, somewhere]
@@ -41,7 +41,7 @@ describe("Trigger laws", () => {
     for (const u of [after, after + 1, next.due - 1, after + Math.abs(somewhere) % gap]) {
       if (u < next.due) assert.deepStrictEqual(bound.next(u), next)
     }
-  }, runs(600))
+  }, runs(400))
 
   it.prop("an answer does not depend on what was asked before", [trigger, binding, instant, instant], (
     [trigger, binding, a, b]
@@ -71,7 +71,7 @@ describe("Trigger laws", () => {
       assert.isTrue(earlier.due <= after)
       assert.deepStrictEqual(bound.next(earlier.due), forward[0])
     }
-  }, runs(600))
+  }, runs(400))
 
   it.prop("union is associative", [inner, inner, inner, binding, instant], ([a, b, c, binding, after]) => {
     const left = Trigger.union(Trigger.union(a, b), c)
@@ -143,7 +143,7 @@ describe("Trigger laws", () => {
     [trigger, binding, after, width]
   ) => {
     const bound = Trigger.bind(trigger, binding)
-    const walked = dues(bound, after, 400)
+    const walked = dues(bound, after, 80)
     if (walked.length === 0) {
       assert.strictEqual(bound.countBetween(after, after + 1_000_000, 10).count, 0)
       return
@@ -153,7 +153,7 @@ describe("Trigger laws", () => {
       const expected = walked.filter((due) => due <= until).length
       assert.deepStrictEqual(bound.countBetween(after, until, 1_000), { count: expected, exact: true })
     }
-  }, runs(500))
+  }, runs(300))
 
   it.prop("jitter keeps order and number, and stays below its width", [inner, binding, instant], ([a, binding, after]) => {
     const width = 90_000

@@ -56,11 +56,16 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/SchedulerEvent", "ports"],
   ["punctual/StoreTime", "ports"],
   ["punctual/Task", "ports"],
+  ["punctual/TaskHandle", "ports"],
   ["punctual/TaskInfo", "ports"],
   ["punctual/TaskRegistry", "ports"],
   ["punctual/TaskRunner", "ports"],
   ["punctual/TaskStore", "ports"],
   ["punctual/TaskStores", "ports"],
+  ["punctual/internal/aliases", "ports"],
+  ["punctual/internal/runRecord", "ports"],
+  ["punctual/internal/schedulerTag", "ports"],
+  ["punctual/internal/task*", "ports"],
 
   ["punctual/MemoryTaskStore", "adapters", "memory"],
   ["punctual/internal/memory*", "adapters", "memory"],
@@ -71,6 +76,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/TaskSchedulerClient", "engine"],
   ["punctual/Lifecycle", "engine"],
   ["punctual/internal/engine/**", "engine"],
+  ["punctual/internal/exitText", "engine"],
 
   ["punctual/index", "edges"],
   ["punctual/testing/**", "edges"],
@@ -83,7 +89,9 @@ const onlyImports: { readonly [name: string]: RegExp } = {
 }
 
 /** The modules that may read the host's clock, timers or dice, and why. Nothing else does: `effect/Clock` is the clock. */
-const readsHost: { readonly [module: string]: string } = {}
+const readsHost: { readonly [module: string]: string } = {
+  "sql/internal/liveClock": "waits for other processes, which virtual time cannot bring about"
+}
 
 interface Source {
   readonly module: string

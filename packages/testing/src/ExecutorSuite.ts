@@ -110,7 +110,7 @@ const Tells = Task.make("ExecutorSuite/Tells", {
  */
 export const handlers = (
   probe: Probe
-): Layer.Layer<Task.Handler<string>, TaskRegistry.TaskAlreadyHandled, TaskRegistry.TaskRegistry> =>
+): Layer.Layer<never, TaskRegistry.TaskAlreadyHandled, TaskRegistry.TaskRegistry> =>
   Layer.mergeAll(
     Doubles.toLayer(({ at, n }) => Effect.succeed({ n: n * 2, at: DateTime.add(at, { days: 1 }) })),
     Fails.toLayer(({ retryable }) => Effect.fail(new Refused({ reason: "no", retryable }))),
@@ -214,12 +214,14 @@ export const makeRecord = (
       labels: "{}",
       owner: null,
       declared: null,
+      trace: null,
       createdAt: due,
       updatedAt: due,
       state: "scheduled",
       cursor: due,
       due: null,
       nominal: null,
+      override: null,
       epoch: due,
       counters: { ran: 1, missed: 0, coalesced: 0, skipped: 0, paused: 0, extra: 0, exact: true },
       ranges: "[]",
@@ -319,13 +321,17 @@ export const suite = (
   const settle = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
 
   describe(`Executor (${name})`, () => {
-    test("offers the tags that are handled, until they are not", true, ({ closeHandlers, executor }) =>
-      Effect.gen(function*() {
-        assert.strictEqual((yield* executor.tags).get(Doubles.tag), 1)
-        if (!inProcess) return
-        yield* closeHandlers
-        assert.isFalse((yield* executor.tags).has(Doubles.tag))
-      }))
+    test(
+      "offers the tags that are handled, until they are not",
+      true,
+      ({ closeHandlers, executor }) =>
+        Effect.gen(function*() {
+          assert.strictEqual((yield* executor.tags).get(Doubles.tag), 1)
+          if (!inProcess) return
+          yield* closeHandlers
+          assert.isFalse((yield* executor.tags).has(Doubles.tag))
+        })
+    )
 
     test("succeeds with the encoded value", true, ({ executor }) =>
       Effect.gen(function*() {
@@ -364,37 +370,49 @@ export const suite = (
         assert.include(result._tag === "Failed" ? result.exit : "", "broken")
       }))
 
-    test("a timeout interrupts the handler and runs its finalizers", true, ({ executor, seen, until }) =>
-      Effect.gen(function*() {
-        const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null, { timeout: 100 })))
-        if (inProcess) yield* until("began")
-        yield* pass(99)
-        if (inProcess) assert.deepStrictEqual(seen, ["began"])
-        yield* pass(1)
-        const result = yield* Fiber.join(fiber)
-        assert.deepInclude(result, { _tag: "TimedOut", retryAfter: 60_000 })
-        if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
-      }))
+    test(
+      "a timeout interrupts the handler and runs its finalizers",
+      true,
+      ({ executor, seen, until }) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null, { timeout: 100 })))
+          if (inProcess) yield* until("began")
+          yield* pass(99)
+          if (inProcess) assert.deepStrictEqual(seen, ["began"])
+          yield* pass(1)
+          const result = yield* Fiber.join(fiber)
+          assert.deepInclude(result, { _tag: "TimedOut", retryAfter: 60_000 })
+          if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
+        })
+    )
 
-    test("an interruption reaches the handler, and waits for its finalizers", true, ({ executor, seen, until }) =>
-      Effect.gen(function*() {
-        const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null)))
-        if (inProcess) yield* until("began")
-        yield* Fiber.interrupt(fiber)
-        const exit = yield* Fiber.await(fiber)
-        assert.isTrue(Exit.hasInterrupts(exit))
-        if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
-      }))
+    test(
+      "an interruption reaches the handler, and waits for its finalizers",
+      true,
+      ({ executor, seen, until }) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null)))
+          if (inProcess) yield* until("began")
+          yield* Fiber.interrupt(fiber)
+          const exit = yield* Fiber.await(fiber)
+          assert.isTrue(Exit.hasInterrupts(exit))
+          if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
+        })
+    )
 
-    test("an interruption reaches a handler that has a timeout", true, ({ executor, seen, until }) =>
-      Effect.gen(function*() {
-        const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null, { timeout: 60_000 })))
-        if (inProcess) yield* until("began")
-        yield* Fiber.interrupt(fiber)
-        const exit = yield* Fiber.await(fiber)
-        assert.isTrue(Exit.hasInterrupts(exit))
-        if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
-      }))
+    test(
+      "an interruption reaches a handler that has a timeout",
+      true,
+      ({ executor, seen, until }) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null, { timeout: 60_000 })))
+          if (inProcess) yield* until("began")
+          yield* Fiber.interrupt(fiber)
+          const exit = yield* Fiber.await(fiber)
+          assert.isTrue(Exit.hasInterrupts(exit))
+          if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
+        })
+    )
 
     test("a handler that interrupts itself has failed", true, ({ executor }) =>
       Effect.gen(function*() {
@@ -427,34 +445,42 @@ export const suite = (
         assert.include(result._tag === "Unreadable" ? result.reason : "", "ExecutorSuite/Unheard")
       }))
 
-    test("runs as many at once as it says, and no more", inProcess, ({ executor, open, seen, until }) =>
-      Effect.gen(function*() {
-        const runs = yield* Effect.forEach(
-          Array.from({ length: executor.capacity + 2 }),
-          () => Effect.forkChild(executor.run(makeRecord(Waits, null)))
-        )
-        yield* until("began", executor.capacity)
-        yield* settle
-        assert.strictEqual(seen.length, executor.capacity)
-        yield* open
-        const results = yield* Fiber.joinAll(runs)
-        assert.isTrue(results.every((result) => result._tag === "Succeeded"))
-      }))
+    test(
+      "runs as many at once as it says, and no more",
+      inProcess,
+      ({ executor, open, seen, until }) =>
+        Effect.gen(function*() {
+          const runs = yield* Effect.forEach(
+            Array.from({ length: executor.capacity + 2 }),
+            () => Effect.forkChild(executor.run(makeRecord(Waits, null)))
+          )
+          yield* until("began", executor.capacity)
+          yield* settle
+          assert.strictEqual(seen.length, executor.capacity)
+          yield* open
+          const results = yield* Fiber.joinAll(runs)
+          assert.isTrue(results.every((result) => result._tag === "Succeeded"))
+        })
+    )
 
-    test("gives back the place of a run that was interrupted", inProcess, ({ executor, seen, until }) =>
-      Effect.gen(function*() {
-        const runs = yield* Effect.forEach(
-          Array.from({ length: executor.capacity + 1 }),
-          () => Effect.forkChild(executor.run(makeRecord(Waits, null)))
-        )
-        yield* until("began", executor.capacity)
-        yield* settle
-        // One of those that have begun, whichever it was, or the one that waits: all end, and one more can run.
-        yield* Fiber.interruptAll(runs)
-        assert.strictEqual(seen.filter((event) => event === "ended").length, executor.capacity)
-        yield* executor.run(makeRecord(Acquires, { name: "next" }))
-        assert.include(seen, "next works")
-      }))
+    test(
+      "gives back the place of a run that was interrupted",
+      inProcess,
+      ({ executor, seen, until }) =>
+        Effect.gen(function*() {
+          const runs = yield* Effect.forEach(
+            Array.from({ length: executor.capacity + 1 }),
+            () => Effect.forkChild(executor.run(makeRecord(Waits, null)))
+          )
+          yield* until("began", executor.capacity)
+          yield* settle
+          // One of those that have begun, whichever it was, or the one that waits: all end, and one more can run.
+          yield* Fiber.interruptAll(runs)
+          assert.strictEqual(seen.filter((event) => event === "ended").length, executor.capacity)
+          yield* executor.run(makeRecord(Acquires, { name: "next" }))
+          assert.include(seen, "next works")
+        })
+    )
 
     test("closes the scope of an attempt before it answers", inProcess, ({ executor, seen }) =>
       Effect.gen(function*() {
@@ -497,18 +523,22 @@ export const suite = (
         assert.isTrue(Exit.isSuccess(extra) && extra.value.extra)
       }))
 
-    test("closing it interrupts what runs", supervises, ({ closeExecutor, executor, seen, until }) =>
-      Effect.gen(function*() {
-        const runs = yield* Effect.forEach(
-          [1, 2],
-          () => Effect.forkChild(Effect.exit(executor.run(makeRecord(Waits, null))))
-        )
-        if (inProcess) yield* until("began", 2)
-        yield* closeExecutor
-        if (inProcess) assert.strictEqual(seen.filter((event) => event === "finalized").length, 2)
-        for (const exit of yield* Fiber.joinAll(runs)) assert.isTrue(Exit.hasInterrupts(exit))
-        const late = yield* Effect.exit(executor.run(makeRecord(Waits, null)))
-        assert.isTrue(Exit.hasInterrupts(late))
-      }))
+    test(
+      "closing it interrupts what runs",
+      supervises,
+      ({ closeExecutor, executor, seen, until }) =>
+        Effect.gen(function*() {
+          const runs = yield* Effect.forEach(
+            [1, 2],
+            () => Effect.forkChild(Effect.exit(executor.run(makeRecord(Waits, null))))
+          )
+          if (inProcess) yield* until("began", 2)
+          yield* closeExecutor
+          if (inProcess) assert.strictEqual(seen.filter((event) => event === "finalized").length, 2)
+          for (const exit of yield* Fiber.joinAll(runs)) assert.isTrue(Exit.hasInterrupts(exit))
+          const late = yield* Effect.exit(executor.run(makeRecord(Waits, null)))
+          assert.isTrue(Exit.hasInterrupts(late))
+        })
+    )
   })
 }

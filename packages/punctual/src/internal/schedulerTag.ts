@@ -28,7 +28,7 @@ import type { UnknownStore } from "../TaskStores.ts"
 
 /** What scheduling a task needs: that somebody handles it, unless the client may schedule for others. */
 export type Requirements<Mode extends "handled" | "anywhere", T extends Task.Any> =
-  | (Mode extends "handled" ? Task.Handler<T["tag"]> : never)
+  | (Mode extends "handled" ? T extends Task.Any ? Task.Handler<T["tag"]> : never : never)
   | T["payload"]["EncodingServices"]
 
 export interface Reconciled {
@@ -45,18 +45,22 @@ export interface Api<Mode extends "handled" | "anywhere"> {
     options: ScheduleOptions<T>
   ) => Effect.Effect<TaskHandle<T>, AddError, Requirements<Mode, T>>
   /** Like `add` of each, validated together before any is stored, in few round trips. */
-  readonly addAll: <const T extends Task.Any>(
-    entries: ReadonlyArray<Scheduled<T>>
-  ) => Effect.Effect<ReadonlyArray<TaskHandle<T>>, AddError, Requirements<Mode, T>>
+  readonly addAll: <const Entries extends ReadonlyArray<Scheduled<Task.Any>>>(
+    entries: Entries
+  ) => Effect.Effect<
+    ReadonlyArray<TaskHandle<Entries[number]["task"]>>,
+    AddError,
+    Requirements<Mode, Entries[number]["task"]>
+  >
   /**
    * Makes the tasks of `owner` these and no others: adds, updates what differs, removes its own that are not listed.
    * Tasks of other owners are never touched.
    */
-  readonly reconcile: <const T extends Task.Any>(
+  readonly reconcile: <const Entries extends ReadonlyArray<Scheduled<Task.Any>>>(
     owner: string,
-    entries: ReadonlyArray<Scheduled<T>>,
+    entries: Entries,
     options?: { readonly store?: string | undefined }
-  ) => Effect.Effect<Reconciled, AddError | CommandError, Requirements<Mode, T>>
+  ) => Effect.Effect<Reconciled, AddError | CommandError, Requirements<Mode, Entries[number]["task"]>>
   /** The address of a task, without asking whether it exists. Typed by `task` where the payload or a result matters. */
   readonly handle: <const T extends Task.Any = Task.Any>(
     id: string,

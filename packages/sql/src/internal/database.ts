@@ -158,9 +158,9 @@ export const make = (options: {
         return sql`${
           dialect.update({
             table,
-            set: set.join(", "),
+            set: sql.literal(set.join(", ")),
             source: source([["n", "int"], ...columns])(rows),
-            where: "r.n = u.n"
+            where: sql.literal("r.n = u.n")
           })
         }`
       }, { discard: true })

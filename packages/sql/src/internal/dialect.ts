@@ -24,12 +24,12 @@ export interface Dialect {
   readonly forUpdate: string
   /** A JSON array of arrays as a derived table. */
   readonly rows: (columns: Columns) => (cells: ReadonlyArray<ReadonlyArray<unknown>>) => Statement.Fragment
-  /** `update table r set … from source u where …`, with what it answers as columns of `r`. */
+  /** `update table r set … from source u where …`, with what it answers as columns of the table. */
   readonly update: (options: {
     readonly table: Statement.Fragment
-    readonly set: string
+    readonly set: Statement.Fragment
     readonly source: Statement.Fragment
-    readonly where: string
+    readonly where: Statement.Fragment
     readonly returning?: string | undefined
   }) => Statement.Fragment
   /** Case-insensitive containment, for a pattern made by `pattern`. */
@@ -91,9 +91,13 @@ export const sqlite: Dialect = {
     Statement.fragment([
       Statement.literal("update "),
       ...table.segments,
-      Statement.literal(` as r set ${set} from `),
+      Statement.literal(" as r set "),
+      ...set.segments,
+      Statement.literal(" from "),
       ...source.segments,
-      Statement.literal(` u where ${where}${returning === undefined ? "" : ` returning ${returning}`}`)
+      Statement.literal(" u where "),
+      ...where.segments,
+      ...returning === undefined ? [] : [Statement.literal(` returning ${returning}`)]
     ]),
   contains: (expression) => `${expression} like ? escape '\\'`,
   opaque: (column) => `+${column}`,

@@ -109,6 +109,7 @@ export const definitionFields: ReadonlyArray<Field<TaskDefinition>> = [
   field<TaskDefinition, "labels">("labels", "labels", "text", same),
   field<TaskDefinition, "owner">("owner", "owner", "text", same),
   field<TaskDefinition, "declared">("declared", "declared", "text", same),
+  field<TaskDefinition, "trace">("trace", "trace", "text", same),
   field<TaskDefinition, "createdAt">("createdAt", "created_at", "int", same),
   field<TaskDefinition, "updatedAt">("updatedAt", "updated_at", "int", same)
 ]
@@ -119,6 +120,7 @@ export const positionFields: ReadonlyArray<Field<TaskPosition>> = [
   field<TaskPosition, "cursor">("cursor", "position", "int", same),
   field<TaskPosition, "due">("due", "due", "int", same),
   field<TaskPosition, "nominal">("nominal", "nominal", "int", same),
+  field<TaskPosition, "override">("override", "override_at", "int", same),
   field<TaskPosition, "epoch">("epoch", "epoch", "int", same),
   {
     key: "counters",
@@ -172,46 +174,51 @@ export const selectTask = `${names(taskColumns, "t")}, ${names(clockColumns.slic
 
 export const taskWidth = taskColumns.length + clockColumns.length - 2
 
-export const decodeTask = (cells: Cells, from: number): TaskRow => ({
-  generation: int(cells[from], "n"),
-  id: text(cells[from + 1], "id"),
-  tag: text(cells[from + 2], "tag"),
-  version: int(cells[from + 3], "version"),
-  name: text(cells[from + 4], "name"),
-  payload: text(cells[from + 5], "payload"),
-  display: text(cells[from + 6], "display"),
-  trigger: text(cells[from + 7], "rule"),
-  anchor: int(cells[from + 8], "anchor"),
-  onStartup: flag(cells[from + 9], "on_startup"),
-  onShutdown: flag(cells[from + 10], "on_shutdown"),
-  policy: text(cells[from + 11], "policy"),
-  executor: text(cells[from + 12], "executor"),
-  priority: int(cells[from + 13], "priority"),
-  labels: text(cells[from + 14], "labels"),
-  owner: textOrNull(cells[from + 15], "owner"),
-  declared: textOrNull(cells[from + 16], "declared"),
-  createdAt: int(cells[from + 17], "created_at"),
-  updatedAt: int(cells[from + 18], "updated_at"),
-  revision: int(cells[from + 19], "revision"),
-  state: storedState(cells[from + 20], "state"),
-  cursor: int(cells[from + 21], "position"),
-  due: intOrNull(cells[from + 22], "due"),
-  nominal: intOrNull(cells[from + 23], "nominal"),
-  epoch: int(cells[from + 24], "epoch"),
-  counters: {
-    ran: int(cells[from + 25], "ran"),
-    missed: int(cells[from + 26], "missed"),
-    coalesced: int(cells[from + 27], "coalesced"),
-    skipped: int(cells[from + 28], "skipped"),
-    paused: int(cells[from + 29], "paused"),
-    extra: int(cells[from + 30], "extra"),
-    exact: flag(cells[from + 31], "exact")
-  } satisfies Counters,
-  ranges: text(cells[from + 32], "ranges"),
-  pausedAt: intOrNull(cells[from + 33], "paused_at"),
-  pauseNote: textOrNull(cells[from + 34], "pause_note"),
-  failures: int(cells[from + 35], "failures")
-})
+export const decodeTask = (cells: Cells, from: number): TaskRow => {
+  let i = from
+  return {
+    generation: int(cells[i++], "n"),
+    id: text(cells[i++], "id"),
+    tag: text(cells[i++], "tag"),
+    version: int(cells[i++], "version"),
+    name: text(cells[i++], "name"),
+    payload: text(cells[i++], "payload"),
+    display: text(cells[i++], "display"),
+    trigger: text(cells[i++], "rule"),
+    anchor: int(cells[i++], "anchor"),
+    onStartup: flag(cells[i++], "on_startup"),
+    onShutdown: flag(cells[i++], "on_shutdown"),
+    policy: text(cells[i++], "policy"),
+    executor: text(cells[i++], "executor"),
+    priority: int(cells[i++], "priority"),
+    labels: text(cells[i++], "labels"),
+    owner: textOrNull(cells[i++], "owner"),
+    declared: textOrNull(cells[i++], "declared"),
+    trace: textOrNull(cells[i++], "trace"),
+    createdAt: int(cells[i++], "created_at"),
+    updatedAt: int(cells[i++], "updated_at"),
+    revision: int(cells[i++], "revision"),
+    state: storedState(cells[i++], "state"),
+    cursor: int(cells[i++], "position"),
+    due: intOrNull(cells[i++], "due"),
+    nominal: intOrNull(cells[i++], "nominal"),
+    override: intOrNull(cells[i++], "override_at"),
+    epoch: int(cells[i++], "epoch"),
+    counters: {
+      ran: int(cells[i++], "ran"),
+      missed: int(cells[i++], "missed"),
+      coalesced: int(cells[i++], "coalesced"),
+      skipped: int(cells[i++], "skipped"),
+      paused: int(cells[i++], "paused"),
+      extra: int(cells[i++], "extra"),
+      exact: flag(cells[i++], "exact")
+    } satisfies Counters,
+    ranges: text(cells[i++], "ranges"),
+    pausedAt: intOrNull(cells[i++], "paused_at"),
+    pauseNote: textOrNull(cells[i++], "pause_note"),
+    failures: int(cells[i++], "failures")
+  }
+}
 
 /** A row as `insert` made it. */
 export const newTaskRow = (task: NewTask, generation: number): TaskRow => ({
@@ -233,12 +240,14 @@ export const newTaskRow = (task: NewTask, generation: number): TaskRow => ({
   labels: task.labels,
   owner: task.owner,
   declared: task.declared,
+  trace: task.trace,
   createdAt: task.createdAt,
   updatedAt: task.updatedAt,
   state: task.state,
   cursor: task.cursor,
   due: task.due,
   nominal: task.nominal,
+  override: task.override,
   epoch: task.epoch,
   counters: { ...task.counters },
   ranges: task.ranges,
@@ -299,33 +308,36 @@ export const selectRun = `${shared}, r.lease_until, null as ended_at`
 /** What `decodeRun` reads of history. */
 export const selectEnded = `${shared}, null as lease_until, r.ended_at`
 
-export const decodeRun = (cells: Cells, from: number): RunRow => ({
-  generation: int(cells[from], "n"),
-  key: text(cells[from + 1], "run_key"),
-  taskId: text(cells[from + 2], "task_id"),
-  tag: text(cells[from + 3], "tag"),
-  version: int(cells[from + 4], "version"),
-  executor: text(cells[from + 5], "executor"),
-  priority: int(cells[from + 6], "priority"),
-  due: int(cells[from + 7], "due"),
-  nominal: int(cells[from + 8], "nominal"),
-  state: runState(cells[from + 9], "state"),
-  held: flag(cells[from + 10], "held"),
-  readyAt: int(cells[from + 11], "ready_at"),
-  attempt: int(cells[from + 12], "attempt"),
-  takeovers: int(cells[from + 13], "takeovers"),
-  createdAt: int(cells[from + 14], "created_at"),
-  owner: textOrNull(cells[from + 15], "owner"),
-  token: intOrNull(cells[from + 16], "token"),
-  startedAt: intOrNull(cells[from + 17], "started_at"),
-  cancel: textOrNull(cells[from + 18], "cancel"),
-  exit: textOrNull(cells[from + 19], "exit"),
-  slots: int(cells[from + 20], "slots"),
-  queues: flag(cells[from + 21], "queues"),
-  atMostOnce: flag(cells[from + 22], "at_most_once"),
-  leaseUntil: intOrNull(cells[from + 23], "lease_until"),
-  endedAt: intOrNull(cells[from + 24], "ended_at")
-})
+export const decodeRun = (cells: Cells, from: number): RunRow => {
+  let i = from
+  return {
+    generation: int(cells[i++], "n"),
+    key: text(cells[i++], "run_key"),
+    taskId: text(cells[i++], "task_id"),
+    tag: text(cells[i++], "tag"),
+    version: int(cells[i++], "version"),
+    executor: text(cells[i++], "executor"),
+    priority: int(cells[i++], "priority"),
+    due: int(cells[i++], "due"),
+    nominal: int(cells[i++], "nominal"),
+    state: runState(cells[i++], "state"),
+    held: flag(cells[i++], "held"),
+    readyAt: int(cells[i++], "ready_at"),
+    attempt: int(cells[i++], "attempt"),
+    takeovers: int(cells[i++], "takeovers"),
+    createdAt: int(cells[i++], "created_at"),
+    owner: textOrNull(cells[i++], "owner"),
+    token: intOrNull(cells[i++], "token"),
+    startedAt: intOrNull(cells[i++], "started_at"),
+    cancel: textOrNull(cells[i++], "cancel"),
+    exit: textOrNull(cells[i++], "exit"),
+    slots: int(cells[i++], "slots"),
+    queues: flag(cells[i++], "queues"),
+    atMostOnce: flag(cells[i++], "at_most_once"),
+    leaseUntil: intOrNull(cells[i++], "lease_until"),
+    endedAt: intOrNull(cells[i++], "ended_at")
+  }
+}
 
 /** What a new run takes over from its task. */
 export type RunOrigin = Pick<TaskDefinition, "tag" | "version" | "executor" | "priority"> & {

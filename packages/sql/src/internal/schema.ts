@@ -114,6 +114,7 @@ const sqliteMigrations: ReadonlyArray<Migration> = [{
   labels text not null,
   owner text,
   declared text,
+  trace text,
   created_at integer not null,
   updated_at integer not null
 ) strict`,
@@ -130,6 +131,7 @@ const sqliteMigrations: ReadonlyArray<Migration> = [{
   position integer not null,
   due integer,
   nominal integer,
+  override_at integer,
   epoch integer not null,
   ran integer not null,
   missed integer not null,

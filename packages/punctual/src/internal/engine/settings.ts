@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Activity from "../../Activity.ts"
 import * as Policy from "../../Policy.ts"
 import { InvalidOption } from "../../SchedulerError.ts"
 import { TaskStore } from "../../TaskStore.ts"
@@ -94,12 +95,47 @@ export const integer = (
       })
     )
 
-/** The program's stores: several by alias, or its one store as `default`. */
+/**
+ * The program's stores: several by alias, or its one store as `default`. Under virtual time they are called on the real
+ * clock.
+ */
 export const stores: Effect.Effect<TaskStores.TaskStores["Service"], never, TaskStore> = Effect.contextWith(
   (context: Context.Context<TaskStore>) => {
     const several = Context.getOption(context, TaskStores.TaskStores)
+    const aliases = Option.isSome(several)
+      ? several.value.aliases
+      : new Map([["default", Context.get(context, TaskStore)]])
+    const activity = Context.get(context as Context.Context<never>, Activity.Activity)
     return Effect.succeed(
-      Option.isSome(several) ? several.value : TaskStores.make(new Map([["default", Context.get(context, TaskStore)]]))
+      TaskStores.make(
+        activity.virtual
+          ? new Map(Array.from(aliases, ([alias, store]) => [alias, onLiveClock(store, activity.live)]))
+          : aliases
+      )
     )
   }
 )
+
+const onLiveClock = (
+  store: TaskStore["Service"],
+  live: Activity.Activity["live"]
+): TaskStore["Service"] => ({
+  name: store.name,
+  capabilities: store.capabilities,
+  insert: (tasks) => live(store.insert(tasks)),
+  get: (ids) => live(store.get(ids)),
+  due: (options) => live(store.due(options)),
+  commit: (changes) => live(store.commit(changes)),
+  claim: (options) => live(store.claim(options)),
+  start: (options) => live(store.start(options)),
+  settle: (settlements, options) => live(store.settle(settlements, options)),
+  heartbeat: (options) => live(store.heartbeat(options)),
+  takeover: (options) => live(store.takeover(options)),
+  list: (query) => live(store.list(query)),
+  runs: (query) => live(store.runs(query)),
+  prune: (options) => live(store.prune(options)),
+  quarantine: (verdicts) => live(store.quarantine(verdicts)),
+  verdicts: (options) => live(store.verdicts(options)),
+  clear: (generations) => live(store.clear(generations)),
+  listen: (onWake) => store.listen(onWake)
+})

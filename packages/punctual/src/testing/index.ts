@@ -1,0 +1,7 @@
+/**
+ * Deterministic tests of programs that schedule. No test runner is needed.
+ *
+ * @since 0.1.0
+ */
+export * as TestScheduler from "./TestScheduler.ts"
+export * as TriggerArbitrary from "./TriggerArbitrary.ts"

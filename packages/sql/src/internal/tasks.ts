@@ -1,0 +1,577 @@
+/**
+ * Operations on tasks: insert, get, due, commit.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { NewRun, RunRow, TaskDefinition, TaskPosition, TaskRow } from "punctual/TaskRecord"
+import type { Change, Committed, Inserted, Lease, NewTask, RunChange, TaskStoreError, TaskWithRuns } from "punctual/TaskStore"
+import type { Database, Write } from "./database.ts"
+import type { Columns } from "./dialect.ts"
+import type { Cells, RunOrigin } from "./records.ts"
+import {
+  claimedRunRow,
+  clockCells,
+  clockColumns,
+  decodeRun,
+  decodeTask,
+  definitionFields,
+  labelPairs,
+  newTaskRow,
+  positionFields,
+  readable,
+  selectRun,
+  selectTask,
+  taskCells,
+  taskColumns,
+  taskWidth,
+  Unreadable
+} from "./records.ts"
+import type { Ending, Runs } from "./runs.ts"
+import { bringsDue } from "./wakes.ts"
+
+export interface Tasks {
+  readonly insert: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<ReadonlyArray<Inserted>, TaskStoreError>
+  readonly get: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<TaskWithRuns>, TaskStoreError>
+  readonly due: (options: { readonly now: number; readonly limit: number; readonly reader: string }) => Effect.Effect<
+    { readonly tasks: ReadonlyArray<TaskWithRuns>; readonly next: number | null },
+    TaskStoreError
+  >
+  readonly commit: (changes: ReadonlyArray<Change>) => Effect.Effect<ReadonlyArray<Committed>, TaskStoreError>
+}
+
+const newRunColumns: Columns = [
+  ["n", "int"],
+  ["run_key", "text"],
+  ["due", "int"],
+  ["nominal", "int"],
+  ["state", "text"],
+  ["ready_at", "int"],
+  ["later", "int"],
+  ["slots", "int"],
+  ["queues", "int"],
+  ["at_most_once", "int"],
+  ["created_at", "int"],
+  ["attempt", "int"],
+  ["owner", "text"],
+  ["token", "int"],
+  ["lease_until", "int"]
+]
+
+interface Creation {
+  readonly n: number
+  readonly run: NewRun
+  readonly now: number
+  readonly lease: Lease | undefined
+  readonly token: number | undefined
+}
+
+/** A change that passed its compare-and-set. */
+interface Accepted {
+  readonly i: number
+  readonly change: Change
+  /** What runs that it creates take over: the task as `set` leaves it. */
+  readonly origin: RunOrigin
+  readonly claimed: Array<RunRow>
+}
+
+export const makeTasks = (db: Database, runs: Runs): Tasks => {
+  const { source, sql, t, values } = db
+
+  const byN = source([["n", "int"]])
+  const byId = source([["id", "text"]])
+  const byRef = source([["n", "int"], ["run_key", "text"]])
+  const names = (columns: Columns, alias = "") => sql.literal(columns.map(([name]) => `${alias}${name}`).join(", "))
+
+  // ---------------------------------------------------------------------------
+  // reading
+  // ---------------------------------------------------------------------------
+
+  const selected = sql.literal(`${selectTask}, ${selectRun}`)
+
+  /** Rows of tasks, each repeated for its open runs, as tasks with their runs; what cannot be read is told. */
+  const withRuns = (
+    rows: ReadonlyArray<Cells>,
+    unreadable: (cells: Cells, why: Unreadable) => void
+  ): Array<TaskWithRuns> => {
+    const tasks = new Map<unknown, { readonly row: TaskRow; readonly open: Array<RunRow> } | undefined>()
+    for (const cells of rows) {
+      const n = cells[0]
+      let task = tasks.get(n)
+      if (task === undefined && tasks.has(n)) continue
+      if (task === undefined) {
+        const row = readable(() => decodeTask(cells, 0))
+        if (row instanceof Unreadable) {
+          tasks.set(n, undefined)
+          unreadable(cells, row)
+          continue
+        }
+        task = { row, open: [] }
+        tasks.set(n, task)
+      }
+      if (cells[taskWidth] === null) continue
+      const run = readable(() => decodeRun(cells, taskWidth))
+      if (run instanceof Unreadable) {
+        // a plan made without one of the open runs would be wrong
+        tasks.set(n, undefined)
+        unreadable(cells, run)
+      } else task.open.push(run)
+    }
+    const readableTasks: Array<TaskWithRuns> = []
+    for (const task of tasks.values()) {
+      if (task === undefined) continue
+      if (task.open.length > 1) task.open.sort((self, that) => self.due - that.due)
+      readableTasks.push(task)
+    }
+    return readableTasks
+  }
+
+  const get: Tasks["get"] = (ids) => {
+    if (ids.length === 0) return Effect.succeed([])
+    const unique = [...new Set(ids)]
+    return db.read(
+      "get",
+      Effect.map(
+        values(sql`select ${selected} from ${byId(unique.map((id) => [id]))} u
+cross join ${t.task} t cross join ${t.clock} c left join ${t.run} r on r.n = t.n
+where t.id = u.id and c.n = t.n`),
+        (rows) => {
+          const tasks = new Map(withRuns(rows, () => {}).map((task) => [task.row.id, task]))
+          return unique.flatMap((id) => tasks.get(id) ?? [])
+        }
+      )
+    )
+  }
+
+  const due: Tasks["due"] = Effect.fnUntraced(function*({ limit, now, reader }) {
+    const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
+    const rows = yield* db.read(
+      "due",
+      values(sql`select ${selected} from (
+  select x.n from ${t.clock} x where x.due is not null and x.due <= ${now}
+  and not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})
+  order by x.due, x.n limit ${limit}
+) d cross join ${t.clock} c cross join ${t.task} t left join ${t.run} r on r.n = d.n
+where c.n = d.n and t.n = d.n`)
+    )
+    const tasks = withRuns(rows, (cells, { reason }) => unreadable.push([Number(cells[0]), reader, reason, now]))
+    tasks.sort((self, that) => (self.row.due ?? 0) - (that.row.due ?? 0) || self.row.generation - that.row.generation)
+    const first = yield* db.read(
+      "due",
+      sql`select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}`.values
+    )
+    const cell = first[0]?.[0]
+    const next = cell === null || cell === undefined ? null : Number(cell)
+    db.wakes.learned(next)
+    if (unreadable.length > 0) {
+      // due for ever and read by nobody, they would fill every batch
+      yield* db.write("quarantine", () => runs.quarantine(unreadable))
+      yield* Effect.logWarning(`${db.store}: tasks that cannot be read were set aside`, unreadable)
+    }
+    return { tasks, next }
+  })
+
+  // ---------------------------------------------------------------------------
+  // insert
+  // ---------------------------------------------------------------------------
+
+  const insert: Tasks["insert"] = (tasks) =>
+    tasks.length === 0 ? Effect.succeed([]) : db.write("insert", (write) =>
+      Effect.gen(function*() {
+        const rows = yield* values(sql`select ${sql.literal(selectTask)} from ${byId(tasks.map(({ id }) => [id]))} u
+cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
+        const existing = new Map<string, TaskRow>()
+        for (const cells of rows) {
+          // an id in use stays in use, whatever the rest of its row says: then the insertion fails by its id
+          const row = readable(() => decodeTask(cells, 0))
+          if (!(row instanceof Unreadable)) existing.set(row.id, row)
+        }
+        const fresh = new Map<string, NewTask>()
+        for (const task of tasks) if (!existing.has(task.id) && !fresh.has(task.id)) fresh.set(task.id, task)
+        const inserted = new Set<NewTask>(fresh.values())
+        if (fresh.size > 0) {
+          let n = yield* write.generations(fresh.size)
+          const added = Array.from(fresh.values(), (task) => ({ task, n: n++ }))
+          yield* sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
+from ${source(taskColumns)(added.map(({ n, task }) => taskCells(task, n)))} u`
+          yield* sql`insert into ${t.clock} (${names(clockColumns)}) select ${names(clockColumns, "u.")}
+from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
+          yield* label(added.map(({ n, task }) => ({ n, id: task.id, labels: task.labels })))
+          const creations: Array<Creation> = []
+          for (const { n, task } of added) {
+            bringsDue(write.brought, task.due)
+            existing.set(task.id, newTaskRow(task, n))
+            for (const run of task.runs ?? []) {
+              creations.push({ n, run, now: task.createdAt, lease: undefined, token: undefined })
+              if (run.state === "ready") write.brought.ready = true
+            }
+          }
+          yield* create(creations)
+        }
+        return tasks.map((task): Inserted => {
+          const row = existing.get(task.id) as TaskRow
+          // the same id twice in one batch: the second finds the first
+          return { _tag: inserted.has(task) ? "Inserted" : "Exists", row }
+        })
+      }))
+
+  const label = (tasks: ReadonlyArray<{ readonly n: number; readonly id: string; readonly labels: string }>) => {
+    const cells = tasks.flatMap(({ id, labels, n }) => labelPairs(labels).map(([name, value]) => [name, value, id, n]))
+    return cells.length === 0 ? Effect.void : sql`insert into ${t.label} (name, value, id, n)
+select u.name, u.value, u.id, u.n from ${
+      source([["name", "text"], ["value", "text"], ["id", "text"], ["n", "int"]])(cells)
+    } u`
+  }
+
+  /** Creates runs of keys that are not open; answers which were. */
+  const create = Effect.fnUntraced(function*(
+    creations: ReadonlyArray<Creation>
+  ): Effect.fn.Return<ReadonlyArray<Cells>, SqlError> {
+    if (creations.length === 0) return []
+    const cells = creations.map(({ lease, n, now, run, token }) => [
+      n,
+      run.key,
+      run.due,
+      run.nominal,
+      lease === undefined ? run.state : "running",
+      run.readyAt,
+      runs.isLater(run.readyAt, now),
+      run.slots,
+      run.queues ? 1 : 0,
+      run.atMostOnce ? 1 : 0,
+      now,
+      lease === undefined ? 0 : 1,
+      lease === undefined ? null : lease.owner,
+      token ?? null,
+      lease === undefined ? null : lease.until
+    ])
+    return yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority)
+select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority
+from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
+on conflict do nothing returning n, run_key`.values
+  })
+
+  // ---------------------------------------------------------------------------
+  // commit
+  // ---------------------------------------------------------------------------
+
+  const commit: Tasks["commit"] = (changes) =>
+    changes.length === 0 ? Effect.succeed([]) : db.write("commit", (write) =>
+      Effect.gen(function*() {
+        const answers = new Array<Committed>(changes.length).fill({ _tag: "Conflict" })
+        // a second change of one task sees what the first one did
+        let entries: ReadonlyArray<number> = changes.map((_, i) => i)
+        while (entries.length > 0) {
+          const seen = new Set<number>()
+          const later: Array<number> = []
+          const batch: Array<number> = []
+          for (const i of entries) {
+            const { generation } = changes[i]
+            if (seen.has(generation)) later.push(i)
+            else {
+              seen.add(generation)
+              batch.push(i)
+            }
+          }
+          yield* commitBatch(batch.map((i) => ({ i, change: changes[i] })), answers, write)
+          entries = later
+        }
+        return answers
+      }))
+
+  /** Changes of different tasks. */
+  const commitBatch = Effect.fnUntraced(function*(
+    entries: ReadonlyArray<{ readonly i: number; readonly change: Change }>,
+    answers: Array<Committed>,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    const rows = yield* values(sql`select u.i, t.id, t.tag, t.version, t.executor, t.priority
+from ${
+      source([["i", "int"], ["n", "int"], ["revision", "int"]])(
+        entries.map(({ change: { generation, revision } }, i) => [i, generation, revision])
+      )
+    } u cross join ${t.clock} c cross join ${t.task} t
+where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialect.forUpdate)}`)
+    const accepted: Array<Accepted> = []
+    for (const [j, id, tag, version, executor, priority] of rows) {
+      const { change, i } = entries[Number(j)]
+      if (change.id !== id) continue
+      const set = change.set === "remove" ? {} : change.set
+      accepted.push({
+        i,
+        change,
+        origin: {
+          id: change.id,
+          generation: change.generation,
+          tag: set.tag ?? String(tag),
+          version: set.version ?? Number(version),
+          executor: set.executor ?? String(executor),
+          priority: set.priority ?? Number(priority)
+        },
+        claimed: []
+      })
+    }
+    if (accepted.length === 0) return
+    yield* setRows(accepted, write)
+    yield* changeRuns(accepted, write)
+    yield* remove(accepted.filter(({ change }) => change.set === "remove"))
+    for (const { change, claimed, i } of accepted) {
+      answers[i] = { _tag: "Committed", revision: change.revision + 1, claimed }
+    }
+  })
+
+  const setRows = Effect.fnUntraced(function*(
+    accepted: ReadonlyArray<Accepted>,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    type Set = Partial<TaskDefinition & TaskPosition>
+    const positions: Array<{ n: number; columns: Columns; cells: Cells }> = []
+    const definitions: typeof positions = []
+    const rerouted: Array<Cells> = []
+    const relabelled: Array<{ readonly n: number; readonly id: string; readonly labels: string }> = []
+    for (const { change, origin } of accepted) {
+      if (change.set === "remove") continue
+      const set: Set = change.set
+      const n = change.generation
+      positions.push({ n, ...chosen(positionFields, set) })
+      bringsDue(write.brought, set.due)
+      const definition = chosen(definitionFields, set)
+      if (definition.columns.length === 0) continue
+      definitions.push({ n, ...definition })
+      if (set.labels !== undefined) relabelled.push({ n, id: change.id, labels: set.labels })
+      if (
+        set.tag !== undefined || set.version !== undefined || set.executor !== undefined || set.priority !== undefined
+      ) {
+        rerouted.push([n, origin.tag, origin.version, origin.executor, origin.priority])
+      }
+    }
+    yield* db.setByN(t.clock, "revision = r.revision + 1", positions)
+    if (definitions.length === 0) return
+    yield* db.setByN(t.task, undefined, definitions)
+    if (rerouted.length > 0) {
+      yield* sql`${
+        db.dialect.update({
+          table: t.run,
+          set: sql.literal("tag = u.tag, version = u.version, executor = u.executor, priority = u.priority"),
+          source: source([["n", "int"], ["tag", "text"], ["version", "int"], ["executor", "text"], ["priority", "int"]])(
+            rerouted
+          ),
+          where: sql.literal("r.n = u.n and r.lease_until is null")
+        })
+      }`
+    }
+    if (relabelled.length > 0) {
+      yield* unlabel(relabelled.map(({ n }) => [n]))
+      yield* label(relabelled)
+    }
+  })
+
+  const unlabel = (ns: ReadonlyArray<Cells>) =>
+    sql`delete from ${t.label} where n in (select u.n from ${byN(ns)} u)`
+
+  interface Op {
+    readonly accepted: Accepted
+    readonly op: RunChange
+  }
+
+  /** Changes of different runs are made kind by kind; those of one run one after another. */
+  const changeRuns = Effect.fnUntraced(function*(
+    accepted: ReadonlyArray<Accepted>,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    const waves: Array<Array<Op>> = []
+    for (const task of accepted) {
+      const { runs } = task.change
+      if (runs.length === 1) {
+        ;(waves[0] ??= []).push({ accepted: task, op: runs[0] })
+        continue
+      }
+      const seen = new Map<string, number>()
+      for (const op of runs) {
+        const key = op._tag === "Create" ? op.run.key : op.key
+        const wave = seen.get(key) ?? 0
+        seen.set(key, wave + 1)
+        ;(waves[wave] ??= []).push({ accepted: task, op })
+      }
+    }
+    for (const wave of waves) yield* changeWave(wave, write)
+    if (waves.length > 1) yield* reread(accepted)
+  })
+
+  const changeWave = Effect.fnUntraced(function*(
+    ops: ReadonlyArray<Op>,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    const creates: Array<Op & { readonly op: { readonly _tag: "Create" } }> = []
+    const drops: Array<Cells> = []
+    const cancels: Array<Op & { readonly op: { readonly _tag: "Cancel" } }> = []
+    const promotes: Array<readonly [number, string]> = []
+    const holds: Array<Cells> = []
+    const unholds: Array<Cells> = []
+    for (const { accepted, op } of ops) {
+      const n = accepted.change.generation
+      switch (op._tag) {
+        case "Create":
+          creates.push({ accepted, op })
+          break
+        case "Drop":
+          drops.push([n, op.key])
+          break
+        case "Cancel":
+          cancels.push({ accepted, op })
+          break
+        case "Promote":
+          promotes.push([n, op.key])
+          break
+        case "Hold":
+          holds.push([n, op.key])
+          break
+        case "Unhold":
+          unholds.push([n, op.key])
+          break
+      }
+    }
+    if (drops.length > 0) {
+      yield* sql`delete from ${t.run} where state = 'waiting'
+and (n, run_key) in (select u.n, u.run_key from ${byRef(drops)} u)`
+    }
+    if (cancels.length > 0) yield* cancel(cancels, write)
+    if (creates.length > 0) yield* createAll(creates, write)
+    yield* runs.ready(promotes, ops[0].accepted.change.now, write)
+    if (holds.length > 0) {
+      yield* sql`update ${t.run} set held = 1 where lease_until is null
+and (n, run_key) in (select u.n, u.run_key from ${byRef(holds)} u)`
+    }
+    if (unholds.length > 0) {
+      yield* sql`update ${t.run} set held = 0 where lease_until is null
+and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
+      write.brought.ready = true
+    }
+  })
+
+  const createAll = Effect.fnUntraced(function*(
+    creates: ReadonlyArray<Op & { readonly op: { readonly _tag: "Create" } }>,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    const claims = creates.filter(({ op }) => op.claim !== undefined && op.run.state === "ready").length
+    let token = claims === 0 ? 0 : yield* write.tokens(claims)
+    const creations = creates.map(({ accepted: { change }, op: { claim, run } }): Creation => {
+      const lease = run.state === "ready" ? claim : undefined
+      return {
+        n: change.generation,
+        run,
+        now: change.now,
+        lease,
+        token: lease === undefined ? undefined : token++
+      }
+    })
+    const rows = yield* create(creations)
+    // all of them, nearly always: then there is nothing to look up
+    const created = rows.length === creations.length
+      ? undefined
+      : new Set(rows.map(([n, key]) => `${String(n)} ${String(key)}`))
+    creations.forEach(({ lease, n, now, run, token }, i) => {
+      if (created !== undefined && !created.has(`${n} ${run.key}`)) return
+      if (lease !== undefined && token !== undefined) {
+        const { claimed, origin } = creates[i].accepted
+        claimed.push(claimedRunRow(origin, run, now, lease, token))
+      } else if (run.state === "ready") write.brought.ready = true
+    })
+  })
+
+  const cancel = Effect.fnUntraced(function*(
+    cancels: ReadonlyArray<Op & { readonly op: { readonly _tag: "Cancel" } }>,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    const rows = yield* values(sql`select u.i, r.lease_until is not null, r.cancel
+from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
+      cancels.map(({ accepted, op }, i) => [i, accepted.change.generation, op.key])
+    )} u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
+    const endings: Array<Ending> = []
+    const asked: Array<Cells> = []
+    for (const [i, running, before] of rows.toSorted((self, that) => Number(self[0]) - Number(that[0]))) {
+      const { accepted: { change }, op } = cancels[Number(i)]
+      const n = change.generation
+      if (Number(running) === 0) endings.push({ n, key: op.key, now: change.now, cells: ["cancelled", op.reason] })
+      else if (before === null) asked.push([n, op.key, op.reason])
+    }
+    yield* runs.bury([["state", "text"], ["cancel", "text"]], endings, undefined)
+    if (asked.length === 0) return
+    yield* sql`${
+      db.dialect.update({
+        table: t.run,
+        set: sql.literal("cancel = u.reason"),
+        source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])(asked),
+        where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+      })
+    }`
+    write.brought.cancel = true
+  })
+
+  /** A change that creates a run and then changes it again answers what became of it. */
+  const reread = Effect.fnUntraced(function*(accepted: ReadonlyArray<Accepted>): Effect.fn.Return<void, SqlError> {
+    const claimed = accepted.flatMap(({ claimed }) => claimed)
+    if (claimed.length === 0) return
+    const rows = yield* values(sql`select ${sql.literal(selectRun)} from ${
+      byRef(claimed.map(({ generation, key }) => [generation, key]))
+    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
+    const now = new Map<number | null, RunRow>()
+    for (const cells of rows) {
+      const run = readable(() => decodeRun(cells, 0))
+      if (!(run instanceof Unreadable)) now.set(run.token, run)
+    }
+    for (const { claimed } of accepted) {
+      claimed.forEach((run, i) => {
+        claimed[i] = now.get(run.token) ?? run
+      })
+    }
+  })
+
+  const remove = Effect.fnUntraced(function*(removed: ReadonlyArray<Accepted>): Effect.fn.Return<void, SqlError> {
+    if (removed.length === 0) return
+    const cells = removed.map(({ change }) => [change.generation])
+    const open = yield* values(sql`select r.n, r.run_key from ${byN(cells)} u cross join ${t.run} r
+where r.n = u.n and r.lease_until is null`)
+    const nows = new Map(removed.map(({ change }) => [change.generation, change.now]))
+    yield* runs.bury(
+      [["state", "text"], ["cancel", "text"]],
+      open.map(([n, key]): Ending => ({
+        n: Number(n),
+        key: String(key),
+        now: nows.get(Number(n)) ?? 0,
+        cells: ["cancelled", "removed"]
+      })),
+      undefined
+    )
+    yield* unlabel(cells)
+    yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
+    yield* sql`delete from ${t.clock} where n in (select u.n from ${byN(cells)} u)`
+    yield* sql`delete from ${t.task} where n in (select u.n from ${byN(cells)} u)`
+    // how its runs are found by its id from now on
+    yield* sql`insert into ${t.gone} (id, n) select u.id, u.n from ${
+      source([["id", "text"], ["n", "int"]])(removed.map(({ change }) => [change.id, change.generation]))
+    } u where exists (select 1 from ${t.run} r where r.n = u.n) or exists (select 1 from ${t.history} h where h.n = u.n)`
+  })
+
+  return { insert, get, due, commit }
+}
+
+/** The columns of the fields that are set, with their cells. */
+const chosen = <Source>(
+  fields: ReadonlyArray<{
+    readonly key: keyof Source & string
+    readonly columns: Columns
+    readonly encode: (source: Source) => ReadonlyArray<number | string | null>
+  }>,
+  set: Partial<Source>
+): { readonly columns: Columns; readonly cells: Cells } => {
+  const columns: Array<Columns[number]> = []
+  const cells: Array<number | string | null> = []
+  for (const field of fields) {
+    if (set[field.key] === undefined) continue
+    columns.push(...field.columns)
+    cells.push(...field.encode(set as Source))
+  }
+  return { columns, cells }
+}
