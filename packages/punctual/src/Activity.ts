@@ -69,6 +69,23 @@ export const idle = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
   })
 
 /**
+ * Takes work that was begun under a label out of the count while it sleeps.
+ *
+ * @internal
+ */
+export const asleep = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  activity: Activity,
+  label: string | undefined
+): Effect.Effect<A, E, R> => {
+  if (!activity.virtual || label === undefined) return effect
+  return Effect.suspend(() => {
+    activity.end(label)
+    return Effect.ensuring(effect, Effect.sync(() => activity.begin(label)))
+  })
+}
+
+/**
  * Holds virtual time while this effect runs.
  *
  * **When to use**

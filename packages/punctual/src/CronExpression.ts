@@ -141,8 +141,10 @@ export const parse = (
   options?: { readonly dayMatch?: DayMatch | undefined }
 ): Result.Result<CronExpression, internal.CronParseError> => {
   const dayMatch = options?.dayMatch ?? "or"
-  return Result.map(internal.parse(text, dayMatch === "and"), (parsed) =>
-    Object.freeze(Object.assign(Object.create(Proto), { ...parsed, dayMatch })) as CronExpression)
+  return Result.map(
+    internal.parse(text, dayMatch === "and"),
+    (parsed) => Object.freeze(Object.assign(Object.create(Proto), { ...parsed, dayMatch })) as CronExpression
+  )
 }
 
 /**

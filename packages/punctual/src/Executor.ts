@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { RunRecord, RunResult } from "./internal/runRecord.ts"
 import { Tally } from "./internal/taskTally.ts"
+import { InvalidOption } from "./SchedulerError.ts"
 import { TaskRegistry } from "./TaskRegistry.ts"
 import * as TaskRunner from "./TaskRunner.ts"
 
@@ -37,7 +38,8 @@ export class Executor extends Context.Service<Executor, {
  * **Details**
  *
  * At most `concurrency` (1,000) at once; more wait their turn. Fibers are children of the layer: closing it interrupts
- * those still going and waits for their finalizers. Interrupting `run` interrupts its fiber.
+ * those still going and waits for their finalizers. Interrupting `run` interrupts its fiber. Throws `InvalidOption` for a
+ * `concurrency` that is not a positive integer.
  *
  * **Gotchas**
  *
@@ -50,10 +52,17 @@ export const layerFibers = (options?: {
   /** For messages. */
   readonly name?: string | undefined
   readonly concurrency?: number | undefined
-}): Layer.Layer<Executor, never, TaskRegistry> =>
-  Layer.effect(Executor)(Effect.gen(function*() {
+}): Layer.Layer<Executor, never, TaskRegistry> => {
+  const capacity = options?.concurrency ?? defaultConcurrency
+  if (!(Number.isSafeInteger(capacity) && capacity >= 1)) {
+    throw new InvalidOption({
+      option: "concurrency",
+      value: capacity,
+      message: `concurrency must be an integer of at least 1, not ${capacity}`
+    })
+  }
+  return Layer.effect(Executor)(Effect.gen(function*() {
     const registry = yield* TaskRegistry
-    const capacity = Math.max(1, Math.trunc(options?.concurrency ?? defaultConcurrency))
     const slots = Semaphore.makeUnsafe(capacity)
     const running = new Tally()
     yield* Effect.addFinalizer(() => running.ended)
@@ -84,6 +93,7 @@ export const layerFibers = (options?: {
         )
     }
   }))
+}
 
 // Fibers cost about a kilobyte; more runs at once than this usually means that something behind them is slow.
 const defaultConcurrency = 1_000

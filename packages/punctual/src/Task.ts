@@ -20,6 +20,7 @@ import * as Scope from "effect/Scope"
 import type { CurrentRun } from "./CurrentRun.ts"
 import { refuseUnknown } from "./internal/options.ts"
 import { TaskScheduler } from "./internal/schedulerTag.ts"
+import { codecOf } from "./internal/taskCodec.ts"
 import { type Any, InvalidTask, type Retry, TypeId } from "./internal/taskModel.ts"
 import * as Policy from "./Policy.ts"
 import type { AddError, Scheduled, ScheduleOptions } from "./TaskHandle.ts"
@@ -291,6 +292,8 @@ const Proto = {
   [TypeId]: TypeId,
   toLayer(this: Any, build: unknown) {
     return Layer.effectContext(Effect.gen({ self: this }, function*() {
+      // A schema that has no JSON form is a mistake in the program: it ends here, not at the first run.
+      codecOf(this)
       const registry = yield* TaskRegistry
       const context = yield* Effect.context<never>()
       const handler = Effect.isEffect(build) ? yield* build : build
@@ -328,7 +331,10 @@ const Proto = {
  * @category constructors
  * @since 0.1.0
  */
-export const scheduled = <const T extends Any>(task: T, options: ScheduleOptions<T>): Scheduled<T> => ({ task, options })
+export const scheduled = <const T extends Any>(task: T, options: ScheduleOptions<T>): Scheduled<T> => ({
+  task,
+  options
+})
 
 /**
  * Adds a task when the application is built.

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { CurrentRun } from "./CurrentRun.ts"
+import { CurrentRun } from "./CurrentRun.ts"
 import type { Any } from "./internal/taskModel.ts"
 import { Tally } from "./internal/taskTally.ts"
 
@@ -121,9 +121,11 @@ export const make = (
       })
 
     const withdraw = (registered: RegisteredImpl) =>
-      Effect.suspend(() => {
+      Effect.withFiber((fiber) => {
         handlers.delete(registered.task.tag)
         tags.delete(registered.task.tag)
+        // A run that closes its own handler (a closure that removes itself) would wait for its own end.
+        if (Context.getOrUndefined(fiber.context, CurrentRun)?.tag === registered.task.tag) return Effect.void
         return Duration.isFinite(drainTimeout) ? atMost(registered, drainTimeout) : registered.ended
       })
 

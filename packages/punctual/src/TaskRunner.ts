@@ -118,12 +118,9 @@ const attempt = (registered: Registered, base: Base, record: RunRecord, payload:
       registered.enter()
       return Effect.matchCauseEffect(Effect.updateContext(closed, () => context), {
         onSuccess: succeeded,
-        onFailure: (cause) => {
-          // Reached with an interruption from outside only where this fiber is uninterruptible: it is no result then either.
-          return Cause.hasInterrupts(cause)
-            ? Effect.andThen(Effect.interruptible(Effect.void), failed(cause))
-            : failed(cause)
-        }
+        onFailure: (cause) =>
+          // An interruption from outside gets here only where this fiber is uninterruptible: it is no result then either.
+          Cause.hasInterrupts(cause) ? Effect.andThen(Effect.interruptible(Effect.void), failed(cause)) : failed(cause)
       })
     }),
     () => {
@@ -149,7 +146,7 @@ const currentRun = ({ run, store }: RunRecord): CurrentRun["Service"] => {
   }
 }
 
-/** A failed or timed out attempt's result: its exit, and when to try again. */
+// A failed or timed out attempt's result: its exit, and when to try again.
 const settle = Effect.fnUntraced(function*(
   task: Any,
   { run }: RunRecord,
@@ -212,11 +209,11 @@ const withTimeout = (
     Effect.flatMap(Effect.forkChild(handler, { startImmediately: true }), (fiber) => {
       const ended = fiber.pollUnsafe()
       if (ended !== undefined) return ended
-      let timeout: Cause.TimeoutError | undefined
+      let expired = false
       const expire = Effect.flatMap(Effect.sleep(millis), () =>
         Effect.sync(() => {
           if (fiber.pollUnsafe() !== undefined) return
-          timeout = onTimeout()
+          expired = true
           fiber.interruptUnsafe()
         }))
       // Under virtual time a sleeping handler counts as idle; its timer asleep says nothing about the handler.
@@ -227,9 +224,9 @@ const withTimeout = (
           Effect.onInterrupt(restore(Fiber.await(fiber)), () => Fiber.interrupt(fiber)).pipe(
             Effect.ensuring(Effect.sync(() => timer.interruptUnsafe())),
             Effect.flatMap((exit) => {
-              if (timeout === undefined || exit._tag === "Success") return exit
+              if (!expired || exit._tag === "Success") return exit
               const others = exit.cause.reasons.filter((reason) => reason._tag !== "Interrupt")
-              return Effect.failCause(Cause.fromReasons([Cause.makeDieReason(timeout), ...others]))
+              return Effect.failCause(Cause.fromReasons([Cause.makeDieReason(onTimeout()), ...others]))
             })
           )
       )

@@ -570,7 +570,8 @@ export interface CronOptions {
  * @category constructors
  * @since 0.1.0
  */
-export const cron = (expression: string | CronExpression, options?: CronOptions): Trigger => input.cron(expression, options)
+export const cron = (expression: string | CronExpression, options?: CronOptions): Trigger =>
+  input.cron(expression, options)
 
 /**
  * An event of one scheduler, not an instant: it starts.

@@ -9,7 +9,8 @@ import * as Cron from "effect/Cron"
 import * as Schema from "effect/Schema"
 import * as Trigger from "../src/Trigger.ts"
 
-const int = (minimum: number, maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+const int = (minimum: number, maximum: number) =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 const pick = <const A>(values: ReadonlyArray<A>) => Arbitrary.map(int(0, values.length - 1), (i) => values[i]!)
 const oneOf = <A>(arbitraries: ReadonlyArray<Arbitrary.Arbitrary<A>>) =>
   Arbitrary.flatMap(int(0, arbitraries.length - 1), (i) => arbitraries[i]!)
@@ -42,7 +43,10 @@ const field = (min: number, values: number, near: readonly [number, number]): Ar
       star: false,
       has: (v) => v === a || v === b
     })),
-    Arbitrary.map(Arbitrary.all([value, value]), ([a, b]) => ({ text: `${a}-${b}`, star: false, has: within(a, b, 1) })),
+    Arbitrary.map(
+      Arbitrary.all([value, value]),
+      ([a, b]) => ({ text: `${a}-${b}`, star: false, has: within(a, b, 1) })
+    ),
     Arbitrary.map(Arbitrary.all([value, value, pick([2, 3])]), ([a, b, n]) => ({
       text: `${a}-${b}/${n}`,
       star: false,
@@ -61,10 +65,11 @@ const expression = Arbitrary.all([
   oneOf([anything, anything, field(0, 7, [0, 6])])
 ])
 
-/** Minutes of a stretch of time, and what the clock on the wall shows at each: civil minutes since 1970. */
+/** Minutes of a stretch of time, what the clock on the wall shows at each (civil minutes since 1970), and how often. */
 interface Clock {
   readonly start: number
   readonly local: ReadonlyArray<number>
+  readonly pass: ReadonlyArray<"only" | "first" | "second">
 }
 
 const readClock = (timeZone: string, center: number, minutes: number): Clock => {
@@ -78,16 +83,20 @@ const readClock = (timeZone: string, center: number, minutes: number): Clock => 
     minute: "numeric"
   })
   const start = center - minutes / 2 * 60_000
-  return {
-    start,
-    local: Array.from({ length: minutes }, (_, i) => {
-      const [month, day, year, hour, minute] = format.format(start + i * 60_000).split(/\D+/).map(Number)
-      return Date.UTC(year!, month! - 1, day, hour, minute) / 60_000
-    })
-  }
+  const local = Array.from({ length: minutes }, (_, i) => {
+    const [month, day, year, hour, minute] = format.format(start + i * 60_000).split(/\D+/).map(Number)
+    return Date.UTC(year!, month! - 1, day, hour, minute) / 60_000
+  })
+  const pass = local.map((time, i) =>
+    local.indexOf(time) < i ? "second" : local.lastIndexOf(time) > i ? "first" : "only"
+  )
+  return { start, local, pass }
 }
 
-type Policy = { readonly gap?: "skip" | "shift" | undefined; readonly overlap?: "first" | "second" | "both" | undefined }
+type Policy = {
+  readonly gap?: "skip" | "shift" | undefined
+  readonly overlap?: "first" | "second" | "both" | undefined
+}
 
 /** All matching instants of a clock, by the definition in the documentation of `Trigger.cron`. */
 const bruteForce = (
@@ -97,24 +106,27 @@ const bruteForce = (
   and: boolean
 ): Set<number> => {
   const wild = minute.star || hour.star
-  const matches = (local: number): boolean => {
-    const date = new Date(local * 60_000)
-    const inDays = day.has(date.getUTCDate())
-    const inWeek = weekday.has(date.getUTCDay())
-    return minute.has(date.getUTCMinutes()) && hour.has(date.getUTCHours()) && month.has(date.getUTCMonth() + 1) &&
-      (and || day.star || weekday.star ? inDays && inWeek : inDays || inWeek)
+  const days = new Map<number, boolean>()
+  const matchesDay = (civilDay: number): boolean => {
+    let result = days.get(civilDay)
+    if (result === undefined) {
+      const date = new Date(civilDay * 86_400_000)
+      const inDays = day.has(date.getUTCDate())
+      const inWeek = weekday.has(date.getUTCDay())
+      result = month.has(date.getUTCMonth() + 1) &&
+        (and || day.star || weekday.star ? inDays && inWeek : inDays || inWeek)
+      days.set(civilDay, result)
+    }
+    return result
   }
-  const passes = new Map<number, number>()
-  for (const local of clock.local) passes.set(local, (passes.get(local) ?? 0) + 1)
+  const matches = (local: number): boolean =>
+    minute.has(local % 60) && hour.has(Math.floor(local / 60) % 24) && matchesDay(Math.floor(local / 1440))
   const gap = policy.gap ?? (wild ? "skip" : "end")
   const overlap = policy.overlap ?? (wild ? "both" : "first")
-  const seen = new Set<number>()
   const out = new Set<number>()
   clock.local.forEach((local, i) => {
-    const second = seen.has(local)
-    seen.add(local)
-    const counts = passes.get(local) === 1 || overlap === "both" || (overlap === "second") === second
-    if (counts && matches(local)) out.add(clock.start + i * 60_000)
+    const pass = clock.pass[i]!
+    if (matches(local) && (pass === "only" || overlap === "both" || overlap === pass)) out.add(clock.start + i * 60_000)
     const before = clock.local[i - 1]
     if (before === undefined) return
     for (let skipped = before + 1; skipped < local; skipped++) {
@@ -200,7 +212,9 @@ describe("cron, minute by minute", () => {
     for (let p = bound.next(from); p !== undefined && p.due <= until; p = bound.next(p.due)) forward.push(p.due)
     assert.deepStrictEqual(forward, expected)
     const backward: Array<number> = []
-    for (let p = bound.previous(until + 1); p !== undefined && p.due > from; p = bound.previous(p.due)) backward.push(p.due)
+    for (let p = bound.previous(until + 1); p !== undefined && p.due > from; p = bound.previous(p.due)) {
+      backward.push(p.due)
+    }
     assert.deepStrictEqual(backward.reverse(), expected)
     assert.deepStrictEqual(bound.countBetween(from, until, 0), { count: expected.length, exact: true })
   }, { timeout: 30_000, arbitrary: { runs: 1_500, seed: "brute force" } })
@@ -216,7 +230,10 @@ describe("cron, beside other libraries", () => {
     return oneOf([
       Arbitrary.Constant("*"),
       Arbitrary.map(value, String),
-      Arbitrary.map(Arbitrary.all([value, value]), ([a, b]) => a === b ? `${a}` : `${Math.min(a, b)}-${Math.max(a, b)}`),
+      Arbitrary.map(
+        Arbitrary.all([value, value]),
+        ([a, b]) => a === b ? `${a}` : `${Math.min(a, b)}-${Math.max(a, b)}`
+      ),
       Arbitrary.map(Arbitrary.all([value, value]), ([a, b]) => a === b ? `${a}` : `${a},${b}`)
     ])
   }
@@ -265,7 +282,9 @@ describe("cron, beside other libraries", () => {
     common,
     pick(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
   ], ([text, timeZone]) => {
-    const answers = [effect(text, timeZone), croner(text, timeZone), parser(text, timeZone)].map((times) => times.join())
+    const answers = [effect(text, timeZone), croner(text, timeZone), parser(text, timeZone)].map((times) =>
+      times.join()
+    )
     compared++
     if (answers.every((answer) => answer === answers[0])) {
       agreed++

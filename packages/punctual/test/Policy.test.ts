@@ -58,12 +58,21 @@ const extra = (due: number, state: Policy.OpenRun["state"]): Policy.OpenRun => (
   cancelRequested: false
 })
 
+interface Decision {
+  readonly runs: ReadonlyArray<string>
+  readonly rest: ReadonlyArray<string>
+  readonly cancel?: ReadonlyArray<string>
+  readonly drop?: ReadonlyArray<string>
+  readonly promote?: ReadonlyArray<string>
+  readonly next: number | undefined
+}
+
 /** A plan in the words of the table. */
 const decide = (
   trigger: Trigger.Bound,
   options: Policy.Options,
   input: Partial<Omit<Policy.PlanInput, "policy" | "trigger">>
-) => {
+): Decision => {
   const plan = Policy.plan({
     policy: Policy.makeUnsafe({ lateAfter: 10, ...options }),
     trigger,
@@ -184,7 +193,12 @@ describe("plan: the window", () => {
 
   it("counts everything as paused while paused, whatever the policy", () => {
     assert.deepStrictEqual(
-      decide(at(10, 20, 30), { misfireGrace: 5, maxRuns: 1 }, { now: 25, paused: true, ran: 1, open: [run(5, "waiting")] }),
+      decide(at(10, 20, 30), { misfireGrace: 5, maxRuns: 1 }, {
+        now: 25,
+        paused: true,
+        ran: 1,
+        open: [run(5, "waiting")]
+      }),
       { runs: [], rest: ["10..20 2 paused paused"], next: undefined }
     )
     assert.strictEqual(decide(at(10, 20), {}, { now: 10, paused: true }).next, 20)
@@ -195,7 +209,11 @@ describe("plan: which occurrences are kept", () => {
   const minutes = at(10, 20, 30, 40, 50)
 
   it("grace: exactly at it is in time, a millisecond later is missed", () => {
-    assert.deepStrictEqual(decide(at(10), { misfireGrace: 5 }, { now: 15 }), { runs: ["10 ready"], rest: [], next: undefined })
+    assert.deepStrictEqual(decide(at(10), { misfireGrace: 5 }, { now: 15 }), {
+      runs: ["10 ready"],
+      rest: [],
+      next: undefined
+    })
     assert.deepStrictEqual(decide(at(10), { misfireGrace: 5 }, { now: 16 }).rest, ["10 missed grace"])
   })
 
@@ -235,7 +253,11 @@ describe("plan: which occurrences are kept", () => {
       rest: ["10..30 3 coalesced into:40"],
       next: 50
     })
-    assert.deepStrictEqual(decide(at(10), { lateAfter: 4 }, { now: 45 }), { runs: ["10 ready"], rest: [], next: undefined })
+    assert.deepStrictEqual(decide(at(10), { lateAfter: 4 }, { now: 45 }), {
+      runs: ["10 ready"],
+      rest: [],
+      next: undefined
+    })
   })
 
   it("earliest: the first late one runs, and so does each on-time one", () => {
@@ -280,11 +302,14 @@ describe("plan: which occurrences are kept", () => {
       next: 50
     })
     assert.deepStrictEqual(decide(minutes, { coalesce: "none", catchUpLimit: 4, lateAfter: 4 }, { now: 45 }).rest, [])
-    assert.deepStrictEqual(decide(minutes, { coalesce: "none", catchUpLimit: 3, misfireGrace: 40, lateAfter: 4 }, { now: 51 }), {
-      runs: ["30 ready", "40 waiting", "50 waiting"],
-      rest: ["10 missed grace", "20 missed limit"],
-      next: undefined
-    })
+    assert.deepStrictEqual(
+      decide(minutes, { coalesce: "none", catchUpLimit: 3, misfireGrace: 40, lateAfter: 4 }, { now: 51 }),
+      {
+        runs: ["30 ready", "40 waiting", "50 waiting"],
+        rest: ["10 missed grace", "20 missed limit"],
+        next: undefined
+      }
+    )
   })
 
   it("none: an outage of 200 seconds at one a second catches up on exactly 100", () => {
@@ -321,7 +346,7 @@ describe("plan: whenBusy", () => {
       trigger: Trigger.Bound,
       options: Policy.Options,
       open: ReadonlyArray<Policy.OpenRun>,
-      expected: object
+      expected: Omit<Decision, "next">
     ]
   > = [
     // skip
@@ -381,7 +406,10 @@ describe("plan: whenBusy", () => {
       runs: ["100 ready", "110 waiting", "120 waiting"],
       rest: []
     }],
-    ["queue, what waits is later than all of them", one, { whenBusy: "queue" }, [run(50, "running"), run(200, "waiting")], {
+    ["queue, what waits is later than all of them", one, { whenBusy: "queue" }, [
+      run(50, "running"),
+      run(200, "waiting")
+    ], {
       runs: [],
       rest: ["100 skipped replaced"]
     }],
@@ -417,7 +445,10 @@ describe("plan: whenBusy", () => {
       run(50, "running", true),
       run(60, "waiting")
     ], { runs: ["100 waiting"], rest: ["60 skipped replaced"], drop: ["60"] }],
-    ["cancelPrevious, running and waiting", one, { whenBusy: "cancelPrevious" }, [run(60, "waiting"), run(50, "running")], {
+    ["cancelPrevious, running and waiting", one, { whenBusy: "cancelPrevious" }, [
+      run(60, "waiting"),
+      run(50, "running")
+    ], {
       runs: ["100 waiting"],
       rest: ["60 skipped replaced"],
       cancel: ["50"],
@@ -432,7 +463,9 @@ describe("plan: whenBusy", () => {
       extra(50, "running"),
       extra(60, "waiting")
     ], { runs: ["100 waiting"], rest: [], cancel: ["x:50", "x:60"] }],
-    ["cancelPrevious, keeps the last of the group", three, { ...late, whenBusy: "cancelPrevious" }, [run(50, "running")], {
+    ["cancelPrevious, keeps the last of the group", three, { ...late, whenBusy: "cancelPrevious" }, [
+      run(50, "running")
+    ], {
       runs: ["120 waiting"],
       rest: ["100..110 2 skipped replaced"],
       cancel: ["50"]
@@ -462,7 +495,11 @@ describe("plan: whenBusy", () => {
       rest: ["110 skipped busy:110"]
     }],
     // what could wait for ever
-    ["a waiting run with room to run is promoted", one, { maxInstances: 3 }, [run(50, "running"), run(70, "waiting"), run(60, "waiting")], {
+    ["a waiting run with room to run is promoted", one, { maxInstances: 3 }, [
+      run(50, "running"),
+      run(70, "waiting"),
+      run(60, "waiting")
+    ], {
       runs: [],
       rest: ["100 skipped busy:50"],
       promote: ["60", "70"]
@@ -501,7 +538,10 @@ describe("plan: whenBusy", () => {
       }).queues
     assert.isFalse(queues({}))
     assert.isFalse(queues({ maxInstances: 5 }))
-    assert.isTrue(queues({ maxInstances: 5 }, [1, 2, 3].map((due) => run(due, "running"))), "a group waits under skip too")
+    assert.isTrue(
+      queues({ maxInstances: 5 }, [1, 2, 3].map((due) => run(due, "running"))),
+      "a group waits under skip too"
+    )
     assert.isTrue(queues({ whenBusy: "queue" }))
     assert.isTrue(queues({ whenBusy: "queueAll" }))
     assert.isTrue(queues({ whenBusy: "cancelPrevious" }))
@@ -541,7 +581,13 @@ describe("plan: maxRuns", () => {
 
   it("a dropped waiting run gives its number back", () => {
     assert.deepStrictEqual(
-      decide(at(100, 110, 120), { maxRuns: 5, coalesce: "none", lateAfter: 50, whenBusy: "cancelPrevious", maxInstances: 2 }, {
+      decide(at(100, 110, 120), {
+        maxRuns: 5,
+        coalesce: "none",
+        lateAfter: 50,
+        whenBusy: "cancelPrevious",
+        maxInstances: 2
+      }, {
         cursor: 99,
         now: 120,
         ran: 4,
@@ -622,12 +668,21 @@ describe("admitExtra", () => {
     [{ maxInstances: 2 }, [run(50, "ready")], { state: "ready", cancel: [] }],
     [{ whenBusy: "queue" }, [run(50, "running"), run(60, "waiting")], { state: "waiting", cancel: [] }],
     [{ whenBusy: "queueAll" }, [run(50, "running")], { state: "waiting", cancel: [] }],
-    [{ whenBusy: "queueAll", queueLimit: 1 }, [run(50, "running"), run(60, "waiting")], { state: "skipped", reason: "full" }],
+    [{ whenBusy: "queueAll", queueLimit: 1 }, [run(50, "running"), run(60, "waiting")], {
+      state: "skipped",
+      reason: "full"
+    }],
     [{ whenBusy: "allow" }, [run(50, "running")], { state: "ready", cancel: [] }],
-    [{ whenBusy: "cancelPrevious" }, [run(50, "running"), run(60, "waiting")], { state: "waiting", cancel: ["50", "60"] }],
+    [{ whenBusy: "cancelPrevious" }, [run(50, "running"), run(60, "waiting")], {
+      state: "waiting",
+      cancel: ["50", "60"]
+    }],
     [{ whenBusy: "cancelPrevious" }, [run(50, "running", true)], { state: "waiting", cancel: [] }],
     [{ whenBusy: "cancelPrevious" }, [run(50, "ready")], { state: "ready", cancel: ["50"] }],
-    [{ whenBusy: "cancelPrevious", maxInstances: 2 }, [run(60, "running"), run(50, "ready")], { state: "ready", cancel: ["50"] }]
+    [{ whenBusy: "cancelPrevious", maxInstances: 2 }, [run(60, "running"), run(50, "ready")], {
+      state: "ready",
+      cancel: ["50"]
+    }]
   ]
   for (const [options, open, expected] of cases) {
     it(`${JSON.stringify(options)} with ${open.map((run) => `${run.key} ${run.state}`).join(", ") || "none"} open`, () => {
@@ -764,7 +819,10 @@ describe("make", () => {
   })
 
   const refused: ReadonlyArray<readonly [object, RegExp]> = [
-    [{ misfireGrace: 0 }, /^misfireGrace: 0 is not longer than zero: write a duration such as "5 minutes", or "unlimited"/],
+    [
+      { misfireGrace: 0 },
+      /^misfireGrace: 0 is not longer than zero: write a duration such as "5 minutes", or "unlimited"/
+    ],
     [{ misfireGrace: -1 }, /not longer than zero/],
     [{ misfireGrace: "-5 minutes" }, /not longer than zero/],
     [{ misfireGrace: -Infinity }, /not longer than zero/],
@@ -898,13 +956,23 @@ describe("ranges", () => {
   })
 
   it("an unreadable text is no ranges", () => {
-    const texts = ["", "null", "[]", "{}", `{"v":2,"ranges":[]}`, `{"v":1,"ranges":[[1,2]]}`, `{"v":1,"ranges":[[1,2,2,1,"ran","x",0]]}`]
+    const texts = [
+      "",
+      "null",
+      "[]",
+      "{}",
+      `{"v":2,"ranges":[]}`,
+      `{"v":1,"ranges":[[1,2]]}`,
+      `{"v":1,"ranges":[[1,2,2,1,"ran","x",0]]}`
+    ]
     for (const text of texts) assert.deepStrictEqual(Policy.decodeRanges(text), [])
   })
 
   it("merge when outcome and reason are the same and nothing ran between", () => {
     assert.deepStrictEqual(Policy.appendRanges([range(1, 3)], [range(4, 6)]), [range(1, 6)])
-    assert.deepStrictEqual(Policy.appendRanges([range(1, 3)], [range(4, 6, { exact: false })]), [range(1, 6, { exact: false })])
+    assert.deepStrictEqual(Policy.appendRanges([range(1, 3)], [range(4, 6, { exact: false })]), [
+      range(1, 6, { exact: false })
+    ])
     for (
       const other of [
         range(5, 6, { ranBefore: 2 }),
@@ -915,6 +983,33 @@ describe("ranges", () => {
     ) {
       assert.deepStrictEqual(Policy.appendRanges([range(1, 3)], [other]), [range(1, 3), other])
     }
+  })
+
+  it("of one cause over several windows are one", () => {
+    const story = (options: Policy.Options, windows: ReadonlyArray<number>, open: ReadonlyArray<Policy.OpenRun>) => {
+      const policy = Policy.makeUnsafe({ lateAfter: 50, ...options })
+      let state = { cursor: 99, open, ran: 1, ranges: [] as ReadonlyArray<Policy.Range> }
+      for (const now of windows) {
+        const plan = Policy.plan({ policy, trigger: at(100, 110, 120, 130, 140), ...state, now, paused: false })
+        state = {
+          cursor: plan.cursor,
+          open: [
+            ...state.open.filter((run) => !plan.drop.includes(run.key)),
+            ...plan.runs.map(({ due, state }) => run(due, state))
+          ],
+          ran: state.ran + plan.counts.ran,
+          ranges: Policy.appendRanges(state.ranges, plan.ranges)
+        }
+      }
+      return state.ranges.map(({ count, from, reason, to }) => `${from}..${to} ${count} ${reason}`)
+    }
+    const running = [run(50, "running")]
+    assert.deepStrictEqual(story({}, [100, 110, 140], running), ["100..140 5 busy:50"])
+    assert.deepStrictEqual(story({ whenBusy: "queueAll", queueLimit: 1 }, [120, 130, 140], running), [
+      "110..140 4 full"
+    ])
+    assert.deepStrictEqual(story({ whenBusy: "queue" }, [110, 120, 140], running), ["100..130 4 replaced"])
+    assert.deepStrictEqual(story({ whenBusy: "cancelPrevious" }, [110, 120, 140], running), ["100..130 4 replaced"])
   })
 
   it("keep the newest 32", () => {

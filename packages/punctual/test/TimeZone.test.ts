@@ -31,7 +31,9 @@ const expectedOffset = (timeZone: string, time: number): number => {
 }
 
 const seconds = (from: string, until: string) =>
-  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: Date.parse(from) / 1000, maximum: Date.parse(until) / 1000 })))
+  Arbitrary.schema(
+    Schema.Int.check(Schema.isBetween({ minimum: Date.parse(from) / 1000, maximum: Date.parse(until) / 1000 }))
+  )
 
 describe("time zones", () => {
   it.prop("an offset is what the clock on the wall says", [
@@ -78,10 +80,16 @@ describe("time zones", () => {
     const utc = (time: number) => new Date(time * 1000).toISOString()
     assert.strictEqual(utc(instantOf(berlin, local("2026-10-25T02:30:00"))), "2026-10-25T00:30:00.000Z")
     assert.strictEqual(utc(instantOf(berlin, local("2026-03-29T02:30:00"))), "2026-03-29T01:30:00.000Z")
-    assert.strictEqual(utc(instantOf(lookup("Pacific/Apia")!, local("2011-12-30T12:00:00"))), "2011-12-30T22:00:00.000Z")
+    assert.strictEqual(
+      utc(instantOf(lookup("Pacific/Apia")!, local("2011-12-30T12:00:00"))),
+      "2011-12-30T22:00:00.000Z"
+    )
   })
 
-  it.prop("a local time that exists is found again", [TriggerArbitrary.timeZone, seconds("1972-01-01T00:00Z", "2050-01-01T00:00Z")], (
+  it.prop("a local time that exists is found again", [
+    TriggerArbitrary.timeZone,
+    seconds("1972-01-01T00:00Z", "2050-01-01T00:00Z")
+  ], (
     [id, time]
   ) => {
     const zone = lookup(id)!
@@ -126,7 +134,11 @@ describe("civil dates", () => {
     assert.strictEqual(daysFromCivil(year, month, day), days)
     assert.strictEqual(monthIndexOf(days), year * 12 + month - 1)
     assert.strictEqual(monthStart(monthIndexOf(days)), days - day + 1)
-    assert.strictEqual(monthLength(year, month), new Date(Date.UTC(2000, month, 0)).getUTCDate() - (month === 2 && !(year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)) ? 1 : 0))
+    assert.strictEqual(
+      monthLength(year, month),
+      new Date(Date.UTC(2000, month, 0)).getUTCDate() -
+        (month === 2 && !(year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)) ? 1 : 0)
+    )
     assert.strictEqual(weekdayOf(days), date.getUTCDay())
   }, { arbitrary: { runs: 3_000, seed: "dates" } })
 })

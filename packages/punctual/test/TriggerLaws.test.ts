@@ -18,7 +18,9 @@ const runs = (n: number) => ({ timeout: 30_000, arbitrary: { runs: n, seed: "pun
 /** At most `n` occurrences after an instant. */
 const take = (bound: Trigger.Bound, after: number, n: number): Array<Trigger.Point> => {
   const out: Array<Trigger.Point> = []
-  for (let point = bound.next(after); point !== undefined && out.length < n; point = bound.next(point.due)) out.push(point)
+  for (let point = bound.next(after); point !== undefined && out.length < n; point = bound.next(point.due)) {
+    out.push(point)
+  }
   return out
 }
 
@@ -77,21 +79,21 @@ describe("Trigger laws", () => {
     const left = Trigger.union(Trigger.union(a, b), c)
     const right = Trigger.union(a, Trigger.union(b, c))
     assert.deepStrictEqual(take(Trigger.bind(left, binding), after, 5), take(Trigger.bind(right, binding), after, 5))
-  }, runs(200))
+  }, runs(120))
 
   it.prop("union is commutative", [inner, inner, binding, instant], ([a, b, binding, after]) => {
     const left = Trigger.bind(Trigger.union(a, b), binding)
     const right = Trigger.bind(Trigger.union(b, a), binding)
     assert.deepStrictEqual(take(left, after, 5), take(right, after, 5))
     assert.deepStrictEqual(left.previous(after), right.previous(after))
-  }, runs(200))
+  }, runs(120))
 
   it.prop("union is idempotent and never is its identity", [inner, binding, instant], ([a, binding, after]) => {
     const expected = take(Trigger.bind(a, binding), after, 5)
     for (const same of [Trigger.union(a, a), Trigger.union(a, Trigger.never), Trigger.union(Trigger.never, a)]) {
       assert.deepStrictEqual(take(Trigger.bind(same, binding), after, 5), expected)
     }
-  }, runs(200))
+  }, runs(120))
 
   it.prop("union is due when a member is", [inner, inner, binding, instant], ([a, b, binding, after]) => {
     const members = [Trigger.bind(a, binding), Trigger.bind(b, binding)]
@@ -109,12 +111,17 @@ describe("Trigger laws", () => {
     }
   }, runs(300))
 
-  it.prop("intersect misses nothing that both members have", [inner, inner, binding, instant], ([a, b, binding, after]) => {
-    const right = Trigger.bind(b, binding)
-    const common = dues(Trigger.bind(a, binding), after, 50).filter((due) => right.next(due - 1)?.due === due)
-    const found = dues(Trigger.bind(Trigger.intersect(a, b), binding), after, common.length)
-    assert.deepStrictEqual(found.slice(0, common.length), common)
-  }, runs(300))
+  it.prop(
+    "intersect misses nothing that both members have",
+    [inner, inner, binding, instant],
+    ([a, b, binding, after]) => {
+      const right = Trigger.bind(b, binding)
+      const common = dues(Trigger.bind(a, binding), after, 50).filter((due) => right.next(due - 1)?.due === due)
+      const found = dues(Trigger.bind(Trigger.intersect(a, b), binding), after, common.length)
+      assert.deepStrictEqual(found.slice(0, common.length), common)
+    },
+    runs(150)
+  )
 
   it.prop("during keeps exactly what is inside", [inner, TriggerArbitrary.window, binding, instant], (
     [a, window, binding, after]
@@ -137,7 +144,7 @@ describe("Trigger laws", () => {
     if (all.length < 6) return
     const bound = Trigger.bind(Trigger.between(a, { start: all[1]!, end: all[4]! }), binding)
     assert.deepStrictEqual(dues(bound, -8e15, 10), all.slice(1, 5))
-  }, runs(200))
+  }, runs(120))
 
   it.prop("countBetween counts what a walk counts", [trigger, binding, instant, Schema.Int], (
     [trigger, binding, after, width]
@@ -155,34 +162,47 @@ describe("Trigger laws", () => {
     }
   }, runs(300))
 
-  it.prop("jitter keeps order and number, and stays below its width", [inner, binding, instant], ([a, binding, after]) => {
-    const width = 90_000
-    const plain = take(Trigger.bind(a, binding), after, 30)
-    if (plain.length === 0) return
-    const jittered = Trigger.bind(Trigger.jittered(a, width), binding)
-    const moved = take(jittered, plain[0]!.due - 1, plain.length + 1).filter((point) => point.due >= plain[0]!.due)
-    const start = moved.findIndex((point) => point.nominal === plain[0]!.nominal)
-    assert.isTrue(start === 0 || start === 1)
-    moved.slice(start).forEach((point, i) => {
-      if (i >= plain.length) return
-      assert.strictEqual(point.nominal, plain[i]!.nominal)
-      assert.isTrue(point.due >= plain[i]!.due && point.due - plain[i]!.due < width)
-      if (i + 1 < plain.length) assert.isTrue(point.due < plain[i + 1]!.due)
-    })
-  }, runs(400))
+  it.prop(
+    "jitter keeps order and number, and stays below its width",
+    [inner, binding, instant],
+    ([a, binding, after]) => {
+      const width = 90_000
+      const plain = take(Trigger.bind(a, binding), after, 30)
+      if (plain.length === 0) return
+      const jittered = Trigger.bind(Trigger.jittered(a, width), binding)
+      const moved = take(jittered, plain[0]!.due - 1, plain.length + 1).filter((point) => point.due >= plain[0]!.due)
+      const start = moved.findIndex((point) => point.nominal === plain[0]!.nominal)
+      assert.isTrue(start === 0 || start === 1)
+      moved.slice(start).forEach((point, i) => {
+        if (i >= plain.length) return
+        assert.strictEqual(point.nominal, plain[i]!.nominal)
+        assert.isTrue(point.due >= plain[i]!.due && point.due - plain[i]!.due < width)
+        if (i + 1 < plain.length) assert.isTrue(point.due < plain[i + 1]!.due)
+      })
+    },
+    runs(400)
+  )
 
-  it.effect.prop("decode ∘ encode is the identity through JSON text", [TriggerArbitrary.any], ([trigger]) =>
-    Effect.gen(function*() {
-      const codec = Schema.fromJsonString(Trigger.Trigger)
-      const text = yield* Schema.encodeEffect(codec)(trigger)
-      const back = yield* Schema.decodeEffect(codec)(text)
-      assert.isTrue(Equal.equals(back, trigger))
-      assert.strictEqual(Hash.hash(back), Hash.hash(trigger))
-      assert.deepStrictEqual(JSON.stringify(back), text)
-      assert.strictEqual(Trigger.format(back), Trigger.format(trigger))
-    }), runs(400))
+  it.effect.prop(
+    "decode ∘ encode is the identity through JSON text",
+    [TriggerArbitrary.any],
+    ([trigger]) =>
+      Effect.gen(function*() {
+        const codec = Schema.fromJsonString(Trigger.Trigger)
+        const text = yield* Schema.encodeEffect(codec)(trigger)
+        const back = yield* Schema.decodeEffect(codec)(text)
+        assert.isTrue(Equal.equals(back, trigger))
+        assert.strictEqual(Hash.hash(back), Hash.hash(trigger))
+        assert.deepStrictEqual(JSON.stringify(back), text)
+        assert.strictEqual(Trigger.format(back), Trigger.format(trigger))
+      }),
+    runs(400)
+  )
 
-  it.prop("equal triggers have equal hashes, different stored forms differ", [TriggerArbitrary.any, TriggerArbitrary.any], (
+  it.prop("equal triggers have equal hashes, different stored forms differ", [
+    TriggerArbitrary.any,
+    TriggerArbitrary.any
+  ], (
     [a, b]
   ) => {
     if (Equal.equals(a, b)) assert.strictEqual(Hash.hash(a), Hash.hash(b))
@@ -191,7 +211,7 @@ describe("Trigger laws", () => {
 
   it.prop("every generated trigger is valid", [TriggerArbitrary.any], ([trigger]) => {
     assert.strictEqual(Trigger.validate(trigger)._tag, "Success")
-  }, runs(200))
+  }, runs(120))
 })
 
 describe("changes of clocks", () => {

@@ -79,6 +79,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/internal/exitText", "engine"],
 
   ["punctual/index", "edges"],
+  ["punctual/internal/virtualTime", "edges"],
   ["punctual/testing/**", "edges"],
   ["testing/**", "edges"]
 ]

@@ -13,7 +13,16 @@
  *
  * All times are whole seconds; `Infinity` and `-Infinity` stand for "none".
  */
-import { DAY, HORIZON_SECONDS, HORIZON_YEARS, MAX_MILLIS, monthIndexOf, monthLength, monthStart, weekdayOf } from "./cronDate.ts"
+import {
+  DAY,
+  HORIZON_SECONDS,
+  HORIZON_YEARS,
+  MAX_MILLIS,
+  monthIndexOf,
+  monthLength,
+  monthStart,
+  weekdayOf
+} from "./cronDate.ts"
 import { emptySegment, locate, type TimeZone } from "./timeZone.ts"
 
 /** What an expression allows, as sorted lists. */

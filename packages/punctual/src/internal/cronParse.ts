@@ -120,14 +120,16 @@ export const parse = (input: string, and: boolean): Result.Result<Parsed, CronPa
     const impossible = impossibleDay(days.values, month.values)
     if (impossible !== undefined) {
       const token = tokens[3 - first]!
-      return Result.fail(new CronParseError({
-        input,
-        field: 4 - first,
-        position: token.at,
-        value: token.text,
-        problem: `is a day that ${impossible} never has`,
-        allowed: `1-${Math.max(...month.values.map((m) => monthLength(2024, m)))} with this month`
-      }))
+      return Result.fail(
+        new CronParseError({
+          input,
+          field: 4 - first,
+          position: token.at,
+          value: token.text,
+          problem: `is a day that ${impossible} never has`,
+          allowed: `1-${Math.max(...month.values.map((m) => monthLength(2024, m)))} with this month`
+        })
+      )
     }
   }
   return Result.succeed({
@@ -169,7 +171,12 @@ const impossibleDay = (days: ReadonlyArray<number>, inMonths: ReadonlyArray<numb
 export const parseWeekdays = (input: string): Result.Result<ReadonlyArray<number>, CronParseError> =>
   Result.map(parseField(specs[5]!, { text: input, at: 1 }, 1, input), (field) => field.values)
 
-const parseField = (spec: FieldSpec, token: Token, field: number, input: string): Result.Result<Field, CronParseError> => {
+const parseField = (
+  spec: FieldSpec,
+  token: Token,
+  field: number,
+  input: string
+): Result.Result<Field, CronParseError> => {
   const fail = (value: string, at: number, problem: string, allowed = spec.allowed, suggestion?: string) =>
     Result.fail(
       new CronParseError({

@@ -37,7 +37,8 @@ const noCounts: Plan["counts"] = { ran: 0, missed: 0, coalesced: 0, skipped: 0, 
 export const plan = (input: PlanInput): Plan => {
   const { cursor, now, policy, ran, trigger } = input
   const first = trigger.next(cursor)
-  if (now <= cursor || first === undefined || first.due > now) {
+  // also when the clock was set back: what is after the cursor is after `now`
+  if (first === undefined || first.due > now) {
     return {
       cursor: Math.max(cursor, now),
       runs: [],
@@ -192,7 +193,7 @@ const survey = (
   first: Trigger.Point
 ): { readonly items: ReadonlyArray<Item>; readonly next: Trigger.Point | undefined } => {
   const graceEdge = policy.misfireGrace === null ? -Infinity : now - policy.misfireGrace
-  const lateEdge = Math.max(now - policy.lateAfter, graceEdge)
+  const lateEdge = now - policy.lateAfter
   const items: Array<Item> = []
 
   let inGrace: Trigger.Point | undefined = first
@@ -310,7 +311,7 @@ const admit = (
   return {
     ...admission,
     fates: group.map((point) =>
-      keys.has(String(point.due)) ? { reason: `busy:${point.due}` } : admission.fates[index++] as Fate
+      keys.has(String(point.due)) ? { reason: `busy:${point.due}` } : admission.fates[index++]
     )
   }
 }
@@ -376,7 +377,7 @@ const admitLatest = (open: ReadonlyArray<OpenRun>, group: ReadonlyArray<Trigger.
     if (waiting === undefined || run.due > waiting.due) waiting = run
   }
   const latest = group.length - 1
-  const keeps = waiting === undefined || waiting.due < (group[latest] as Trigger.Point).due
+  const keeps = waiting === undefined || waiting.due < group[latest].due
   return {
     fates: group.map((_, index) => keeps && index === latest ? "waiting" : replaced),
     cancel: [],
@@ -444,8 +445,8 @@ export const promotable = (
 ): ReadonlyArray<string> => {
   if (countWaiting(open) === 0) return noKeys
   const gone = new Set([...admission.cancel, ...admission.drop.map((run) => run.key)])
+  // New runs are ready only where there is room beside all that stay: those that wait come first.
   let room = slots(policy)
-  for (const fate of admission.fates) if (fate === "ready") room--
   for (const run of open) if (run.state === "running" || (run.state === "ready" && !gone.has(run.key))) room--
   if (room <= 0) return noKeys
   return open

@@ -67,7 +67,7 @@ export class UnreadableExit extends Schema.TaggedError<UnreadableExit>()("Unread
 // -----------------------------------------------------------------------------
 
 /**
- * When a failed attempt is followed by another: `Effect.Retry.Options` without requirements or errors of its own.
+ * When a failed attempt is followed by another: `Effect.Retry.Options` without requirements.
  *
  * **Details**
  *
@@ -82,17 +82,19 @@ export class UnreadableExit extends Schema.TaggedError<UnreadableExit>()("Unread
  *
  * **Gotchas**
  *
+ * A predicate or schedule that fails or dies decides nothing: the attempt is not retried, and its exit has that defect too.
+ *
  * A schedule that looks at errors sees the latest one at each replayed step: earlier ones are not stored.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Retry<in E> {
-  readonly while?: ((error: E) => boolean | Effect.Effect<boolean>) | undefined
-  readonly until?: ((error: E) => boolean | Effect.Effect<boolean>) | undefined
+  readonly while?: ((error: E) => boolean | Effect.Effect<boolean, unknown>) | undefined
+  readonly until?: ((error: E) => boolean | Effect.Effect<boolean, unknown>) | undefined
   /** Attempts after the first. */
   readonly times?: number | undefined
-  readonly schedule?: Schedule.Schedule<unknown, E> | undefined
+  readonly schedule?: Schedule.Schedule<unknown, E, unknown> | undefined
 }
 
 /**

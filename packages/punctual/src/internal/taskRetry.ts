@@ -26,15 +26,15 @@ export const retryAfter = (
 ): Effect.Effect<number | null> => {
   if (retry === undefined) return never
   if (retry.times !== undefined && attempt > retry.times) return never
-  const delay = retry.schedule === undefined ? immediately : replay(retry.schedule, attempt, error)
+  const delay = retry.schedule === undefined ? immediately : Effect.orDie(replay(retry.schedule, attempt, error))
   if (!typed || (retry.while === undefined && retry.until === undefined)) return delay
-  return Effect.flatMap(wanted(retry, error), (again) => again ? delay : never)
+  return Effect.flatMap(Effect.orDie(wanted(retry, error)), (again) => again ? delay : never)
 }
 
 const never: Effect.Effect<number | null> = Effect.succeed(null)
 const immediately: Effect.Effect<number | null> = Effect.succeed(0)
 
-const wanted = (retry: Retry<never>, error: unknown): Effect.Effect<boolean> =>
+const wanted = (retry: Retry<never>, error: unknown): Effect.Effect<boolean, unknown> =>
   Effect.suspend(() => {
     const goOn = ask(retry.while, error, true)
     return Effect.flatMap(goOn, (yes) => yes ? Effect.map(ask(retry.until, error, false), (stop) => !stop) : no)
@@ -43,10 +43,10 @@ const wanted = (retry: Retry<never>, error: unknown): Effect.Effect<boolean> =>
 const no = Effect.succeed(false)
 
 const ask = (
-  predicate: ((error: never) => boolean | Effect.Effect<boolean>) | undefined,
+  predicate: ((error: never) => boolean | Effect.Effect<boolean, unknown>) | undefined,
   error: unknown,
   otherwise: boolean
-): Effect.Effect<boolean> => {
+): Effect.Effect<boolean, unknown> => {
   if (predicate === undefined) return Effect.succeed(otherwise)
   const answer = predicate(error as never)
   return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
@@ -57,7 +57,7 @@ const ask = (
  * for the time that passed; the last step is taken at the real time, because a cron schedule answers from it.
  */
 const replay = Effect.fnUntraced(
-  function*(schedule: Schedule.Schedule<unknown, never>, attempt: number, error: unknown) {
+  function*(schedule: Schedule.Schedule<unknown, never, unknown>, attempt: number, error: unknown) {
     const now = yield* Clock.currentTimeMillis
     const earlier = yield* stepTo(schedule, attempt - 1, error, (elapsed) => elapsed)
     if (earlier === undefined) return null
@@ -73,7 +73,7 @@ const replay = Effect.fnUntraced(
 
 // `undefined`: the schedule ended before.
 const stepTo = Effect.fnUntraced(function*(
-  schedule: Schedule.Schedule<unknown, never>,
+  schedule: Schedule.Schedule<unknown, never, unknown>,
   steps: number,
   error: unknown,
   at: (elapsed: number, step: number) => number

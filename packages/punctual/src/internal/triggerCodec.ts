@@ -95,7 +95,9 @@ export const decode = (encoded: EncodedTrigger): Trigger => {
       return model.union(encoded.triggers.map(decode))
     case "Intersect":
       return model.intersect(
-        encoded.triggers.length > 0 ? encoded.triggers.map(decode) : model.refuse("structure", [], "an intersection of nothing")
+        encoded.triggers.length > 0
+          ? encoded.triggers.map(decode)
+          : model.refuse("structure", [], "an intersection of nothing")
       )
     case "During": {
       const { _tag: _, trigger, ...options } = encoded
@@ -133,7 +135,10 @@ const read = (encoded: unknown): Effect.Effect<Trigger, SchemaIssue.Issue> => {
   if (typeof rest._tag !== "string" || !tags.includes(rest._tag)) {
     const tag = model.show(rest._tag)
     const hint = closest(tag, tags)
-    return invalid(`unknown kind of trigger \`${tag}\`${hint === undefined ? "" : `; did you mean \`${hint}\`?`}`, encoded)
+    return invalid(
+      `unknown kind of trigger \`${tag}\`${hint === undefined ? "" : `; did you mean \`${hint}\`?`}`,
+      encoded
+    )
   }
   return Effect.flatMap(parseWire(rest, { onExcessProperty: "error" }), (wire) => {
     try {

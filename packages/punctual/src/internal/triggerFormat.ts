@@ -38,10 +38,18 @@ export const format = (trigger: Trigger): string => {
       return `once at ${iso(trigger.instant)}`
     case "Every":
       return `every ${duration(trigger.period, true)}` +
-        (trigger.start !== undefined ? ` from ${iso(trigger.start)}` : trigger.immediately ? ", starting immediately" : "")
+        (trigger.start !== undefined
+          ? ` from ${iso(trigger.start)}`
+          : trigger.immediately
+          ? ", starting immediately"
+          : "")
     case "Cron":
       return expression(trigger.expression) + ` (${trigger.timeZone})` +
-        (trigger.gap === undefined ? "" : trigger.gap === "skip" ? ", not at skipped times" : ", skipped times shifted") +
+        (trigger.gap === undefined
+          ? ""
+          : trigger.gap === "skip"
+          ? ", not at skipped times"
+          : ", skipped times shifted") +
         (trigger.overlap === undefined
           ? ""
           : trigger.overlap === "both"
@@ -58,7 +66,9 @@ export const format = (trigger: Trigger): string => {
         (trigger.start === undefined ? "" : `, not before ${iso(trigger.start)}`) +
         (trigger.end === undefined ? "" : `, not after ${iso(trigger.end)}`)
     case "UpTo":
-      return `${grouped(trigger.trigger, trigger)}, ${trigger.count === 1 ? "only once" : `at most ${trigger.count} times`}`
+      return `${grouped(trigger.trigger, trigger)}, ${
+        trigger.count === 1 ? "only once" : `at most ${trigger.count} times`
+      }`
     case "Jittered":
       return `${grouped(trigger.trigger, trigger)}, up to ${duration(trigger.width)} late by jitter`
   }
@@ -125,7 +135,11 @@ const plural = (name: string, values: ReadonlyArray<number>): string => `${name}
 
 const each = (name: string, values: ReadonlyArray<number>, size: number): string => {
   const step = stepOf(values, size)
-  return step === 1 ? `every ${name}` : step > 1 ? `every ${step} ${name}s` : `at ${plural(name, values)} ${list(values)}`
+  return step === 1
+    ? `every ${name}`
+    : step > 1
+    ? `every ${step} ${name}s`
+    : `at ${plural(name, values)} ${list(values)}`
 }
 
 const timeOfDay = ({ hours, minutes, seconds }: CronExpression): string => {
@@ -140,8 +154,9 @@ const timeOfDay = ({ hours, minutes, seconds }: CronExpression): string => {
   const parts: Array<string> = []
   if (!exact) parts.push(each("second", seconds, 60))
   if (exact || minutes.length < 60) parts.push(each("minute", minutes, 60))
-  if (hours.length < 24) parts.push(`${stepOf(hours, 24) > 1 ? each("hour", hours, 24) : `${plural("hour", hours)} ${list(hours)}`}`)
-  else if (stepOf(minutes, 60) === 0) parts.push("every hour")
+  if (hours.length < 24) {
+    parts.push(`${stepOf(hours, 24) > 1 ? each("hour", hours, 24) : `${plural("hour", hours)} ${list(hours)}`}`)
+  } else if (stepOf(minutes, 60) === 0) parts.push("every hour")
   return parts.map((part, i) => i === 0 ? part : part.replace(/^at /, "")).join(" of ")
 }
 
@@ -171,5 +186,5 @@ const window = (self: Window): string => {
     parts.push(`on ${weekdayList(self.weekdays.map((day) => weekdayNames.indexOf(day)))}`)
   }
   if (self.dates !== undefined) parts.push(`on ${self.dates.map(dates).join(" and ")}`)
-  return `${parts.join(" ")} (${self.timeZone})`
+  return `${parts.join(", ")} (${self.timeZone})`
 }

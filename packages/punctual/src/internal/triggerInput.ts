@@ -35,7 +35,9 @@ const checkKeys = (options: object | undefined, known: ReadonlyArray<string>, of
       model.refuse(
         "options",
         key,
-        `\`${of}\` has no option \`${key}\`: use ${known.join(", ")}${hint === undefined ? "" : `; did you mean \`${hint}\`?`}`
+        `\`${of}\` has no option \`${key}\`: use ${known.join(", ")}${
+          hint === undefined ? "" : `; did you mean \`${hint}\`?`
+        }`
       )
     }
   }
@@ -63,7 +65,11 @@ export const instant = (value: InstantInput, timeZone?: string | DateTime.TimeZo
     ? value.epochMilliseconds
     : value instanceof Date
     ? value.getTime()
-    : model.refuse("instant", value, "an instant is a DateTime, a Date, epoch milliseconds, or ISO 8601 text with an offset")
+    : model.refuse(
+      "instant",
+      value,
+      "an instant is a DateTime, a Date, epoch milliseconds, or ISO 8601 text with an offset"
+    )
   if (!Number.isInteger(millis)) {
     model.refuse("instant", value, `\`${model.show(value)}\` is not a whole number of milliseconds since 1970`)
   }
@@ -73,7 +79,11 @@ export const instant = (value: InstantInput, timeZone?: string | DateTime.TimeZo
 const inRange = (millis: number, value: unknown): number =>
   Math.abs(millis) <= MAX_MILLIS
     ? millis + 0
-    : model.refuse("range", value, `\`${model.show(value)}\` is outside the years -271821 to 275760 that an instant can have`)
+    : model.refuse(
+      "range",
+      value,
+      `\`${model.show(value)}\` is outside the years -271821 to 275760 that an instant can have`
+    )
 
 const instantFromText = (text: string, timeZone: string | DateTime.TimeZone | undefined): number => {
   const match = isoPattern.exec(text.trim())
@@ -193,7 +203,9 @@ export const cron = (expression: string | CronExpression.CronExpression, options
   checkChoice("overlap", options?.overlap, ["first", "second", "both"])
   checkChoice("dayMatch", options?.dayMatch, ["or", "and"])
   let value: CronExpression.CronExpression
-  if (CronExpression.isCronExpression(expression) && (options?.dayMatch ?? expression.dayMatch) === expression.dayMatch) {
+  if (
+    CronExpression.isCronExpression(expression) && (options?.dayMatch ?? expression.dayMatch) === expression.dayMatch
+  ) {
     value = expression
   } else {
     const text = CronExpression.isCronExpression(expression) ? expression.text : expression
@@ -214,7 +226,11 @@ export const zone = (value: string | DateTime.TimeZone): TimeZone => {
     ? value
     : DateTime.isTimeZone(value)
     ? DateTime.zoneToString(value)
-    : model.refuse("timeZone", value, "a time zone is an IANA name such as \"Europe/Berlin\", or an offset such as \"+05:30\"")
+    : model.refuse(
+      "timeZone",
+      value,
+      "a time zone is an IANA name such as \"Europe/Berlin\", or an offset such as \"+05:30\""
+    )
   const found = lookup(id)
   if (found !== undefined) return found
   const hint = suggest(id)

@@ -217,7 +217,9 @@ export const checkStructure = (trigger: Trigger): void => {
     if (node._tag === "Union") {
       for (const member of node.triggers) {
         if (isEvent(member) && node !== trigger) inside("a nested union", node)
-        if (member._tag === "Jittered" && (node !== trigger || node.triggers.some((m) => m !== member && !isEvent(m)))) {
+        if (
+          member._tag === "Jittered" && (node !== trigger || node.triggers.some((m) => m !== member && !isEvent(m)))
+        ) {
           outermost("union")
         }
       }

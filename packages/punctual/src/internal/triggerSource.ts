@@ -5,11 +5,11 @@
  * tree of combinators allocates nothing. The nominal instant differs from the due one in two places (an instant that had
  * passed before the task was added, and jitter), and is looked up only for the answer.
  */
+import type { CronExpression } from "../CronExpression.ts"
 import type { Binding, Bound, Point, Trigger } from "../Trigger.ts"
+import { HORIZON_SECONDS, MAX_MILLIS } from "./cronDate.ts"
 import { makeCalendar, makeEngine } from "./cronEngine.ts"
 import type { Calendar, Engine } from "./cronEngine.ts"
-import { HORIZON_SECONDS, MAX_MILLIS } from "./cronDate.ts"
-import type { CronExpression } from "../CronExpression.ts"
 import { lookup } from "./timeZone.ts"
 import { makeWindows } from "./triggerWindow.ts"
 
@@ -168,7 +168,9 @@ const nominalOf = (members: ReadonlyArray<Source>): { readonly nominal?: (due: n
     nominal(due) {
       let nominal = due
       for (const member of members) {
-        if (member.nominal !== undefined && member.next(due - 1) === due) nominal = Math.min(nominal, member.nominal(due))
+        if (member.nominal !== undefined && member.next(due - 1) === due) {
+          nominal = Math.min(nominal, member.nominal(due))
+        }
       }
       return nominal
     }

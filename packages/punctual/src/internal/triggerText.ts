@@ -4,6 +4,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Trigger from "../Trigger.ts"
+import { Cache } from "./cache.ts"
 
 const encodeTrigger = Schema.encodeSync(Schema.fromJsonString(Trigger.Trigger))
 const decodeTrigger = Schema.decodeUnknownResult(Schema.fromJsonString(Trigger.Trigger))
@@ -20,8 +21,7 @@ export const encode = (trigger: Trigger.Trigger): string => {
 }
 
 /** Enough for programs with many distinct triggers; beyond it the oldest texts are decoded again. */
-const decodedSize = 4_096
-const decoded = new Map<string, Trigger.Trigger>()
+const decoded = new Cache<string, Trigger.Trigger>(4_096)
 
 /** The failure is the reason a person reads. */
 export const decode = (text: string): Result.Result<Trigger.Trigger, string> => {
@@ -29,7 +29,6 @@ export const decode = (text: string): Result.Result<Trigger.Trigger, string> => 
   if (known !== undefined) return Result.succeed(known)
   const result = decodeTrigger(text)
   if (Result.isFailure(result)) return Result.fail(`its trigger cannot be read: ${result.failure.message}`)
-  if (decoded.size >= decodedSize) decoded.delete(decoded.keys().next().value!)
   decoded.set(text, result.success)
   return Result.succeed(result.success)
 }

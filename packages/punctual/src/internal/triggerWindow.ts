@@ -30,9 +30,13 @@ const dateTest = (ranges: ReadonlyArray<DateRange>): (day: number) => boolean =>
   const yearly: Array<readonly [number, number]> = []
   for (const { from, to } of ranges) {
     if (from.length === 5) {
-      yearly.push([Number(from.slice(0, 2)) * 100 + Number(from.slice(3)), Number(to.slice(0, 2)) * 100 + Number(to.slice(3))])
+      yearly.push([
+        Number(from.slice(0, 2)) * 100 + Number(from.slice(3)),
+        Number(to.slice(0, 2)) * 100 + Number(to.slice(3))
+      ])
     } else {
-      const day = (text: string) => daysFromCivil(Number(text.slice(0, 4)), Number(text.slice(5, 7)), Number(text.slice(8)))
+      const day = (text: string) =>
+        daysFromCivil(Number(text.slice(0, 4)), Number(text.slice(5, 7)), Number(text.slice(8)))
       absolute.push([day(from), day(to)])
     }
   }

@@ -65,7 +65,7 @@ export class NotVirtualTime extends Schema.TaggedError<NotVirtualTime>()("NotVir
 }
 
 /**
- * Moves time, and tells what happened.
+ * Moves time, and tells what happened. Where runs are answered, they are those that ended since the answer before.
  *
  * @category services
  * @since 0.1.0
@@ -73,7 +73,7 @@ export class NotVirtualTime extends Schema.TaggedError<NotVirtualTime>()("NotVir
 export class TestScheduler extends Context.Service<TestScheduler, {
   /** The present virtual instant. */
   readonly now: Effect.Effect<DateTime.Utc>
-  /** Moves time forward, stopping at every instant at which something is due; answers the runs that ended meanwhile. */
+  /** Moves time forward, stopping at every instant at which something is due; answers the runs that ended. */
   readonly advance: (duration: Duration.Input) => Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle>
   /** Like `advance`, to an instant. */
   readonly advanceTo: (instant: Trigger.InstantInput) => Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle>
@@ -82,10 +82,10 @@ export class TestScheduler extends Context.Service<TestScheduler, {
    * due is seen when something wakes up: at the next `advance`, a minute of time later at most.
    */
   readonly jump: (duration: Duration.Input) => Effect.Effect<void>
-  /** Waits until nothing is in flight, without moving time; answers the runs that ended meanwhile. */
+  /** Waits until nothing is in flight, without moving time; answers the runs that ended. */
   readonly settle: Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle>
-  /** Closes the program as a signal would, moving time as far as its drain needs; answers the runs that ended meanwhile. */
-  readonly shutdown: Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle>
+  /** Closes the program as a signal would, moving time as far as its drain needs; answers the runs that ended. */
+  readonly shutdown: Effect.Effect<ReadonlyArray<RunInfo>>
   /** Runs that have ended so far, in that order. */
   readonly runs: Effect.Effect<ReadonlyArray<RunInfo>>
   /** Every event so far. */
@@ -99,7 +99,7 @@ export class TestScheduler extends Context.Service<TestScheduler, {
 export interface Options {
   /** The instant at which the program is built. Default: the test clock's, which begins at 1970-01-01T00:00:00Z. */
   readonly now?: Trigger.InstantInput | undefined
-  /** Real time after which a step that does not end fails, in milliseconds. Default: 5,000. */
+  /** Real time after which a step that does not end fails, in milliseconds. Default: 2,000. */
   readonly patience?: number | undefined
 }
 
@@ -178,7 +178,7 @@ const build = <A, E, R>(
 ): Effect.Effect<Context.Context<A | TestScheduler>, E, R | Scope.Scope> =>
   Effect.gen(function*() {
     const time = yield* makeVirtualTime(testClock)
-    const patience = options.patience ?? 5_000
+    const patience = options.patience ?? 2_000
     const events: Array<SchedulerEvent> = []
     const ended: Array<RunInfo> = []
     const activity: Activity.Activity = {
@@ -196,15 +196,18 @@ const build = <A, E, R>(
       closed = true
       return drive(time, patience, Scope.close(scope, Exit.void), activity)
     })
-    yield* Effect.addFinalizer(() => Effect.orDie(close))
+    yield* Effect.addFinalizer(() => close)
     const context = yield* Layer.buildWithScope(program, scope).pipe(
       Effect.provideService(Clock.Clock, time.clock),
       Effect.provideService(Activity.Activity, activity)
     )
-    const since = (effect: Effect.Effect<void, NeverIdle>) =>
-      Effect.suspend(() => {
-        const from = ended.length
-        return Effect.map(effect, (): ReadonlyArray<RunInfo> => ended.slice(from))
+    // Each run is answered once: what is added may have ended before anybody waits for it.
+    let answered = 0
+    const since = <E>(effect: Effect.Effect<void, E>) =>
+      Effect.map(effect, (): ReadonlyArray<RunInfo> => {
+        const runs = ended.slice(answered)
+        answered = ended.length
+        return runs
       })
     const idle = awaitIdle(time, patience)
     const advanceTo = (target: number) =>
@@ -261,7 +264,7 @@ const drive = (
   patience: number,
   effect: Effect.Effect<void>,
   activity: Activity.Activity
-): Effect.Effect<void, NeverIdle> =>
+): Effect.Effect<void> =>
   Effect.gen(function*() {
     const label = "closing"
     activity.begin(label)
@@ -274,7 +277,8 @@ const drive = (
       { startImmediately: true }
     )
     while (fiber.pollUnsafe() === undefined) {
-      yield* awaitIdle(time, patience)
+      // What never ends does not keep a program from closing: its drain has bounds, which time must reach.
+      yield* Effect.ignore(awaitIdle(time, patience))
       if (fiber.pollUnsafe() !== undefined) break
       const next = time.nextSleeper()
       if (next === Infinity) break
@@ -284,7 +288,7 @@ const drive = (
   })
 
 /**
- * Moves time forward; answers the runs that ended meanwhile.
+ * Moves time forward; answers the runs that ended since the answer before.
  *
  * @category destructors
  * @since 0.1.0
@@ -293,7 +297,7 @@ export const advance = (duration: Duration.Input): Effect.Effect<ReadonlyArray<R
   TestScheduler.use((test) => test.advance(duration))
 
 /**
- * Moves time forward to an instant; answers the runs that ended meanwhile.
+ * Moves time forward to an instant; answers the runs that ended since the answer before.
  *
  * @category destructors
  * @since 0.1.0
@@ -327,7 +331,7 @@ export const settle: Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle, TestSchedu
  * @category destructors
  * @since 0.1.0
  */
-export const shutdown: Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle, TestScheduler> = TestScheduler.use((test) =>
+export const shutdown: Effect.Effect<ReadonlyArray<RunInfo>, never, TestScheduler> = TestScheduler.use((test) =>
   test.shutdown
 )
 

@@ -244,7 +244,8 @@ const combined = (inner: Arbitrary.Arbitrary<Trigger.Trigger>): Arbitrary.Arbitr
     Arbitrary.map(Arbitrary.all([inner, window]), ([trigger, options]) => Trigger.during(trigger, options)),
     Arbitrary.map(Arbitrary.all([inner, instant, instant]), ([trigger, a, b]) =>
       Trigger.between(trigger, { start: Math.min(a, b), end: Math.max(a, b) })),
-    Arbitrary.map(Arbitrary.all([inner, int(1, 50)]), ([trigger, n]) => Trigger.upTo(trigger, n))
+    Arbitrary.map(Arbitrary.all([inner, int(1, 50)]), ([trigger, n]) =>
+      Trigger.upTo(trigger, n))
   ])
 
 /**
@@ -253,7 +254,13 @@ const combined = (inner: Arbitrary.Arbitrary<Trigger.Trigger>): Arbitrary.Arbitr
  * @category generators
  * @since 0.1.0
  */
-export const inner: Arbitrary.Arbitrary<Trigger.Trigger> = oneOf([leaf, leaf, combined(leaf), combined(leaf), combined(combined(leaf))])
+export const inner: Arbitrary.Arbitrary<Trigger.Trigger> = oneOf([
+  leaf,
+  leaf,
+  combined(leaf),
+  combined(leaf),
+  combined(combined(leaf))
+])
 
 /**
  * Any trigger with instants, also with jitter.

@@ -32,10 +32,8 @@ export interface Dialect {
     readonly where: Statement.Fragment
     readonly returning?: string | undefined
   }) => Statement.Fragment
-  /** Case-insensitive containment, for a pattern made by `pattern`. */
-  readonly contains: (expression: string) => string
-  /** The same value, unknown to the planner as an indexed column: keeps it from an index that would not be in order. */
-  readonly opaque: (column: string) => string
+  /** Whether a text is like a pattern made by `pattern`, in any case. */
+  readonly contains: (column: string, pattern: string) => Statement.Fragment
   readonly tableExists: (sql: SqlClient, table: string) => Statement.Statement<object>
   /** Answers another value after each commit of another connection; `undefined` where that cannot be asked. */
   readonly changed: ((sql: SqlClient) => Statement.Statement<object>) | undefined
@@ -77,14 +75,19 @@ const sqliteNames: ReadonlyArray<readonly [string, number]> = [
   ["SQLITE_NOTADB", 26]
 ]
 
-export const sqlite: Dialect = {
+/** Fails where SQLite has no `jsonb_each` (before 3.51). */
+export const probeJsonbEach = (sql: SqlClient): Statement.Statement<object> => sql`select 1 from jsonb_each('[]')`
+
+/** `each`: the table-valued function that unnests JSON, `jsonb_each` where there is one: it spares a text per row. */
+export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect => ({
   name: "sqlite",
   begin: "BEGIN IMMEDIATE",
   forUpdate: "",
   rows: (columns) => {
     const cells = columns.map(([name], i) => `e.value ->> ${i} as ${name}`).join(", ")
-    const head = Statement.literal(`(select ${cells} from json_each(`)
-    const tail = Statement.literal(") e)")
+    // `limit -1` keeps the two selects apart, so that each array is made and parsed once and not once per column
+    const head = Statement.literal(`(select ${cells} from (select j.value from ${each}(`)
+    const tail = Statement.literal(") j limit -1) e)")
     return (rows) => Statement.fragment([head, Statement.parameter(JSON.stringify(rows)), tail])
   },
   update: ({ returning, set, source, table, where }) =>
@@ -99,8 +102,12 @@ export const sqlite: Dialect = {
       ...where.segments,
       ...returning === undefined ? [] : [Statement.literal(` returning ${returning}`)]
     ]),
-  contains: (expression) => `${expression} like ? escape '\\'`,
-  opaque: (column) => `+${column}`,
+  contains: (column, pattern) =>
+    Statement.fragment([
+      Statement.literal(`${column} like `),
+      Statement.parameter(pattern),
+      Statement.literal(" escape '\\'")
+    ]),
   tableExists: (sql, table) => sql`select 1 from sqlite_master where type = 'table' and name = ${table}`,
   changed: (sql) => sql`pragma data_version`,
   isUnsafeInteger: (error) => {
@@ -133,4 +140,4 @@ export const sqlite: Dialect = {
         return { reason: "Unknown", hint: "" }
     }
   }
-}
+})

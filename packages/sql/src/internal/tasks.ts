@@ -6,7 +6,8 @@
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { NewRun, RunRow, TaskDefinition, TaskPosition, TaskRow } from "punctual/TaskRecord"
-import type { Change, Committed, Inserted, Lease, NewTask, RunChange, TaskStoreError, TaskWithRuns } from "punctual/TaskStore"
+import type { Change, Committed, Inserted, Lease, NewTask, RunChange, TaskWithRuns } from "punctual/TaskStore"
+import { TaskStoreError } from "punctual/TaskStore"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Cells, RunOrigin } from "./records.ts"
@@ -183,9 +184,17 @@ where c.n = d.n and t.n = d.n`)
 cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
         const existing = new Map<string, TaskRow>()
         for (const cells of rows) {
-          // an id in use stays in use, whatever the rest of its row says: then the insertion fails by its id
           const row = readable(() => decodeTask(cells, 0))
-          if (!(row instanceof Unreadable)) existing.set(row.id, row)
+          if (row instanceof Unreadable) {
+            return yield* new TaskStoreError({
+              store: db.store,
+              operation: "insert",
+              reason: "Corrupt",
+              message: `${db.store}: task ${String(cells[1])} exists and cannot be read. ${row.reason}. ` +
+                "Correct its row, or remove it, and add it again."
+            })
+          }
+          existing.set(row.id, row)
         }
         const fresh = new Map<string, NewTask>()
         for (const task of tasks) if (!existing.has(task.id) && !fresh.has(task.id)) fresh.set(task.id, task)

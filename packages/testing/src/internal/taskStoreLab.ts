@@ -267,8 +267,11 @@ export class Lab {
   /** Leaves no task, no open run and no lease behind. */
   cleanUp(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const found = yield* this.store.get([...this.ids])
-      yield* this.store.commit(found.map(({ row }) => change(row, this.now, "remove")))
+      const ids = [...this.ids]
+      for (let i = 0; i < ids.length; i += 500) {
+        const found = yield* this.store.get(ids.slice(i, i + 500))
+        yield* this.store.commit(found.map(({ row }) => change(row, this.now, "remove")))
+      }
       yield* this.store.takeover({ now: this.now + day, limit: 100_000, maxTakeovers: 1, keep: 0 })
     }).pipe(Effect.ignore)
   }

@@ -9,6 +9,7 @@ import type { Counters, NewRun, RunRow, StoredState, TaskPosition, TaskRow } fro
 import { noCounters } from "../../TaskRecord.ts"
 import type { RunChange, TaskWithRuns } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
+import { Cache } from "../cache.ts"
 import * as TriggerText from "../triggerText.ts"
 
 /** A row's trigger and policy, decoded. */
@@ -19,14 +20,21 @@ export interface Rules {
 }
 
 /** Triggers are bound once per row and definition; the bound forms of the newest rows are kept. */
-const boundCacheSize = 16_384
-const boundCache = new Map<string, { readonly text: string; readonly anchor: number; readonly trigger: Trigger.Trigger; readonly bound: Trigger.Bound }>()
+const bounds = new Cache<
+  string,
+  {
+    readonly text: string
+    readonly anchor: number
+    readonly trigger: Trigger.Trigger
+    readonly bound: Trigger.Bound
+  }
+>(16_384)
 
 /** Decodes a row's rules; the failure is the reason a person reads. */
 export const rulesOf = (row: TaskRow): Result.Result<Rules, string> => {
   const policy = Policy.decode(row.policy)
   if (Result.isFailure(policy)) return Result.fail(policy.failure.message)
-  let cached = boundCache.get(row.id)
+  let cached = bounds.get(row.id)
   if (cached === undefined || cached.text !== row.trigger || cached.anchor !== row.anchor) {
     const trigger = TriggerText.decode(row.trigger)
     if (Result.isFailure(trigger)) return Result.fail(trigger.failure)
@@ -36,8 +44,7 @@ export const rulesOf = (row: TaskRow): Result.Result<Rules, string> => {
       trigger: trigger.success,
       bound: Trigger.bind(trigger.success, { anchor: row.anchor, seed: row.id })
     }
-    if (boundCache.size >= boundCacheSize) boundCache.delete(boundCache.keys().next().value!)
-    boundCache.set(row.id, cached)
+    bounds.set(row.id, cached)
   }
   return Result.succeed({
     trigger: cached.trigger,

@@ -88,7 +88,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   readonly onFree: () => void
   readonly call: <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>) => Effect.Effect<A, TaskStoreError>
   /** Repeats a store call until it answers, with backoff. */
-  readonly persist: <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>) => Effect.Effect<A, TaskStoreError>
+  readonly persist: <A>(
+    operation: string,
+    effect: Effect.Effect<A, TaskStoreError>,
+    label?: string
+  ) => Effect.Effect<A, TaskStoreError>
   readonly quarantine: (
     tasks: ReadonlyArray<{ readonly id: string; readonly generation: number; readonly reason: string }>
   ) => Effect.Effect<void>
@@ -283,7 +287,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   /** A batch that the store refuses is halved until the bad entry is alone; the rest settle. */
   const settleBatch = (batch: ReadonlyArray<Pending>): Effect.Effect<void> =>
-    options.persist("settle", store.settle(batch.map((p) => p.settlement), { keep: settings.keepRuns })).pipe(
+    options.persist(
+      "settle",
+      store.settle(batch.map((entry) => entry.settlement), { keep: settings.keepRuns }),
+      "settle"
+    ).pipe(
       Effect.matchEffect({
         onSuccess: (results) =>
           Effect.sync(() => {
@@ -425,13 +433,19 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     Metrics.inProgress(running.size, context)
   })
 
+  /** A heartbeat, or before it the instant at which a run must stop because its lease was not extended. */
+  const untilHeartbeat = (): number => {
+    const at = now()
+    let wait = settings.heartbeat
+    for (const { interruptedAt, leaseUntil } of running.values()) {
+      wait = Math.min(wait, interruptedAt === undefined ? leaseUntil - settings.interruptGrace - at : settings.interruptGrace)
+    }
+    return Math.max(1, wait)
+  }
+
   const heartbeatLoop: Effect.Effect<never> = Effect.forever(Effect.gen(function*() {
     yield* runningLatch.await
-    const interrupted = [...running.values()].some((entry) => entry.interruptedAt !== undefined)
-    yield* Effect.raceFirst(
-      cancelLatch.await,
-      Effect.sleep(Duration.millis(interrupted ? Math.min(settings.heartbeat, settings.interruptGrace) : settings.heartbeat))
-    )
+    yield* Effect.raceFirst(cancelLatch.await, Effect.sleep(Duration.millis(untilHeartbeat())))
     cancelLatch.closeUnsafe()
     if (running.size === 0) {
       runningLatch.closeUnsafe()

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Activity from "../../Activity.ts"
 import * as Policy from "../../Policy.ts"
 import { fromRun } from "../../TaskInfo.ts"
 import type { TaskRow } from "../../TaskRecord.ts"
@@ -54,7 +55,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
 
   const call = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
     store.capabilities.durable
-      ? Effect.timeoutOrElse(effect, {
+      // In real time, whatever time the program has: so is the store.
+      ? activity.live(Effect.timeoutOrElse(effect, {
         duration: Duration.millis(settings.storeTimeout),
         orElse: () =>
           Effect.fail(
@@ -65,7 +67,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
               message: `Store \`${store.name}\` did not answer \`${operation}\` within ${settings.storeTimeout} ms.`
             })
           )
-      })
+      }))
       : effect
 
   const down = (operation: string, error: TaskStoreError): Effect.Effect<void> =>
@@ -87,6 +89,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
   const persist = <A>(
     operation: string,
     effect: Effect.Effect<A, TaskStoreError>,
+    label?: string,
     backoff = firstBackoff
   ): Effect.Effect<A, TaskStoreError> =>
     Effect.matchEffect(call(operation, effect), {
@@ -97,8 +100,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       onFailure: (error) =>
         error.retryable
           ? down(operation, error).pipe(
-            Effect.andThen(Effect.sleep(Duration.millis(backoff))),
-            Effect.andThen(persist(operation, effect, Math.min(backoff * 2, longestBackoff)))
+            Effect.andThen(Activity.asleep(Effect.sleep(Duration.millis(backoff)), activity, label)),
+            Effect.andThen(persist(operation, effect, label, Math.min(backoff * 2, longestBackoff)))
           )
           : Effect.fail(error)
     })
@@ -389,7 +392,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         })
       )
       // Where other processes claim, their leases are looked for once a lease.
-      nextLease = Math.min(next ?? Infinity, store.capabilities.shared && !activity.virtual ? at + settings.lease : Infinity)
+      nextLease = Math.min(next ?? Infinity, store.capabilities.shared ? at + settings.lease : Infinity)
       for (const { became, owner, run } of taken) {
         if (became === "ready") claimable = true
         else Metrics.ended(became, context)

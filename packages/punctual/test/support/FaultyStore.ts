@@ -1,0 +1,66 @@
+/**
+ * A memory store that tests can slow down, take away or cut off from one of its users.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as MemoryTaskStore from "../../src/MemoryTaskStore.ts"
+import { TaskStore, TaskStoreError } from "../../src/TaskStore.ts"
+
+export interface Faults {
+  /** Every call fails. */
+  down: boolean
+  /** Calls of this operation fail after they were carried out: the reply is lost. */
+  loseReplies: string | undefined
+  /** Every call takes so many milliseconds of the clock it is called on; a function draws one for each. */
+  delay: (() => number) | undefined
+  /** Calls so far, by operation. */
+  readonly calls: Map<string, number>
+}
+
+export const makeFaults = (): Faults => ({ down: false, loseReplies: undefined, delay: undefined, calls: new Map() })
+
+/** The same store, seen through its faults. */
+export const through = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
+  const wrap = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
+    Effect.suspend(() => {
+      faults.calls.set(operation, (faults.calls.get(operation) ?? 0) + 1)
+      const error = new TaskStoreError({ store: store.name, operation, reason: "Unavailable", message: "it is down" })
+      if (faults.down) return Effect.fail(error)
+      const call = faults.delay === undefined
+        ? effect
+        : Effect.andThen(Effect.sleep(Duration.millis(faults.delay())), effect)
+      return faults.loseReplies === operation ? Effect.andThen(call, Effect.fail(error)) : call
+    })
+  return {
+    name: store.name,
+    capabilities: { ...store.capabilities, shared: true },
+    insert: (tasks) => wrap("insert", store.insert(tasks)),
+    get: (ids) => wrap("get", store.get(ids)),
+    due: (options) => wrap("due", store.due(options)),
+    commit: (changes) => wrap("commit", store.commit(changes)),
+    claim: (options) => wrap("claim", store.claim(options)),
+    start: (options) => wrap("start", store.start(options)),
+    settle: (settlements, options) => wrap("settle", store.settle(settlements, options)),
+    heartbeat: (options) => wrap("heartbeat", store.heartbeat(options)),
+    takeover: (options) => wrap("takeover", store.takeover(options)),
+    list: (query) => wrap("list", store.list(query)),
+    runs: (query) => wrap("runs", store.runs(query)),
+    prune: (options) => wrap("prune", store.prune(options)),
+    quarantine: (verdicts) => wrap("quarantine", store.quarantine(verdicts)),
+    verdicts: (options) => wrap("verdicts", store.verdicts(options)),
+    clear: (generations) => wrap("clear", store.clear(generations)),
+    listen: (onWake) => store.listen((wake) => {
+      if (!faults.down) onWake(wake)
+    })
+  }
+}
+
+/** A memory store behind faults; several layers made from one `shared` store are several processes' views of it. */
+export const layer = (faults: Faults, shared?: TaskStore["Service"]): Layer.Layer<TaskStore> =>
+  Layer.effect(TaskStore)(
+    shared === undefined
+      ? Effect.map(Layer.build(MemoryTaskStore.layer), (context) => through(Context.get(context, TaskStore), faults))
+      : Effect.succeed(through(shared, faults))
+  )

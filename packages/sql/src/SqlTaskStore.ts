@@ -1,0 +1,230 @@
+/**
+ * The task store on a SQL database, over the program's own `SqlClient`.
+ *
+ * **When to use**
+ *
+ * When the program has a database already: `insert` inside `sql.withTransaction` joins that transaction, so that a task
+ * and the data it is about are there together or not at all. For a schedule in a file of its own see `SqliteTaskStore`.
+ *
+ * **Details**
+ *
+ * Every operation is one transaction, made of statements over whole batches. Its tables are created and migrated when
+ * the layer is built, once, however many processes start together. Databases differ in `internal/dialect` alone.
+ *
+ * A wake-up is told after the commit: to this program's listeners at once, to those of other processes within
+ * `pollInterval`. That poll, like the wait for a busy database, runs on real time under a `TestClock` too, since it is
+ * other processes that end it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { Capabilities } from "punctual/TaskStore"
+import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import * as Database from "./internal/database.ts"
+import type { Dialect } from "./internal/dialect.ts"
+import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
+import { makeLists } from "./internal/lists.ts"
+import { int, readable, text, Unreadable } from "./internal/records.ts"
+import { makeRuns } from "./internal/runs.ts"
+import { migrate } from "./internal/schema.ts"
+import { makeTasks } from "./internal/tasks.ts"
+import * as Wakes from "./internal/wakes.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** For messages. Default: the driver's name, and the file's where it has one. */
+  readonly name?: string | undefined
+  /** What the names of its tables begin with: letters, digits and `_`. Default: `punctual`. */
+  readonly prefix?: string | undefined
+  /** Whether changes of other processes wake this one's listeners. Default: `true`. */
+  readonly crossProcess?: boolean | undefined
+  /** How often it is asked, while somebody listens, whether another process changed something. Default: 100 ms. */
+  readonly pollInterval?: Duration.Input | undefined
+  /** What to claim instead of the defaults: durable, shared, and notifying when `crossProcess` is. */
+  readonly capabilities?: Partial<Capabilities> | undefined
+}
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Migrates the database and answers its store, until the scope closes.
+ *
+ * Fails with `NewerSchema` when a newer version of this package has changed the database in a way that this one must not
+ * write to; with `Corrupt`, `ReadOnly`, `Busy`, `Full` or `Unavailable` as the database says.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (options?: Options) => Effect.Effect<
+  TaskStore["Service"],
+  TaskStoreError,
+  SqlClient.SqlClient | Scope.Scope
+> = Effect.fnUntraced(function*(options: Options = {}) {
+  const sql = yield* SqlClient.SqlClient
+  const scope = yield* Scope.Scope
+  const name = options.name ?? sql.driver
+  const prefix = options.prefix ?? "punctual"
+  const crossProcess = options.crossProcess ?? true
+  const refuse = (message: string) =>
+    new TaskStoreError({ store: name, operation: "open", reason: "Unknown", message: `${name}: ${message}` })
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(prefix)) {
+    return yield* refuse(`"${prefix}" cannot begin names of tables: use letters, digits and _, a letter first`)
+  }
+
+  const dialect = yield* sql.onDialectOrElse({
+    sqlite: (): Effect.Effect<Dialect, TaskStoreError> =>
+      Effect.match(probeJsonbEach(sql).values, {
+        onSuccess: () => sqlite("jsonb_each"),
+        onFailure: () => sqlite("json_each")
+      }),
+    orElse: (): Effect.Effect<Dialect, TaskStoreError> => refuse("this version stores tasks in SQLite only")
+  })
+  const newer = yield* Effect.mapError(
+    migrate(sql, dialect, prefix),
+    (error) => Database.storeError(name, dialect, "open", error)
+  )
+  if (newer !== undefined) return yield* Database.newerSchema(name, "open", newer)
+
+  const { changed } = dialect
+  const clock = sql.literal(`${prefix}_clock`)
+  const wakes = Wakes.make({
+    scope,
+    poll: crossProcess && changed !== undefined
+      ? {
+        interval: Duration.toMillis(Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")),
+        changed: Effect.map(untraced(changed(sql).values), (rows) => rows[0]?.[0]),
+        earliest: Effect.map(
+          untraced(sql`select min(c.due) from ${clock} c where c.due is not null`.values),
+          (rows) => typeof rows[0]?.[0] === "number" ? rows[0][0] : null
+        )
+      }
+      : undefined
+  })
+  const db = Database.make({ sql, dialect, prefix, store: name, wakes })
+  const { source, t, values } = db
+  const runs = makeRuns(db)
+  const tasks = makeTasks(db, runs)
+  const lists = makeLists(db)
+
+  /** What a command changes here would survive the rollback of a transaction that is not this client's. */
+  const shared = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>) =>
+    Effect.withFiber<A, TaskStoreError>((fiber) => {
+      const transaction = fiber.getRef(CurrentTransaction)
+      if (transaction === undefined || Context.getOrUndefined(fiber.context, sql.transactionService) !== undefined) {
+        return effect
+      }
+      return new TaskStoreError({
+        store: name,
+        operation,
+        reason: "TransactionNotShared",
+        message: `${name}: ${operation} was called inside a transaction of another client, whose rollback it would ` +
+          "survive. Build SqlTaskStore.layer on the client of that transaction, or call it after the commit."
+      })
+    })
+
+  const byN = source([["n", "int"]])
+
+  return TaskStore.of({
+    name,
+    capabilities: {
+      durable: true,
+      shared: true,
+      notifies: crossProcess && changed !== undefined,
+      ...options.capabilities
+    },
+    insert: (added) => shared("insert", tasks.insert(added)),
+    get: tasks.get,
+    due: tasks.due,
+    commit: (changes) => shared("commit", tasks.commit(changes)),
+    claim: runs.claim,
+    start: runs.start,
+    settle: runs.settle,
+    heartbeat: runs.heartbeat,
+    takeover: runs.takeover,
+    list: lists.list,
+    runs: lists.runs,
+    prune: runs.prune,
+    quarantine: (verdicts) =>
+      verdicts.length === 0 ? Effect.void : db.write("quarantine", () =>
+        Effect.gen(function*() {
+          const rows = yield* sql`select t.n, t.id from ${
+            byN(verdicts.map(({ generation }) => [generation]))
+          } u cross join ${t.task} t where t.n = u.n`.values
+          const ids = new Map(rows.map(([n, id]) => [Number(n), id]))
+          // the latest of each reader
+          const latest = new Map<string, readonly [number, string, string, number]>()
+          for (const { at, generation, id, reader, reason } of verdicts) {
+            if (ids.get(generation) === id) latest.set(`${generation} ${reader}`, [generation, reader, reason, at])
+          }
+          yield* runs.quarantine([...latest.values()])
+        })),
+    verdicts: ({ limit }) =>
+      db.read(
+        "verdicts",
+        Effect.map(
+          values(sql`select v.n, t.id, v.reader, v.reason, v.at from ${t.verdict} v cross join ${t.task} t
+where t.n = v.n order by v.n, v.reader limit ${limit}`),
+          (rows) =>
+            rows.flatMap(([n, id, reader, reason, at]) => {
+              const verdict = readable(() => ({
+                id: text(id, "id"),
+                generation: int(n, "n"),
+                reader: text(reader, "reader"),
+                reason: text(reason, "reason"),
+                at: int(at, "at")
+              }))
+              return verdict instanceof Unreadable ? [] : [verdict]
+            })
+        )
+      ),
+    clear: (generations) =>
+      generations.length === 0 ? Effect.void : db.write("clear", (write) =>
+        Effect.gen(function*() {
+          const cells = generations.map((generation) => [generation])
+          const rows = yield* sql`select c.due, exists (select 1 from ${t.run} r where r.n = c.n and r.state = 'ready')
+from ${t.clock} c where c.n in (select v.n from ${byN(cells)} u cross join ${t.verdict} v where v.n = u.n)`.values
+          yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
+          // readers that passed it over must look again
+          for (const [due, ready] of rows) {
+            if (typeof due === "number") Wakes.bringsDue(write.brought, due)
+            if (Number(ready) !== 0) write.brought.ready = true
+          }
+        })),
+    listen: wakes.listen
+  })
+})
+
+const untraced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withTracerEnabled(effect, false)
+
+/** Where `effect/sql` keeps the innermost open transaction, of whatever client: the reference itself is internal to it. */
+const CurrentTransaction = Context.Reference<object | undefined>("effect/sql/CurrentTransactionService", {
+  defaultValue: () => undefined
+})
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * The store on the program's `SqlClient`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<TaskStore, TaskStoreError, SqlClient.SqlClient> =>
+  Layer.effect(TaskStore, make(options))

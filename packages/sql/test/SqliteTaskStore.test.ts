@@ -1,0 +1,11 @@
+import * as TaskStoreSuite from "@punctual/testing/TaskStoreSuite"
+import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
+import { onFile } from "./internal/files.ts"
+
+TaskStoreSuite.suite("sqlite file", onFile((filename) => SqliteTaskStore.layer({ filename })), {
+  capabilities: { durable: true, shared: true, notifies: true }
+})
+
+TaskStoreSuite.suite("sqlite :memory:", SqliteTaskStore.layer({ filename: ":memory:" }), {
+  capabilities: { durable: false, shared: false, notifies: true }
+})
