@@ -25,12 +25,13 @@ const operator = Effect.gen(function*() {
   yield* Console.log(`result: ${yield* run.await}`)
 
   const resumed = yield* count.resume
-  yield* Console.log(`${resumed.counters.paused} left out, next at ${Option.map(resumed.nextRunTime, DateTime.formatIso).pipe(Option.getOrThrow)}`)
+  const next = Option.map(resumed.nextRunTime, DateTime.formatIso)
+  yield* Console.log(`${resumed.counters.paused} left out, next at ${Option.getOrElse(next, () => "no time")}`)
 
   // All of a change is checked, then all of it is applied.
   yield* count.update({ payload: { from: 10 }, misfireGrace: "1 minute" })
   yield* count.reschedule(Trigger.every("1 second"))
-  yield* Effect.sleep("2 seconds")
+  yield* Effect.sleep("2500 millis")
 
   // From an id alone, as a command line would.
   yield* scheduler.handle("count").remove()

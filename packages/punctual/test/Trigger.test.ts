@@ -182,6 +182,12 @@ describe("cron", () => {
     ])
   })
 
+  it("the second pass is found although the expression is rare", () => {
+    const yearly = Trigger.bind(Trigger.cron("30 2 25 10 *", { ...berlin, overlap: "both" }), { anchor: 0, seed: "" })
+    assert.strictEqual(yearly.next(ms("2026-10-25T00:30Z"))?.due, ms("2026-10-25T01:30Z"))
+    assert.strictEqual(yearly.previous(ms("2026-10-25T01:30Z"))?.due, ms("2026-10-25T00:30Z"))
+  })
+
   it("a wildcard hour runs on every real hour: 23, 24 or 25 a day (B4: the repeated hour was silent)", () => {
     const count = (expression: string, from: string, until: string) =>
       Trigger.bind(Trigger.cron(expression, york), { anchor: 0, seed: "" }).countBetween(ms(from) - 1, ms(until) - 1, 0)
@@ -327,6 +333,11 @@ describe("combinators", () => {
     }
   })
 
+  it("intersect finds where grids of different phase meet", () => {
+    const trigger = Trigger.intersect(Trigger.every("1500 millis", { start: 500 }), Trigger.every("1 second", { start: 0 }))
+    assert.deepStrictEqual(due(trigger, 0, 2), ["1970-01-01T00:00:02Z", "1970-01-01T00:00:05Z"])
+  })
+
   it("during: hours, weekdays, dates", () => {
     const hourly = Trigger.cron("0 * * * *", { timeZone: "Europe/Berlin" })
     const office = Trigger.during(hourly, { timeZone: "Europe/Berlin", weekdays: "mon-fri", times: "09:00-11:00" })
@@ -354,6 +365,13 @@ describe("combinators", () => {
       "2026-03-28T04:00:00Z",
       "2026-04-03T22:00:00Z"
     ])
+  })
+
+  it("during: the last instant of a window is inside, its end is not", () => {
+    const trigger = Trigger.during(Trigger.every(1, { start: 0 }), { times: "09:00-17:00" })
+    const bound = Trigger.bind(trigger, { anchor: 0, seed: "" })
+    assert.strictEqual(bound.previous(ms("2026-01-01T20:00Z"))?.due, ms("2026-01-01T17:00Z") - 1)
+    assert.strictEqual(bound.next(ms("2026-01-01T17:00Z") - 1)?.due, ms("2026-01-02T09:00Z"))
   })
 
   it("during: windows that are no windows are refused", () => {

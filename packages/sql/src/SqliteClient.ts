@@ -376,16 +376,21 @@ export const make: (config: Config) => Effect.Effect<
   /** The permit together with an open transaction: while `BEGIN` is refused, others may have the permit. */
   const begun = (statement: string): Effect.Effect<Connection, SqlError, Scope.Scope> =>
     whileBusy(Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(semaphore.take(1)), () =>
-        Effect.withFiber<Connection, SqlError, Scope.Scope>((fiber) => {
-          const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
-          return clean.pipe(
-            Effect.andThen(connection.execute(statement, [], undefined)),
-            Effect.onError(() => semaphore.release(1)),
-            Effect.andThen(Scope.addFinalizer(scope, Effect.andThen(Effect.ignore(rollbackIfOpen), semaphore.release(1)))),
-            Effect.as(connection)
-          )
-        }))
+      Effect.withFiber<Connection, SqlError, Scope.Scope>((fiber) => {
+        const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
+        // in a scope of its own from the instant it is taken: an interruption may come between any two steps
+        const permit = Scope.makeUnsafe()
+        return restore(Scope.provide(semaphore.takeScoped(1), permit)).pipe(
+          Effect.andThen(clean),
+          Effect.andThen(connection.execute(statement, [], undefined)),
+          Effect.onError((cause) => Scope.close(permit, Exit.failCause(cause))),
+          Effect.andThen(
+            Scope.addFinalizerExit(scope, (exit) =>
+              Effect.andThen(Effect.ignore(rollbackIfOpen), Scope.close(permit, exit)))
+          ),
+          Effect.as(connection)
+        )
+      })
     ))
 
   const spanAttributes: ReadonlyArray<readonly [string, unknown]> = [

@@ -394,7 +394,7 @@ const admitInstead = (
 ): Admission => {
   const cancel: Array<string> = []
   const drop: Array<OpenRun> = []
-  const staying = open.filter((run) => !run.cancelRequested).sort((a, b) => a.due - b.due)
+  const staying = open.filter((run) => !run.cancelRequested).sort(byAge)
   // What has been asked to stop holds its slot until it has stopped. A waiting run holds none.
   let held = open.filter((run) => run.cancelRequested && run.state !== "waiting").length
   let accepted = 0
@@ -431,11 +431,14 @@ const countWaiting = (open: ReadonlyArray<OpenRun>): number => {
   return count
 }
 
+/** Oldest first; the key decides between an extra run and an occurrence of the same millisecond. */
+const byAge = (a: OpenRun, b: OpenRun): number => a.due - b.due || (a.key < b.key ? -1 : 1)
+
 const rank = { running: 0, ready: 1, waiting: 2 }
 
 /** The run that stands in the way: the oldest running one, or else ready, or else waiting. */
 const blocker = (open: ReadonlyArray<OpenRun>): OpenRun =>
-  open.reduce((a, b) => rank[b.state] < rank[a.state] || (b.state === a.state && b.due < a.due) ? b : a)
+  open.reduce((a, b) => (rank[b.state] - rank[a.state] || byAge(b, a)) < 0 ? b : a)
 
 /** Waiting runs with room to run, oldest first. A settlement promotes as well; this heals what it could not see. */
 export const promotable = (
@@ -451,7 +454,7 @@ export const promotable = (
   if (room <= 0) return noKeys
   return open
     .filter((run) => run.state === "waiting" && !run.cancelRequested && !gone.has(run.key))
-    .sort((a, b) => a.due - b.due)
+    .sort(byAge)
     .slice(0, room)
     .map((run) => run.key)
 }
@@ -469,7 +472,7 @@ export const admitExtra = (
     case "skip":
       return { state: "skipped", reason: `busy:${blocker(open).key}` }
     case "cancelPrevious": {
-      const staying = open.filter((run) => !run.cancelRequested).sort((a, b) => a.due - b.due)
+      const staying = open.filter((run) => !run.cancelRequested).sort(byAge)
       const cancel = staying.slice(0, Math.max(0, staying.length + 1 - policy.maxInstances))
       const ends = cancel.filter((run) => run.state !== "running").length +
         open.filter((run) => run.cancelRequested && run.state === "waiting").length

@@ -11,6 +11,8 @@ import { TaskStore, TaskStoreError } from "../../src/TaskStore.ts"
 export interface Faults {
   /** Every call fails. */
   down: boolean
+  /** Calls of this operation fail. */
+  fail: string | undefined
   /** Calls of this operation fail after they were carried out: the reply is lost. */
   loseReplies: string | undefined
   /** Every call takes so many milliseconds of the clock it is called on; a function draws one for each. */
@@ -19,7 +21,7 @@ export interface Faults {
   readonly calls: Map<string, number>
 }
 
-export const makeFaults = (): Faults => ({ down: false, loseReplies: undefined, delay: undefined, calls: new Map() })
+export const makeFaults = (): Faults => ({ down: false, fail: undefined, loseReplies: undefined, delay: undefined, calls: new Map() })
 
 /** The same store, seen through its faults. */
 export const through = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
@@ -27,7 +29,7 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     Effect.suspend(() => {
       faults.calls.set(operation, (faults.calls.get(operation) ?? 0) + 1)
       const error = new TaskStoreError({ store: store.name, operation, reason: "Unavailable", message: "it is down" })
-      if (faults.down) return Effect.fail(error)
+      if (faults.down || faults.fail === operation) return Effect.fail(error)
       const call = faults.delay === undefined
         ? effect
         : Effect.andThen(Effect.sleep(Duration.millis(faults.delay())), effect)
@@ -35,7 +37,7 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     })
   return {
     name: store.name,
-    capabilities: { ...store.capabilities, shared: true },
+    capabilities: { ...store.capabilities, durable: true, shared: true },
     insert: (tasks) => wrap("insert", store.insert(tasks)),
     get: (ids) => wrap("get", store.get(ids)),
     due: (options) => wrap("due", store.due(options)),

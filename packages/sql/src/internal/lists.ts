@@ -277,10 +277,11 @@ union select g.n from ${t.gone} g where g.id = ${query.taskId}`.values,
     }
     const part = Effect.fnUntraced(function*(
       table: Statement.Fragment,
-      no: string,
+      no: "0" | "r.no",
       select: string
     ): Effect.fn.Return<Part, SqlError> {
-      const order = sql.literal(`r.due desc, r.n desc, r.run_key desc, ${no} desc`)
+      // a bare number would be the position of a column
+      const order = sql.literal(`r.due desc, r.n desc, r.run_key desc${no === "0" ? "" : ", r.no desc"}`)
       const conditions: Array<Statement.Fragment> = []
       if (after !== undefined) {
         conditions.push(
