@@ -396,9 +396,9 @@ class Memory {
   /** Whether this very token settled it: takeovers make it void, claims give another one. */
   private settledBefore(settlement: Settlement): boolean {
     const task = this.indexes.generations.get(settlement.generation)
-    const run = task?.openRun(settlement.key) ?? task?.endedRun(settlement.key)
-    return run !== undefined && run.state !== "running" && run.token === settlement.token &&
-      run.owner === settlement.owner
+    return [task?.openRun(settlement.key), task?.endedRun(settlement.key)].some((run) =>
+      run !== undefined && run.state !== "running" && run.token === settlement.token && run.owner === settlement.owner
+    )
   }
 
   private settleTask(task: Task, change: NonNullable<Settlement["task"]>, now: number): void {

@@ -170,8 +170,8 @@ export interface Range {
   readonly outcome: "missed" | "coalesced" | "skipped" | "paused"
   /** Why: `grace`, `limit`, `busy:<run key>`, `full`, `replaced`, `into:<run key>`, `paused`, `maxRuns`. */
   readonly reason: string
-  /** Occurrences that ran before these. Two ranges are one when nothing ran between them. */
-  readonly ranBefore: number
+  /** The occurrence just before the first, `null` when there is none: a range that ends there may be continued by this. */
+  readonly follows: number | null
 }
 
 /**
@@ -421,7 +421,7 @@ const parseJson = (text: string): unknown => {
 export const encodeRanges = (ranges: ReadonlyArray<Range>): string =>
   JSON.stringify({
     v: version,
-    ranges: ranges.map((r) => [r.from, r.to, r.count, r.exact ? 1 : 0, r.outcome, r.reason, r.ranBefore])
+    ranges: ranges.map((r) => [r.from, r.to, r.count, r.exact ? 1 : 0, r.outcome, r.reason, r.follows])
   })
 
 const noRanges: ReadonlyArray<Range> = Object.freeze([])
@@ -444,24 +444,25 @@ export const decodeRanges = (text: string): ReadonlyArray<Range> => {
   if (parsed?.v !== version || !Array.isArray(parsed.ranges)) return noRanges
   const rows: ReadonlyArray<unknown> = parsed.ranges
   return rows.every(isRangeRow)
-    ? rows.map(([from, to, count, exact, outcome, reason, ranBefore]) => ({
+    ? rows.map(([from, to, count, exact, outcome, reason, follows]) => ({
       from,
       to,
       count,
       exact: exact === 1,
       outcome,
       reason,
-      ranBefore
+      follows
     }))
     : noRanges
 }
 
-type RangeRow = readonly [number, number, number, number, Range["outcome"], string, number]
+type RangeRow = readonly [number, number, number, number, Range["outcome"], string, number | null]
 
 const isRangeRow = (row: unknown): row is RangeRow => {
   if (!Array.isArray(row) || row.length !== 7) return false
-  const [from, to, count, exact, outcome, reason, ranBefore]: ReadonlyArray<unknown> = row
-  return [from, to, count, exact, ranBefore].every(Number.isSafeInteger) && typeof reason === "string" &&
+  const [from, to, count, exact, outcome, reason, follows]: ReadonlyArray<unknown> = row
+  return [from, to, count, exact].every(Number.isSafeInteger) && typeof reason === "string" &&
+    (follows === null || Number.isSafeInteger(follows)) &&
     (outcome === "missed" || outcome === "coalesced" || outcome === "skipped" || outcome === "paused")
 }
 
@@ -565,7 +566,8 @@ export const nextAfter = (
 ): Trigger.Point | undefined => isFinished(input.policy, input.ran) ? undefined : input.trigger.next(input.after)
 
 /**
- * Adds a plan's ranges to those of its task: the last `rangeLimit`, and one where two are alike and nothing lies between.
+ * Adds a plan's ranges to those of its task, and keeps the last `rangeLimit`. A range that continues the last one, with no
+ * occurrence between them, becomes one with it.
  *
  * @category combinators
  * @since 0.1.0

@@ -94,18 +94,24 @@ export class TaskFinished extends Schema.TaggedError<TaskFinished>()("TaskFinish
 }
 
 /**
- * `runNow` while the task is busy, under a policy that skips.
+ * `runNow` while the task is busy, under a policy that skips or with a queue that is full.
  *
  * @category errors
  * @since 0.1.0
  */
 export class TaskBusy extends Schema.TaggedError<TaskBusy>()("TaskBusy", {
   id: Schema.String,
-  by: Schema.String
+  /** The run that stands in the way. */
+  by: Schema.String,
+  /** Runs that wait, where they are as many as may wait; else 0. */
+  waiting: Schema.Number
 }) {
   override get message(): string {
-    return `Task \`${this.id}\` is busy with run \`${this.by}\` and its policy skips what comes meanwhile. Run it anyway ` +
-      `with { whenBusy: "queue" } or { whenBusy: "allow" }.`
+    return this.waiting > 0
+      ? `Task \`${this.id}\` is busy with run \`${this.by}\` and ${this.waiting} more wait, which is its \`queueLimit\`. Run ` +
+        `it anyway with { whenBusy: "allow" }.`
+      : `Task \`${this.id}\` is busy with run \`${this.by}\` and its policy skips what comes meanwhile. Run it anyway ` +
+        `with { whenBusy: "queue" } or { whenBusy: "allow" }.`
   }
 }
 

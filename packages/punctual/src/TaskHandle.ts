@@ -204,9 +204,9 @@ export interface TaskHandle<T extends Task.Any> {
     readonly key?: string | undefined
     readonly whenBusy?: Policy.Policy["whenBusy"] | undefined
   }) => Effect.Effect<RunHandle<T>, CommandError | TaskBusy | InvalidOption>
-  /** Ends a run: at once when it waits, by interruption when it runs. */
+  /** Ends a run: at once when it waits, by interruption when it runs. One that has ended stays as it is. */
   readonly cancel: (run: string) => Effect.Effect<void, CommandError | RunNotFound>
-  /** The next `n` occurrences from now on. Changes nothing. */
+  /** The next `n` occurrences from now on; of a paused task, as if it were resumed now. Changes nothing. */
   readonly preview: (n: number) => Effect.Effect<ReadonlyArray<Trigger.Occurrence>, CommandError | InvalidOption>
   /** What became of an instant, and why. */
   readonly explain: (instant: Trigger.InstantInput) => Effect.Effect<Explanation, CommandError | InvalidOption>

@@ -110,6 +110,15 @@ export const parseJson = (text: string): unknown => {
   }
 }
 
+/** Freezes what was read from JSON, all the way down. */
+const freeze = <A>(value: A): A => {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.values(value).forEach(freeze)
+    Object.freeze(value)
+  }
+  return value
+}
+
 /** @internal */
 export const parseLabels = (text: string): Readonly<Record<string, string>> => {
   const value = parseJson(text)
@@ -117,13 +126,17 @@ export const parseLabels = (text: string): Readonly<Record<string, string>> => {
 }
 
 /**
- * The state of a task. `seen` says whether a started scheduler of this program evaluates its store.
+ * The state of a task. `seen` says whether a started scheduler of this program evaluates its store; without one, a task is
+ * pending while no occurrence of its present trigger has been decided.
  *
  * @category destructors
  * @since 0.1.0
  */
 export const taskState = (row: TaskRow, seen: boolean): TaskState =>
-  row.state === "scheduled" && !seen && row.cursor < row.anchor ? "pending" : row.state
+  row.state === "scheduled" && !seen && !isDecided(row.counters) ? "pending" : row.state
+
+const isDecided = (counters: Counters): boolean =>
+  counters.ran > 0 || counters.missed > 0 || counters.coalesced > 0 || counters.skipped > 0
 
 /**
  * A snapshot of a stored task.
@@ -142,7 +155,7 @@ export const fromRow = (
     store: options.store,
     name: row.name,
     callable: row.tag,
-    payload: parseJson(row.display),
+    payload: freeze(parseJson(row.display)),
     trigger: Result.isSuccess(trigger) ? Option.some(trigger.success) : Option.none(),
     when: Result.isSuccess(trigger) ? Trigger.format(trigger.success) : "unreadable",
     executor: row.executor,
@@ -156,7 +169,7 @@ export const fromRow = (
     pauseNote: Option.fromNullishOr(row.pauseNote),
     evaluatedUntil: instant(row.cursor),
     counters: Object.freeze({ ...row.counters }),
-    ranges: Object.freeze(Policy.decodeRanges(row.ranges)),
+    ranges: freeze(Policy.decodeRanges(row.ranges)),
     unreadable: options.verdict !== undefined
       ? Option.some(options.verdict.reason)
       : Result.isFailure(trigger)
@@ -199,5 +212,5 @@ export const fromRun = (run: RunRow): RunInfo =>
     fencingToken: Option.fromNullishOr(run.token),
     startedAt: instantOption(run.startedAt),
     endedAt: instantOption(run.endedAt),
-    exit: run.exit === null ? Option.none() : Option.some(parseJson(run.exit))
+    exit: run.exit === null ? Option.none() : Option.some(freeze(parseJson(run.exit)))
   })

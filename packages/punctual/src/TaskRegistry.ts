@@ -147,9 +147,7 @@ export const make = (
   })
 
 const atMost = (registered: RegisteredImpl, timeout: Duration.Duration): Effect.Effect<void> =>
-  // A finalizer cannot be interrupted, and a wait that cannot be interrupted cannot be cut short.
-  Effect.interruptible(registered.ended).pipe(
-    Effect.timeoutOption(timeout),
+  Effect.timeoutOption(registered.ended, timeout).pipe(
     Effect.flatMap((ended) =>
       Option.isSome(ended)
         ? Effect.void

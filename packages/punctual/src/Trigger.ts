@@ -848,6 +848,7 @@ export const occurrences: {
   (options: OccurrencesOptions): (self: Trigger) => Iterable<Occurrence>
   (self: Trigger, options: OccurrencesOptions): Iterable<Occurrence>
 } = dual(2, (self: Trigger, options: OccurrencesOptions): Iterable<Occurrence> => {
+  input.checkOccurrences(options)
   const bound = boundOf(self, options.binding)
   const after = input.reference(options.after)
   const until = options.until === undefined ? Infinity : input.reference(options.until)

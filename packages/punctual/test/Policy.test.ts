@@ -127,8 +127,8 @@ describe("plan: the window", () => {
         promote: [],
         counts: { ran: 1, missed: 1, coalesced: 3, skipped: 0, paused: 0, exact: true },
         ranges: [
-          { from: 10, to: 10, count: 1, exact: true, outcome: "missed", reason: "grace", ranBefore: 7 },
-          { from: 20, to: 40, count: 3, exact: true, outcome: "coalesced", reason: "into:50", ranBefore: 7 }
+          { from: 10, to: 10, count: 1, exact: true, outcome: "missed", reason: "grace", follows: null },
+          { from: 20, to: 40, count: 3, exact: true, outcome: "coalesced", reason: "into:50", follows: 10 }
         ],
         queues: false,
         next: { due: 60, nominal: 60 }
@@ -336,8 +336,9 @@ describe("plan: which occurrences are kept", () => {
 })
 
 describe("plan: whenBusy", () => {
-  const one = at(100)
-  const three = at(100, 110, 120)
+  // the cursor is at 99: the first two became the open runs
+  const one = at(50, 60, 100)
+  const three = at(50, 60, 100, 110, 120)
   const late = { lateAfter: 50, coalesce: "none" } as const
 
   const cases: ReadonlyArray<
@@ -581,7 +582,7 @@ describe("plan: maxRuns", () => {
 
   it("a dropped waiting run gives its number back", () => {
     assert.deepStrictEqual(
-      decide(at(100, 110, 120), {
+      decide(at(40, 50, 70, 100, 110, 120), {
         maxRuns: 5,
         coalesce: "none",
         lateAfter: 50,
@@ -943,14 +944,14 @@ describe("ranges", () => {
     exact: true,
     outcome: "skipped",
     reason: "busy:1",
-    ranBefore: 1,
+    follows: from - 1,
     ...changes
   })
 
   it("are read as written", () => {
-    const ranges = [range(1, 3), range(4, 4, { outcome: "missed", reason: "grace", exact: false })]
+    const ranges = [range(1, 3), range(4, 4, { outcome: "missed", reason: "grace", exact: false, follows: null })]
     const text = Policy.encodeRanges(ranges)
-    assert.strictEqual(text, `{"v":1,"ranges":[[1,3,3,1,"skipped","busy:1",1],[4,4,1,0,"missed","grace",1]]}`)
+    assert.strictEqual(text, `{"v":1,"ranges":[[1,3,3,1,"skipped","busy:1",0],[4,4,1,0,"missed","grace",null]]}`)
     assert.deepStrictEqual(Policy.decodeRanges(text), ranges)
     assert.deepStrictEqual(Policy.decodeRanges(Policy.encodeRanges([])), [])
   })
@@ -968,14 +969,14 @@ describe("ranges", () => {
     for (const text of texts) assert.deepStrictEqual(Policy.decodeRanges(text), [])
   })
 
-  it("merge when outcome and reason are the same and nothing ran between", () => {
+  it("merge when outcome and reason are the same and no occurrence lies between", () => {
     assert.deepStrictEqual(Policy.appendRanges([range(1, 3)], [range(4, 6)]), [range(1, 6)])
     assert.deepStrictEqual(Policy.appendRanges([range(1, 3)], [range(4, 6, { exact: false })]), [
       range(1, 6, { exact: false })
     ])
     for (
       const other of [
-        range(5, 6, { ranBefore: 2 }),
+        range(5, 6),
         range(4, 6, { reason: "busy:2" }),
         range(4, 6, { outcome: "coalesced" }),
         range(2, 2)

@@ -205,7 +205,7 @@ const play = (
     for (let i = 0; i < turn.end; i++) world.end(turn.begin + i)
     if (turn.extra) world.runNow(`x:${index}`)
     clock += turn.after
-    const before = { cursor: world.cursor, open: world.open, paused: turn.paused }
+    const before = { cursor: world.cursor, open: world.open.slice(), paused: turn.paused }
     check(world.evaluate(clock - turn.back, turn.paused), before)
   })
 }

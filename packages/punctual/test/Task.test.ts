@@ -131,6 +131,7 @@ describe("unknown options", () => {
 
   it("suggests at most two edits away, fewer for short words", () => {
     assert.strictEqual(options.closest("timout", ["timeout", "times"]), "timeout")
+    assert.strictEqual(options.closest("TIMEOUT", ["timeout", "times"]), "timeout")
     assert.strictEqual(options.closest("tmoutt", ["timeouts"]), undefined)
     assert.strictEqual(options.closest("ab", ["cd"]), undefined)
     assert.strictEqual(options.closest("x", []), undefined)
@@ -169,12 +170,15 @@ describe("payloads", () => {
       const task = Task.make("T", {
         payload: {
           customer: Schema.String,
-          region: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("eu")))
+          region: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("eu"))),
+          limit: Schema.optionalKey(Schema.Int).pipe(Schema.withConstructorDefault(Effect.succeed(5)))
         }
       })
-      assert.deepStrictEqual(yield* stored(task, { customer: "acme" }), {
-        payload: { customer: "acme", region: "eu" },
-        display: { customer: "acme", region: "eu" }
+      const expected = { customer: "acme", region: "eu", limit: 5 }
+      assert.deepStrictEqual(yield* stored(task, { customer: "acme" }), { payload: expected, display: expected })
+      assert.deepStrictEqual((yield* stored(task, { customer: "acme", region: "us" })).payload, {
+        ...expected,
+        region: "us"
       })
     }))
 
@@ -260,6 +264,12 @@ describe("secrets", () => {
     ["that are structs", Schema.Struct({ a: Schema.Redacted(Schema.Struct({ b: Schema.String })) }), {
       a: Redacted.make({ b: "hunter2" })
     }, { a: "<redacted>" }],
+    [
+      "around other secrets",
+      Schema.Redacted(Schema.Struct({ user: Schema.String, key: Secret })),
+      Redacted.make({ user: "hunter2", key: secret }),
+      "<redacted>"
+    ],
     ["in an array", Schema.Array(Secret), [secret, secret], ["<redacted>", "<redacted>"]],
     ["in a tuple", Schema.Tuple([Schema.String, Secret]), ["open", secret], ["open", "<redacted>"]],
     [

@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
+import { MaxOpsBeforeYield } from "effect/Scheduler"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Scope from "effect/Scope"
@@ -319,15 +320,53 @@ describe("interruption", () => {
       assert.strictEqual(registry.get("T")?.count, 0)
     }))
 
-  it.effect("before the handler began leaves no run counted", () =>
+  it.effect("at any step leaves no run counted, and releases what was acquired", () =>
     Effect.gen(function*() {
-      const registry = yield* TaskRegistry.make("test")
-      yield* Layer.build(task.toLayer(() => Effect.void)).pipe(
-        Effect.provideService(TaskRegistry.TaskRegistry, registry)
+      for (const timeout of [undefined, 60_000]) {
+        let steps = 0
+        for (let ended = false; !ended; steps++) {
+          let held = 0
+          const registry = yield* TaskRegistry.make("test")
+          yield* Layer.build(task.toLayer(() =>
+            Effect.acquireRelease(Effect.sync(() => held++), () => Effect.sync(() => held--)).pipe(
+              Effect.andThen(Effect.yieldNow)
+            )
+          )).pipe(Effect.provideService(TaskRegistry.TaskRegistry, registry))
+          const fiber = yield* TaskRunner.run(registry, makeRecord(task, null, { timeout })).pipe(
+            Effect.forkChild,
+            Effect.provideService(MaxOpsBeforeYield, 1)
+          )
+          for (let i = 0; i < steps; i++) {
+            yield* Effect.yieldNow
+          }
+          ended = fiber.pollUnsafe() !== undefined
+          yield* Fiber.interrupt(fiber)
+          assert.strictEqual(registry.get("T")?.count, 0, `after ${steps} steps`)
+          assert.strictEqual(held, 0, `after ${steps} steps`)
+        }
+        assert.isAbove(steps, 10)
+      }
+    }))
+
+  it.effect("waits for a handler with a timeout before it releases what the handler uses", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const began = yield* Deferred.make<void>()
+      const run = yield* handled(
+        task,
+        task.toLayer(Effect.fnUntraced(function*() {
+          yield* Effect.addFinalizer(() => Effect.sync(() => seen.push("released")))
+          yield* Deferred.succeed(began, undefined)
+          yield* Effect.onInterrupt(
+            Effect.never,
+            () => Effect.andThen(Effect.yieldNow, Effect.sync(() => seen.push("stopped")))
+          )
+        }))
       )
-      const fiber = yield* Effect.forkChild(TaskRunner.run(registry, makeRecord(task, null)))
+      const fiber = yield* Effect.forkChild(run(null, { timeout: 60_000 }))
+      yield* Deferred.await(began)
       yield* Fiber.interrupt(fiber)
-      assert.strictEqual(registry.get("T")?.count, 0)
+      assert.deepStrictEqual(seen, ["stopped", "released"])
     }))
 })
 
@@ -410,31 +449,50 @@ describe("timeout", () => {
       assert.include(result._tag === "TimedOut" ? result.exit : "", "cleanup failed")
     }))
 
-  it.effect("sleeps on the run's clock without suspending its activity", () =>
+  it.effect("keeps the error of a handler that fails as its time is up", () =>
+    Effect.gen(function*() {
+      const run = yield* slow(Effect.delay(Effect.fail(new Failure({ retryable: true })), 1_000))
+      const fiber = yield* Effect.forkChild(run(null, { timeout: 1_000 })).pipe(
+        // The runner then learns of the handler's end after the timer has woken.
+        Effect.provideService(MaxOpsBeforeYield, 1)
+      )
+      for (let i = 0; i < 50; i++) yield* Effect.yieldNow
+      yield* TestClock.adjust(1_000)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Failed")
+    }))
+
+  it.effect("sleeps on the run's clock, outside of its activity, and not longer than the handler runs", () =>
     Effect.gen(function*() {
       const labels: Array<unknown> = []
-      const run = yield* slow(Effect.withFiber((fiber) => {
-        labels.push(fiber.getRef(Activity.Label))
-        return Effect.never
-      }))
+      let asleep = 0
+      const gate = yield* Deferred.make<void>()
+      const run = yield* slow(
+        Effect.withFiber((fiber) => {
+          labels.push(fiber.getRef(Activity.Label))
+          return Effect.as(Deferred.await(gate), "done")
+        })
+      )
       const base = yield* TestClock.testClockWith((clock) => Effect.succeed(clock))
       // A clock that tells who sleeps on it, as the virtual one does.
       const clock = Object.assign(Object.create(base) as typeof base, {
         sleep: (duration: Duration.Duration) =>
           Effect.withFiber((fiber) => {
             labels.push(fiber.getRef(Activity.Label))
-            return base.sleep(duration)
+            asleep++
+            return Effect.ensuring(base.sleep(duration), Effect.sync(() => asleep--))
           })
       })
-      const fiber = yield* after(
-        run(null, { timeout: 1_000 }).pipe(
-          Effect.provideService(Clock.Clock, clock),
-          Effect.provideService(Activity.Label, "run")
-        ),
-        1_000
+      yield* Effect.forkChild(Effect.delay(Deferred.succeed(gate, undefined), 500))
+      const opener = yield* Effect.forkChild(TestClock.adjust(500))
+      const asleepAfter = yield* run(null, { timeout: 1_000 }).pipe(
+        Effect.andThen(Effect.yieldNow),
+        Effect.andThen(Effect.sync(() => asleep)),
+        Effect.provideService(Clock.Clock, clock),
+        Effect.provideService(Activity.Label, "run")
       )
-      yield* Fiber.join(fiber)
+      yield* Fiber.join(opener)
       assert.deepStrictEqual(labels, ["run", undefined])
+      assert.strictEqual(asleepAfter, 0)
     }))
 })
 

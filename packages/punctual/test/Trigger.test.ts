@@ -334,7 +334,10 @@ describe("combinators", () => {
   })
 
   it("intersect finds where grids of different phase meet", () => {
-    const trigger = Trigger.intersect(Trigger.every("1500 millis", { start: 500 }), Trigger.every("1 second", { start: 0 }))
+    const trigger = Trigger.intersect(
+      Trigger.every("1500 millis", { start: 500 }),
+      Trigger.every("1 second", { start: 0 })
+    )
     assert.deepStrictEqual(due(trigger, 0, 2), ["1970-01-01T00:00:02Z", "1970-01-01T00:00:05Z"])
   })
 

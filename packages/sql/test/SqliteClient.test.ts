@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as SqlClient from "effect/sql/SqlClient"
-import { SqlError } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import { existsSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
@@ -197,8 +197,143 @@ describe("SqliteClient", () => {
         assert.deepStrictEqual(yield* keys(sql), ["b"])
       }))
 
-    it.effect.prop("interruptions at any instant leave the connection free and the data whole", {
-      seed: { "~kind": "int" } as never
-    }, () => Effect.void)
+    it.effect("interruptions at any instant leave the connection free and every transaction whole", () =>
+      Effect.gen(function*() {
+        const sql = yield* opened
+        for (let seed = 0; seed < 40; seed++) {
+          yield* Effect.gen(function*() {
+            const work = (i: number) =>
+              sql.withTransaction(Effect.gen(function*() {
+                yield* insert(sql, `${seed}-${i}-first`)
+                yield* Effect.yieldNow
+                yield* insert(sql, `${seed}-${i}-second`)
+              }))
+            const fibers = yield* Effect.forEach([0, 1, 2, 3, 4, 5, 6, 7], (i) => Effect.forkChild(work(i)))
+            const pause = Effect.flatMap(Random.nextIntBetween(0, 6), (n) => Effect.repeat(Effect.yieldNow, { times: n }))
+            yield* pause
+            yield* Effect.forEach(fibers, (fiber) =>
+              Effect.flatMap(Random.nextBoolean, (interrupt) =>
+                interrupt ? Effect.andThen(pause, Fiber.interrupt(fiber)) : Effect.void), { discard: true })
+            yield* Effect.forEach(fibers, Fiber.await, { discard: true })
+          }).pipe(Random.withSeed(seed))
+        }
+        const halves = yield* sql`select substr(k, 1, instr(k, '-') + 2) as work, count(*) as n from t
+          group by work having n <> 2`.values
+        assert.deepStrictEqual(halves, [])
+        const started = (yield* sql`select count(*) from t`.values)[0][0]
+        assert.isAbove(Number(started), 0)
+      }))
+
+    it.effect("runs callbacks after the commit, and never after a rollback", () =>
+      Effect.gen(function*() {
+        const sql = yield* opened
+        const seen: Array<string> = []
+        const after = (what: string) => sql.afterCommit(Effect.sync(() => seen.push(what)))
+        yield* sql.withTransaction(Effect.gen(function*() {
+          yield* after("outer")
+          yield* Effect.ignore(sql.withTransaction(Effect.andThen(after("undone"), Effect.fail("no"))))
+          yield* sql.withTransaction(after("inner"))
+          assert.deepStrictEqual(seen, [])
+        }))
+        assert.deepStrictEqual(seen, ["outer", "inner"])
+        yield* Effect.exit(sql.withTransaction(Effect.andThen(after("never"), Effect.fail("no"))))
+        assert.deepStrictEqual(seen, ["outer", "inner"])
+      }))
+
+    it.effect("a commit that the database refuses is a failure and leaves no transaction behind", () =>
+      Effect.gen(function*() {
+        const sql = yield* opened
+        yield* sql`create table child (t integer references t (id) deferrable initially deferred)`
+        const exit = yield* Effect.exit(sql.withTransaction(sql`insert into child values (42)`))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasFails(exit.cause))
+        yield* sql.withTransaction(insert(sql, "a"))
+        assert.deepStrictEqual(yield* sql`select count(*) from child`.values, [[0]])
+      }))
+
+    it.effect("begins as BeginTransaction says", () =>
+      Effect.gen(function*() {
+        const file = yield* databaseFile
+        const sql = yield* open(file)
+        const other = yield* open(file, { busyTimeout: 0 })
+        yield* sql`create table t (k text)`
+        const writing = <A, E>(effect: Effect.Effect<A, E>) =>
+          Effect.exit(Effect.andThen(other`insert into t values ('x')`, effect))
+        // reading only: others may write meanwhile
+        const read = yield* sql.withTransaction(Effect.andThen(sql`select * from t`, writing(Effect.void))).pipe(
+          Effect.provideService(SqlClient.BeginTransaction, "BEGIN")
+        )
+        assert.isTrue(Exit.isSuccess(read))
+        // the default takes the lock at once
+        assert.isTrue(Exit.isFailure(yield* sql.withTransaction(writing(Effect.void))))
+      }))
   })
+
+  describe("a busy database", () => {
+    /** Another program that holds the write lock. */
+    const locked = (file: string) => {
+      const db = new DatabaseSync(file)
+      db.exec("begin immediate")
+      return db
+    }
+
+    it.effect("is waited for without stopping other fibers, and its readers", () =>
+      Effect.gen(function*() {
+        const file = yield* databaseFile
+        const sql = yield* open(file)
+        yield* sql`create table t (id integer primary key, k text)`
+        const other = locked(file)
+        other.exec("insert into t (k) values ('other')")
+        const statement = yield* Effect.forkChild(insert(sql, "statement"))
+        const transaction = yield* Effect.forkChild(sql.withTransaction(insert(sql, "transaction")))
+        // reads go on while both wait: neither the event loop nor the connection is taken
+        for (let i = 0; i < 20; i++) {
+          assert.deepStrictEqual(yield* keys(sql), [])
+          yield* Effect.yieldNow
+        }
+        assert.isUndefined(statement.pollUnsafe())
+        assert.isUndefined(transaction.pollUnsafe())
+        other.exec("commit")
+        other.close()
+        yield* Fiber.joinAll([statement, transaction])
+        assert.sameMembers([...(yield* keys(sql))], ["other", "statement", "transaction"])
+      }))
+
+    it.effect("is given up after busyTimeout, by name", () =>
+      Effect.gen(function*() {
+        const file = yield* databaseFile
+        const sql = yield* open(file, { busyTimeout: "30 millis" })
+        yield* sql`create table t (k text)`
+        const other = locked(file)
+        for (const attempt of [insert(sql, "a"), sql.withTransaction(insert(sql, "a"))]) {
+          const error = yield* Effect.flip(attempt as Effect.Effect<unknown, SqlError>)
+          assert.strictEqual(error.reason._tag, "LockTimeoutError")
+          assert.include(error.message, file)
+        }
+        other.close()
+        yield* insert(sql, "b")
+      }))
+
+    it.effect("a wait can be interrupted", () =>
+      Effect.gen(function*() {
+        const file = yield* databaseFile
+        const sql = yield* open(file, { busyTimeout: "1 hour" })
+        yield* sql`create table t (k text)`
+        const other = locked(file)
+        const waiting = yield* Effect.forkChild(sql.withTransaction(insert(sql, "a")))
+        yield* sql`select 1`
+        yield* Fiber.interrupt(waiting)
+        other.close()
+        assert.deepStrictEqual(yield* sql`select k from t`.values, [])
+      }))
+  })
+
+  it.effect("closing the scope closes the file", () =>
+    Effect.gen(function*() {
+      const file = yield* databaseFile
+      const sql = yield* Effect.scoped(Effect.tap(open(file), (sql) => sql`create table t (k text)`))
+      // the last connection takes its log with it
+      assert.isTrue(existsSync(file))
+      assert.isFalse(existsSync(`${file}-wal`))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(sql`select 1`)))
+    }))
 })

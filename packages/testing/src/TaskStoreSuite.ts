@@ -25,6 +25,7 @@ import type { RunRow, TaskRow } from "punctual/TaskRecord"
 import { isOpen, noCounters } from "punctual/TaskRecord"
 import type { Capabilities, Claimed, Committed, RunChange, TaskQuery, TaskStoreError } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
+import * as Commands from "./internal/taskStoreCommands.ts"
 import type { Lab } from "./internal/taskStoreLab.ts"
 import { change, create, lab, newRun, newTask, ref, settlement, someCounters } from "./internal/taskStoreLab.ts"
 
@@ -60,6 +61,38 @@ export const suite = <R, E>(name: string, layer: Layer.Layer<TaskStore | R, E>, 
       else it.effect.skip(`${name} (skipped: ${reason})`, run)
     })
     described(it, options, tests.map(({ name }) => name))
+  })
+}
+
+/**
+ * Compares a store with `TaskStoreModel`: random sequences of calls, after each of which both must agree on every row,
+ * run and verdict. A failure prints the shortest sequence found and the token that replays it.
+ *
+ * `runs` sequences (100) of up to `commands` commands (60).
+ *
+ * @category suites
+ * @since 0.1.0
+ */
+export const model = <R, E>(
+  name: string,
+  layer: Layer.Layer<TaskStore | R, E>,
+  options: {
+    readonly runs?: number | undefined
+    readonly commands?: number | undefined
+    readonly seed?: number | undefined
+    readonly replay?: string | undefined
+    readonly timeout?: number | undefined
+  } = {}
+): void => {
+  const { commands = 60, replay, runs = 100, seed, timeout = 120_000 } = options
+  let index = 0
+  vitest.layer(layer, { timeout: "30 seconds" })(`TaskStore (${name}) and its model`, (it) => {
+    it.effect.prop(
+      "agree on any sequence of calls",
+      [Commands.commands(commands)],
+      ([sequence]) => Effect.flatMap(TaskStore, (store) => Commands.agree(store, index++, sequence)),
+      { timeout, arbitrary: { runs, size: commands, seed, replay, maxShrinks: 2000 } }
+    )
   })
 }
 

@@ -109,7 +109,7 @@ export const parse = (input: string, and: boolean): Result.Result<Parsed, CronPa
   const first = tokens.length === 6 ? 0 : 1
   const fields: Array<Field> = first === 0 ? [] : [{ values: [0], star: false }]
   for (let i = 0; i < tokens.length; i++) {
-    const field = parseField(specs[first + i]!, tokens[i]!, i + 1, input)
+    const field = tokens[i]!.text === "*" ? stars[first + i]! : parseField(specs[first + i]!, tokens[i]!, i + 1, input)
     if (Result.isFailure(field)) return Result.fail(field.failure)
     fields.push(field.success)
   }
@@ -166,6 +166,11 @@ const impossibleDay = (days: ReadonlyArray<number>, inMonths: ReadonlyArray<numb
   inMonths.some((month) => days[0]! <= monthLength(2024, month))
     ? undefined
     : inMonths.map((month) => months[month - 1]).join(", ")
+
+/** Most fields are a plain star: these are read once. */
+const stars: ReadonlyArray<Result.Result<Field, CronParseError>> = specs.map((spec) =>
+  Result.succeed({ values: Array.from({ length: spec.size }, (_, i) => spec.min + i), star: true })
+)
 
 /** Reads a list of weekdays as the last field of an expression would be read. */
 export const parseWeekdays = (input: string): Result.Result<ReadonlyArray<number>, CronParseError> =>

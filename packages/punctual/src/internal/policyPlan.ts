@@ -58,27 +58,27 @@ export const plan = (input: PlanInput): Plan => {
   const group = items.filter(isPoint)
   const admission = admit(policy, input.open, group, policy.maxRuns === null ? Infinity : policy.maxRuns - ran)
 
-  // In order of due, so that a range knows how many occurrences ran before it.
-  const ledger = makeLedger(ran - admission.drop.length)
+  const ledger = makeLedger(trigger)
   const runs: Array<Plan["runs"][number]> = []
-  for (const run of admission.drop) {
-    ledger.add({ from: run.due, to: run.due, count: 1, exact: true, outcome: "skipped", reason: "replaced" })
-  }
+  for (const run of admission.drop) ledger.add(single(run.due, "replaced"))
+  // From here on in order of due, with nothing left out between two items.
+  let before: number | undefined
   let index = 0
   let waits = false
   for (const item of items) {
     if (!isPoint(item)) {
-      ledger.add(item)
+      ledger.add(item, before)
+      before = item.to
       continue
     }
     const fate = admission.fates[index++]
     if (fate === "ready" || fate === "waiting") {
       waits ||= fate === "waiting"
-      ledger.ran()
       runs.push({ due: item.due, nominal: item.nominal, state: fate })
     } else {
-      ledger.add({ from: item.due, to: item.due, count: 1, exact: true, outcome: "skipped", reason: fate.reason })
+      ledger.add(single(item.due, fate.reason), before)
     }
+    before = item.due
   }
   const counts = { ...ledger.counts, ran: runs.length - admission.drop.length }
   return {
@@ -104,7 +104,7 @@ const wholeWindow = (
   outcome: "paused" | "skipped",
   reason: string
 ): Plan => {
-  const ledger = makeLedger(ran)
+  const ledger = makeLedger(trigger)
   ledger.add(stretch(trigger, first, cursor, now, outcome, reason))
   return {
     cursor: now,
@@ -123,32 +123,29 @@ const wholeWindow = (
 // ledger
 // -----------------------------------------------------------------------------
 
-type Block = Omit<Range, "ranBefore">
+type Block = Omit<Range, "follows">
 
-/** Collects outcomes, which are added in order of due. */
-const makeLedger = (ranBefore: number) => {
+/** Collects outcomes. */
+const makeLedger = (trigger: Trigger.Bound) => {
   const counts = { ...noCounts }
   const ranges: Array<Range> = []
   return {
     counts,
     ranges,
-    ran: (): void => {
-      ranBefore++
-    },
-    add: (block: Block): void => {
+    /** `before` is the occurrence just before it, where it is known. */
+    add: (block: Block, before = trigger.previous(block.from)?.due): void => {
       counts[block.outcome] += block.count
       counts.exact &&= block.exact
-      pushRange(ranges, { ...block, ranBefore })
+      pushRange(ranges, { ...block, follows: before ?? null })
     }
   }
 }
 
-/** Adds a range, into the last one where nothing else happened between the two. */
+/** Adds a range, into the last one where it is its continuation. */
 export const pushRange = (ranges: Array<Range>, range: Range): void => {
   const last = ranges[ranges.length - 1]
   if (
-    last !== undefined && last.outcome === range.outcome && last.reason === range.reason &&
-    last.ranBefore === range.ranBefore && last.to < range.from
+    last !== undefined && last.outcome === range.outcome && last.reason === range.reason && last.to === range.follows
   ) {
     ranges[ranges.length - 1] = {
       ...last,
@@ -160,6 +157,15 @@ export const pushRange = (ranges: Array<Range>, range: Range): void => {
     ranges.push(range)
   }
 }
+
+const single = (due: number, reason: string): Block => ({
+  from: due,
+  to: due,
+  count: 1,
+  exact: true,
+  outcome: "skipped",
+  reason
+})
 
 /** The occurrences of `(after, until]`, whose first is `first`, as one block. */
 const stretch = (

@@ -139,13 +139,13 @@ const duration = (value: Duration.Input, of: string, min: number): number => {
   try {
     millis = Duration.toMillis(Duration.fromInputUnsafe(value))
   } catch {
-    return model.refuse("duration", value, `\`${model.show(value)}\` is not a duration: write \`${of}\` as "5 minutes"`)
+    return model.refuse("duration", value, `\`${model.show(value)}\` is not a duration: write ${of} as "5 minutes"`)
   }
   if (!Number.isInteger(millis) || millis < min || millis > MAX_MILLIS) {
     return model.refuse(
       "duration",
       value,
-      `\`${of}\` of ${model.show(value)} is impossible: use a finite, whole number of milliseconds, at least ${min}`
+      `${of} of ${model.show(value)} is impossible: use a finite, whole number of milliseconds, at least ${min}`
     )
   }
   return millis
@@ -165,10 +165,13 @@ export const every = (
       "`start` and `immediately` exclude each other: with `start` the first occurrence is `start` itself"
     )
   }
-  return model.every(duration(period, "the period", 1), start, immediately)
+  return model.every(duration(period, "a period", 1), start, immediately)
 }
 
 export const checkEvery = (options: object | undefined): void => checkKeys(options, ["start", "immediately"], "every")
+
+export const checkOccurrences = (options: object): void =>
+  checkKeys(options, ["after", "until", "limit", "binding"], "occurrences")
 
 export const checkAt = (options: object | undefined): void => checkKeys(options, ["timeZone"], "at")
 
@@ -178,7 +181,7 @@ export const upTo = (trigger: Trigger, count: number): Trigger =>
     : model.refuse("count", count, `\`upTo\` takes a whole number, at least 1, and not ${model.show(count)}`)
 
 export const jittered = (trigger: Trigger, width: Duration.Input): Trigger =>
-  model.jittered(trigger, duration(width, "the width of the jitter", 1))
+  model.jittered(trigger, duration(width, "a jitter", 1))
 
 export const between = (trigger: Trigger, options: BetweenOptions): Trigger => {
   checkKeys(options, ["start", "end"], "between")

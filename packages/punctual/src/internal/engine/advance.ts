@@ -73,7 +73,8 @@ const overridden = (bound: Trigger.Bound, at: number): Trigger.Bound => ({
 export const restingState = (row: { readonly onStartup: boolean; readonly onShutdown: boolean }): StoredState =>
   row.onShutdown ? "onShutdown" : row.onStartup ? "onStartup" : "finished"
 
-const openRun = (run: RunRow): Policy.OpenRun => ({
+/** A run as policies see it. */
+export const openRun = (run: RunRow): Policy.OpenRun => ({
   key: run.key,
   due: run.due,
   state: run.state as Policy.OpenRun["state"],
@@ -170,8 +171,11 @@ export const rebind = (
   readonly anchor: number
 } => {
   const cursor = Math.max(row.cursor, now - 1)
-  const anchor = cursor + 1
-  const next = Trigger.bind(trigger, { anchor, seed: row.id }).next(cursor)
+  // The instant of the cursor is decided: what fires at its very anchor, such as `now`, is bound after it.
+  const atCursor = Trigger.bind(trigger, { anchor: cursor, seed: row.id })
+  const anchor = atCursor.next(cursor - 1)?.due === cursor ? cursor + 1 : cursor
+  const bound = anchor === cursor ? atCursor : Trigger.bind(trigger, { anchor, seed: row.id })
+  const next = bound.next(cursor)
   const events = Trigger.events(trigger)
   return {
     anchor,

@@ -3,6 +3,8 @@
  *
  * Each command on a task is one compare-and-set: read the row, decide, commit; read again when somebody was faster.
  */
+import type * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -48,8 +50,9 @@ import type { Api, Reconciled } from "../schedulerTag.ts"
 import { decodeExit, encodePayload } from "../taskCodec.ts"
 import { instant as instantOf } from "../triggerInput.ts"
 import * as TriggerText from "../triggerText.ts"
-import { advance, newRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
+import { advance, newRun, openRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
 import { batchSize, instant, waiterKey } from "./host.ts"
+import * as Metrics from "./metrics.ts"
 import { encodeParent } from "./trace.ts"
 
 export interface CommandsOptions {
@@ -93,6 +96,21 @@ const changeNames: ReadonlyArray<string> = [
   "nextRunTime",
   ...Policy.optionNames
 ]
+
+const listNames: ReadonlyArray<string> = [
+  "store",
+  "task",
+  "state",
+  "owner",
+  "labels",
+  "search",
+  "sort",
+  "descending",
+  "limit",
+  "after"
+]
+
+const conflicts: ReadonlyArray<string> = ["fail", "keep", "update", "replace"]
 
 /** Losing this often in a row means that something else is wrong. */
 const maxConflicts = 50
@@ -164,6 +182,9 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       return Effect.fail(invalid("priority", priority, `A priority must be an integer, not ${String(priority)}.`))
     }
     if (labels !== undefined) {
+      if (typeof labels !== "object" || labels === null || Array.isArray(labels)) {
+        return Effect.fail(invalid("labels", labels, "Labels are an object of texts: { team: \"growth\" }."))
+      }
       for (const [key, value] of Object.entries(labels)) {
         if (key === "" || typeof value !== "string") {
           return Effect.fail(invalid("labels", labels, `Labels are texts under keys that are not empty; \`${key}\` is not.`))
@@ -197,24 +218,24 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
   }
   const policyTexts = new WeakMap<Task.Any, string>()
 
-  const checkDelivery = (
+  const refuseDelivery = (
     task: Task.Any,
     policy: Policy.Policy,
     store: TaskStore["Service"]
-  ): Effect.Effect<void, InvalidOption> => {
-    if (policy.delivery !== "atMostOnce") return Effect.void
+  ): InvalidOption | undefined => {
+    if (policy.delivery !== "atMostOnce") return undefined
     if (task.retry !== undefined) {
-      return Effect.fail(invalid(
+      return invalid(
         "delivery",
         policy.delivery,
         `Task \`${task.tag}\` has \`retry\`, which starts an attempt again, and \`delivery: "atMostOnce"\` says that never happens.`
-      ))
+      )
     }
-    return store.capabilities.durable || !store.capabilities.shared ? Effect.void : Effect.fail(invalid(
+    return store.capabilities.durable || !store.capabilities.shared ? undefined : invalid(
       "delivery",
       policy.delivery,
       `Store \`${store.name}\` may forget what it was told, so it cannot promise \`atMostOnce\`.`
-    ))
+    )
   }
 
   // ---------------------------------------------------------------------------
@@ -230,28 +251,39 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     Effect.gen(function*() {
       yield* checkNames(given, settingNames, "add")
       const id = given.id === undefined ? yield* randomId : given.id
-      if (typeof id !== "string" || id === "") {
+      if (typeof id !== "string" || id.trim() === "") {
         return yield* invalid("id", id, "A task's id must be a text that is not empty; leave it out for a random one.")
       }
-      yield* checkCommon(given)
+      const labels = given.labels ?? task.labels
+      yield* checkCommon({ ...given, labels })
+      if (given.onConflict !== undefined && !conflicts.includes(given.onConflict)) {
+        return yield* invalid(
+          "onConflict",
+          given.onConflict,
+          "`onConflict` is \"fail\", \"keep\", \"update\" or \"replace\"."
+        )
+      }
+      if (given.paused !== undefined && typeof given.paused !== "boolean" && typeof given.paused !== "string") {
+        return yield* invalid("paused", given.paused, "`paused` is true, false or a note that says why.")
+      }
       const store = yield* storeOf(given.store)
       const executor = given.executor ?? task.executor ?? "default"
       yield* checkExecutor(executor)
       const policyText = yield* Effect.fromResult(policyOf(task, given))
       const policy = Result.getOrThrow(Policy.decode(policyText))
-      yield* checkDelivery(task, policy, store)
+      const refused = refuseDelivery(task, policy, store)
+      if (refused !== undefined) return yield* refused
       const encoded = yield* encodePayload(task, given.payload)
       const trigger = given.trigger ?? task.trigger ?? Trigger.now
       const events = Trigger.events(trigger)
       const override = given.nextRunTime === undefined ? null : yield* checkInstant("nextRunTime", given.nextRunTime)
       const next = override !== null
-        ? { due: Math.max(override, at), nominal: override }
+        ? { due: Math.max(override, at), nominal: Math.max(override, at) }
         : Trigger.bind(trigger, { anchor: at, seed: id }).next(at - 1)
       if (next === undefined && !events.startup && !events.shutdown) {
         return yield* new TriggerNeverFires({ id, trigger: Trigger.format(trigger) })
       }
       const paused = given.paused !== undefined && given.paused !== false
-      const labels = given.labels ?? task.labels
       const declaration: Declaration = {
         name: given.name ?? task.name,
         version: task.version,
@@ -339,17 +371,19 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         if (group === undefined) byStore.set(store, [i])
         else group.push(i)
       })
-      for (const [alias, group] of byStore) {
-        const store = stores.aliases.get(alias)!
-        // Nothing half done: where an id that exists is an error, look before anything is stored.
-        const strict = group.filter((i) => prepared[i]!.conflict === "fail")
-        if (strict.length > 0 && group.length > 1) {
+      // Nothing half done: where an id that exists is an error, look before anything is stored.
+      if (prepared.length > 1) {
+        for (const [alias, group] of byStore) {
+          const strict = group.filter((i) => prepared[i]!.conflict === "fail")
           for (let from = 0; from < strict.length; from += batchSize) {
             const slice = strict.slice(from, from + batchSize)
-            const [existing] = yield* store.get(slice.map((i) => prepared[i]!.row.id))
+            const [existing] = yield* stores.aliases.get(alias)!.get(slice.map((i) => prepared[i]!.row.id))
             if (existing !== undefined) return yield* new DuplicateTask({ id: existing.row.id, store: alias })
           }
         }
+      }
+      for (const [alias, group] of byStore) {
+        const store = stores.aliases.get(alias)!
         for (let from = 0; from < group.length; from += batchSize) {
           const slice = group.slice(from, from + batchSize)
           const inserted = yield* store.insert(slice.map((i) => prepared[i]!.row))
@@ -402,7 +436,9 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       for (let i = 0; i < maxConflicts; i++) {
         const [existing] = yield* store.get([prepared.row.id])
         if (existing !== undefined) {
-          yield* store.commit([removal(existing, prepared.row.createdAt, false)])
+          const gone = removal(existing, prepared.row.createdAt, false)
+          const [answer] = yield* store.commit([gone])
+          if (answer?._tag === "Committed") yield* announceEnded(store, prepared.store, existing, gone)
         }
         const [answer] = yield* store.insert([prepared.row])
         if (answer?._tag === "Inserted") {
@@ -418,16 +454,24 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     task: TaskWithRuns,
     prepared: Prepared,
     at: number
-  ): Result.Result<Decision<"updated" | "unchanged">, TaskUnreadable> => {
+  ): Result.Result<Decision<"updated" | "unchanged">, TaskUnreadable | DuplicateTask> => {
     const { row } = task
+    // Another owner's task is not ours to change, whatever its id.
+    if (prepared.row.owner !== null && row.owner !== null && row.owner !== prepared.row.owner) {
+      return Result.fail(new DuplicateTask({ id: row.id, store: prepared.store }))
+    }
     const before = declarationOf(row)
     if (before.revision > prepared.revision) return Result.succeed({ value: "unchanged" })
     const set: { -readonly [K in keyof TaskDefinition]?: TaskDefinition[K] } = {}
     let trigger: Trigger.Trigger | undefined
     for (const field of declaredFields) {
-      if (before[field] === prepared.declaration[field]) continue
+      const wanted = field === "policy"
+        ? mergePolicies(before.policy, prepared.declaration.policy, row.policy)
+        : prepared.declaration[field]
+      // What an operator has changed to the same already is no change: `every` keeps its phase.
+      if (before[field] === prepared.declaration[field] || row[field] === wanted) continue
       if (field === "trigger") trigger = prepared.trigger
-      else Object.assign(set, { [field]: prepared.declaration[field] })
+      else Object.assign(set, { [field]: wanted })
     }
     if (set.payload !== undefined) set.display = prepared.row.display
     if (row.tag !== prepared.row.tag) set.tag = prepared.row.tag
@@ -454,6 +498,10 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     readonly value: A
     readonly set?: Change["set"]
     readonly runs?: ReadonlyArray<RunChange>
+    /** What it settles, to be told. */
+    readonly plan?: Policy.Plan | undefined
+    /** Readers that set the row aside look at it again. */
+    readonly repairs?: boolean
   }
 
   /** Reads a task, decides, commits; again when somebody was faster. Without `set` and `runs` nothing is written. */
@@ -461,28 +509,87 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     store: TaskStore["Service"],
     alias: string,
     id: string,
-    decide: (task: TaskWithRuns, now: number) => Result.Result<Decision<A>, E>
+    decide: (
+      task: TaskWithRuns,
+      now: number
+    ) => Result.Result<Decision<A>, E> | Effect.Effect<Decision<A>, E | TaskStoreError>
   ): Effect.Effect<A, E | TaskNotFound | TooMuchContention | TaskStoreError> =>
     Effect.gen(function*() {
       for (let i = 0; i < maxConflicts; i++) {
         const at = yield* now
         const [task] = yield* store.get([id])
         if (task === undefined) return yield* new TaskNotFound({ id, store: alias })
-        const decision = yield* Effect.fromResult(decide(task, at))
+        const decided = decide(task, at)
+        const decision = yield* Effect.isEffect(decided) ? decided : Effect.fromResult(decided)
         if (decision.set === undefined && decision.runs === undefined) return decision.value
-        const [answer] = yield* store.commit([{
+        const change: Change = {
           id,
           generation: task.row.generation,
           revision: task.row.revision,
           set: decision.set ?? {},
           runs: decision.runs ?? [],
           now: at
-        }])
-        if (answer?._tag === "Committed") return decision.value
-        yield* Effect.yieldNow
+        }
+        const [answer] = yield* store.commit([change])
+        if (answer?._tag !== "Committed") {
+          yield* Effect.yieldNow
+          continue
+        }
+        if (decision.repairs === true) yield* store.clear([task.row.generation])
+        if (decision.plan !== undefined) yield* announcePlan(alias, id, decision.plan, at)
+        yield* announceEnded(store, alias, task, change)
+        return decision.value
       }
       return yield* new TooMuchContention({ id })
     })
+
+  /** Tells what became of occurrences that a command settled. */
+  const announcePlan = (alias: string, id: string, plan: Policy.Plan, at: number): Effect.Effect<void> =>
+    plan.ranges.length === 0 ? Effect.void : Effect.contextWith((context: Context.Context<never>) => {
+      for (const outcome of outcomes) Metrics.outcome(outcome, plan.counts[outcome], context)
+      for (const range of plan.ranges) {
+        emit(() => ({
+          _tag: eventOf[range.outcome],
+          at: instant(at),
+          store: alias,
+          id,
+          from: instant(range.from),
+          to: instant(range.to),
+          count: range.count,
+          exact: range.exact,
+          reason: range.reason
+        }))
+      }
+      return Effect.void
+    })
+
+  /**
+   * Tells of runs that a command ended: those that waited or were ready. They are read again, since one may have been
+   * claimed meanwhile; then it ends by itself.
+   */
+  const announceEnded = (
+    store: TaskStore["Service"],
+    alias: string,
+    { open, row: { generation, id } }: TaskWithRuns,
+    { runs, set }: Change
+  ): Effect.Effect<void> => {
+    const cancelled = new Set(runs.flatMap((run) => run._tag === "Cancel" ? [run.key] : []))
+    const keys = new Set(
+      open.flatMap((run) => run.state !== "running" && (set === "remove" || cancelled.has(run.key)) ? [run.key] : [])
+    )
+    if (keys.size === 0 || (!options.heard() && waiters.size === 0)) return Effect.void
+    return store.runs({ taskId: id, generation, state: "cancelled", limit: 1_000 }).pipe(
+      Effect.map(({ items }) => {
+        for (const run of items) {
+          if (!keys.has(run.key)) continue
+          emit(() => ({ _tag: "RunEnded", at: instant(run.endedAt ?? run.due), store: alias, run: fromRun(run) }))
+          waiters.get(waiterKey(alias, run))?.forEach((waiter) => waiter(run))
+        }
+      }),
+      // The change is committed; whoever waits also looks by itself.
+      Effect.ignore
+    )
+  }
 
   const readable = (row: TaskRow): Result.Result<Rules, TaskUnreadable> =>
     Result.mapError(rulesOf(row), (reason) => new TaskUnreadable({ id: row.id, reason }))
@@ -497,11 +604,9 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
   ): Result.Result<Decision<void>, TaskUnreadable> => {
     const { row } = task
     const rules = rulesOf(row)
-    // What cannot be read can still be given another trigger and policy: that is how it is repaired.
-    if (Result.isFailure(rules) && (trigger === undefined || set.policy === undefined)) {
-      if (trigger === undefined && set.policy === undefined) {
-        return Result.fail(new TaskUnreadable({ id: row.id, reason: rules.failure }))
-      }
+    // What cannot be read can still be given another trigger or policy: that is how it is repaired.
+    if (Result.isFailure(rules) && trigger === undefined && set.policy === undefined) {
+      return Result.fail(new TaskUnreadable({ id: row.id, reason: rules.failure }))
     }
     const settled = Result.isSuccess(rules) ? advance(task, rules.success, at) : undefined
     const before: TaskRow = settled === undefined ? row : { ...row, ...settled.set }
@@ -529,7 +634,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         ...position,
         override: due,
         due,
-        nominal: nextRunTime,
+        nominal: due,
         state: "scheduled",
         epoch: after.cursor,
         counters: { ...noCounters, extra: after.counters.extra }
@@ -557,8 +662,37 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     return Result.succeed({
       value: undefined,
       set: { ...set, ...definition, ...position, updatedAt: at },
-      runs: settled?.runs ?? []
+      runs: [
+        ...settled?.runs ?? [],
+        ...set.policy !== undefined && Result.isSuccess(policy) && row.state !== "paused"
+          ? promotions(policy.success, task.open, settled?.runs ?? [])
+          : []
+      ],
+      plan: settled?.plan,
+      repairs: Result.isFailure(rules) || set.payload !== undefined
     })
+  }
+
+  /** Waiting runs for which there is room once these changes are made: a policy with more room, a run that was ended. */
+  const promotions = (
+    policy: Policy.Policy,
+    open: ReadonlyArray<RunRow>,
+    changes: ReadonlyArray<RunChange>
+  ): ReadonlyArray<RunChange> => {
+    const left = new Map(open.map((run) => [run.key, openRun(run)]))
+    for (const change of changes) {
+      if (change._tag === "Create") {
+        const { due, key, state } = change.run
+        left.set(key, { key, due, state, cancelRequested: false })
+        continue
+      }
+      const run = left.get(change.key)
+      if (run === undefined) continue
+      if (change._tag === "Drop" || (change._tag === "Cancel" && run.state !== "running")) left.delete(change.key)
+      else if (change._tag === "Cancel") left.set(change.key, { ...run, cancelRequested: true })
+      else if (change._tag === "Promote") left.set(change.key, { ...run, state: "ready" })
+    }
+    return Policy.promotable(policy, [...left.values()]).map((key) => ({ _tag: "Promote", key }))
   }
 
   const removal = (task: TaskWithRuns, at: number, interrupt: boolean): Change => ({
@@ -588,14 +722,20 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     const store = Effect.mapError(storeOf(alias), () => new TaskNotFound({ id, store: alias }))
 
     const changed = <A, E>(
-      decide: (task: TaskWithRuns, now: number) => Result.Result<Decision<A>, E>
+      decide: Parameters<typeof change<A, E>>[3]
     ): Effect.Effect<A, E | TaskNotFound | TooMuchContention | TaskStoreError> =>
       Effect.flatMap(store, (store) => change(store, alias, id, decide))
 
     const snapshot = Effect.gen(function*() {
-      const [task] = yield* (yield* store).get([id])
+      const current = yield* store
+      const [task] = yield* current.get([id])
       if (task === undefined) return yield* new TaskNotFound({ id, store: alias })
-      return fromRow(task.row, { store: alias, seen: options.seen() })
+      const verdicts = yield* current.verdicts({ limit: 1_000 })
+      return fromRow(task.row, {
+        store: alias,
+        seen: options.seen(),
+        verdict: verdicts.find((verdict) => verdict.generation === task.row.generation)
+      })
     })
 
     const announced = (
@@ -632,6 +772,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         const policyChanges = policy as Policy.Options
         // Refused before the row is read, whatever it says.
         yield* Effect.fromResult(Policy.make(policyChanges))
+        const inStore = yield* store
         yield* changed<void, UpdateError>((task, at) => {
           if (trigger !== undefined && neverFires(trigger, id, at)) {
             return Result.fail(new TriggerNeverFires({ id, trigger: Trigger.format(trigger) }))
@@ -646,8 +787,12 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
           if (Object.keys(policyChanges).length === 0) return redefine(task, set, trigger, nextRunTime, at)
           const current = Policy.decode(task.row.policy)
           const next = Policy.make(policyChanges, Result.isSuccess(current) ? current.success : options.defaults)
-          return Result.isFailure(next)
-            ? Result.fail(next.failure)
+          if (Result.isFailure(next)) return Result.fail(next.failure)
+          const refused = definition === undefined || definition.tag !== task.row.tag
+            ? undefined
+            : refuseDelivery(definition, next.success, inStore)
+          return refused !== undefined
+            ? Result.fail(refused)
             : redefine(task, { ...set, policy: Policy.encode(next.success) }, trigger, nextRunTime, at)
         })
       })
@@ -666,7 +811,9 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         changed((task, at) =>
           Result.map(readable(task.row), (rules): Decision<void> => {
             if (task.row.state === "paused") {
-              return { value: undefined, set: { pauseNote: note ?? task.row.pauseNote } }
+              return note === undefined || note === task.row.pauseNote
+                ? { value: undefined }
+                : { value: undefined, set: { pauseNote: note, updatedAt: at } }
             }
             const settled = advance(task, rules, at)
             const held: Array<RunChange> = []
@@ -685,7 +832,8 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
                 pauseNote: note ?? null,
                 updatedAt: at
               },
-              runs: [...settled.runs, ...held]
+              runs: [...settled.runs, ...held],
+              plan: settled.plan
             }
           })
         ).pipe(
@@ -717,7 +865,11 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
               failures: 0,
               updatedAt: at
             },
-            runs: held.map((run): RunChange => ({ _tag: "Unhold", key: run.key }))
+            runs: [
+              ...held.map((run): RunChange => ({ _tag: "Unhold", key: run.key })),
+              ...promotions(rules.policy, task.open, [])
+            ],
+            plan: settled.plan
           })
         })
       }).pipe(
@@ -732,7 +884,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
           })
           yield* announced("TaskRemoved")
         }),
-      runNow: (runOptions) => runNow(id, alias, definition, changed, runOptions),
+      runNow: (runOptions) => runNow(id, alias, definition, runOptions),
       cancel: (run) => cancelRun(alias, id, run),
       preview: (n) =>
         Effect.gen(function*() {
@@ -762,7 +914,16 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
           const page = yield* current.runs({ taskId: id, generation: task.row.generation, key: String(at), limit: 1 })
           return explain(task.row, rules, at, page.items[0])
         }),
-      runs: (listOptions) => listRuns(alias, listOptions, { taskId: id })
+      runs: (listOptions) =>
+        Effect.gen(function*() {
+          const [task] = yield* (yield* storeOf(alias)).get([id])
+          // A removed and re-added id is another task; of one that is gone, what is kept is shown.
+          return yield* listRuns(
+            alias,
+            listOptions,
+            task === undefined ? { taskId: id } : { taskId: id, generation: task.row.generation }
+          )
+        })
     }
   }
 
@@ -776,13 +937,12 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
   // runs
   // ---------------------------------------------------------------------------
 
+  type RunRef = Pick<RunRow, "taskId" | "generation" | "key" | "state">
+
   const runNow = <T extends Task.Any>(
     id: string,
     alias: string,
     definition: T | undefined,
-    changed: <A, E>(
-      decide: (task: TaskWithRuns, now: number) => Result.Result<Decision<A>, E>
-    ) => Effect.Effect<A, E | TaskNotFound | TooMuchContention | TaskStoreError>,
     given: { readonly key?: string | undefined; readonly whenBusy?: Policy.Policy["whenBusy"] | undefined } = {}
   ): Effect.Effect<RunHandle<T>, CommandError | TaskBusy | InvalidOption> =>
     Effect.gen(function*() {
@@ -794,55 +954,46 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         (error) => invalid(error.option, error.value, error.message)
       )
       const store = yield* Effect.mapError(storeOf(alias), () => new TaskNotFound({ id, store: alias }))
-      if (given.key !== undefined) {
-        const known = yield* store.runs({ taskId: id, key, limit: 1 })
-        const run = known.items[0]
-        if (run !== undefined) {
-          const [task] = yield* store.get([id])
-          if (task !== undefined && task.row.generation === run.generation) {
-            return runHandle(alias, definition, run, run.state === "waiting" ? "queued" : "started")
-          }
-        }
-      }
-      const created = yield* changed<{ readonly run: RunRow; readonly status: "started" | "queued" }, TaskBusy | TaskUnreadable>(
-        (task, at) => {
-          const { row } = task
-          const open = task.open.find((run) => run.key === key)
-          if (open !== undefined) {
-            return Result.succeed({
-              value: { run: open, status: open.state === "waiting" ? "queued" as const : "started" as const }
-            })
-          }
-          return Result.flatMap(readable(row), ({ policy }) => {
-            const admitted = Policy.admitExtra(
-              given.whenBusy === undefined ? policy : { ...policy, whenBusy: override.whenBusy },
-              task.open.map((run) => ({
-                key: run.key,
-                due: run.due,
-                state: run.state as Policy.OpenRun["state"],
-                cancelRequested: run.cancel !== null
-              }))
+      const created = yield* change<RunRef, TaskBusy | TaskUnreadable>(store, alias, id, (task, at) => {
+        const { open, row } = task
+        const create = Effect.suspend(() => Effect.fromResult(Result.flatMap(readable(row), ({ policy }) => {
+          const admitted = Policy.admitExtra(
+            given.whenBusy === undefined ? policy : { ...policy, whenBusy: override.whenBusy },
+            open.map(openRun)
+          )
+          if (admitted.state === "skipped") {
+            const by = admitted.reason.startsWith("busy:") ? admitted.reason.slice("busy:".length) : undefined
+            return Result.fail(
+              new TaskBusy({
+                id,
+                by: runId({ generation: row.generation, key: by ?? open[0]!.key }),
+                waiting: by === undefined ? open.filter((run) => run.state === "waiting").length : 0
+              })
             )
-            if (admitted.state === "skipped") return Result.fail(new TaskBusy({ id, by: admitted.reason }))
-            const run = newRun(policy, true, { key, due: at, nominal: at, state: admitted.state, readyAt: at })
-            const runs: Array<RunChange> = admitted.cancel.map((key) => ({
-              _tag: "Cancel",
-              key,
-              reason: "replaced by a run asked for"
-            }))
-            runs.push({ _tag: "Create", run })
-            return Result.succeed({
-              value: {
-                run: { generation: row.generation, key, taskId: id } as RunRow,
-                status: admitted.state === "waiting" ? "queued" as const : "started" as const
-              },
-              set: { counters: { ...row.counters, extra: row.counters.extra + 1 } },
-              runs
-            })
+          }
+          const run = newRun(policy, true, { key, due: at, nominal: at, state: admitted.state, readyAt: at })
+          const runs: Array<RunChange> = admitted.cancel.map((key) => ({
+            _tag: "Cancel",
+            key,
+            reason: "replaced by a run asked for"
+          }))
+          runs.push({ _tag: "Create", run })
+          return Result.succeed<Decision<RunRef>>({
+            value: { taskId: id, generation: row.generation, key, state: admitted.state },
+            set: { counters: { ...row.counters, extra: row.counters.extra + 1 } },
+            runs
           })
-        }
-      )
-      return runHandle(alias, definition, created.run, created.status)
+        })))
+        if (given.key === undefined) return create
+        const known = open.find((run) => run.key === key)
+        if (known !== undefined) return Result.succeed({ value: known })
+        // Looked for after the row was read: one that is created meanwhile makes the commit conflict.
+        return Effect.flatMap(
+          store.runs({ taskId: id, generation: row.generation, key, limit: 1 }),
+          ({ items: [ended] }) => ended === undefined ? create : Effect.succeed<Decision<RunRef>>({ value: ended })
+        )
+      })
+      return runHandle(alias, definition, created, created.state === "waiting" ? "queued" : "started")
     })
 
   const findRun = (
@@ -887,10 +1038,8 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       while (row === undefined) {
         const stored = yield* findRun(store, run)
         if (!isOpen(stored.state)) return stored
-        // An end in this program is told; another process's is found by looking.
-        yield* store.capabilities.shared
-          ? Effect.raceFirst(latch.await, Effect.sleep(Duration.millis(options.pollInterval)))
-          : latch.await
+        // An end that this scheduler records is told at once; one that another records is found by looking.
+        yield* Effect.raceFirst(latch.await, Effect.sleep(Duration.millis(options.pollInterval)))
       }
       return row
     }).pipe(Effect.scoped)
@@ -925,10 +1074,18 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       const separator = run.indexOf(":")
       const generation = Number(run.slice(0, separator))
       const key = run.slice(separator + 1)
-      yield* change<void, RunNotFound>(store, alias, taskId, (task) =>
-        task.row.generation === generation && task.open.some((open) => open.key === key)
-          ? Result.succeed({ value: undefined, runs: [{ _tag: "Cancel", key, reason: "cancelled by a person" }] })
-          : Result.fail(new RunNotFound({ taskId, run })))
+      if (!Number.isSafeInteger(generation)) return yield* new RunNotFound({ taskId, run })
+      yield* change<void, RunNotFound>(store, alias, taskId, (task) => {
+        if (task.row.generation !== generation || !task.open.some((open) => open.key === key)) {
+          // One that has ended needs no cancelling.
+          return Effect.as(findRun(store, { taskId, generation, key }), { value: undefined })
+        }
+        const cancel: RunChange = { _tag: "Cancel", key, reason: "cancelled by a person" }
+        const rules = rulesOf(task.row)
+        // It may have held the slot that another one waits for.
+        const promoted = Result.isSuccess(rules) ? promotions(rules.success.policy, task.open, [cancel]) : []
+        return Result.succeed({ value: undefined, runs: [cancel, ...promoted] })
+      })
     })
 
   // ---------------------------------------------------------------------------
@@ -945,7 +1102,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
   const listRuns = (
     alias: string | undefined,
     given: RunListOptions | undefined,
-    query: { readonly taskId?: string; readonly tag?: string | undefined }
+    query: { readonly taskId?: string; readonly generation?: number; readonly tag?: string | undefined }
   ) =>
     Effect.gen(function*() {
       yield* checkNames(given ?? {}, ["state", "limit", "after", "store", "task"], "runs")
@@ -968,6 +1125,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         "list"
       )
       const store = yield* storeOf(given.store)
+      yield* checkNames(given, listNames, "list")
       const limit = yield* checkLimit(given.limit)
       if (given.sort !== undefined && !["id", "due", "created"].includes(given.sort)) {
         return yield* invalid("sort", given.sort, "Tasks are sorted by \"id\", \"due\" or \"created\".")
@@ -1005,12 +1163,15 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         const page = yield* store.list({ owner, sort: "id", descending: false, limit: batchSize })
         if (page.items.length === 0) return removed
         const at = yield* now
-        const answers = yield* store.commit(page.items.map((row) => removal({ row, open: [] }, at, false)))
-        answers.forEach((answer, i) => {
-          if (answer._tag !== "Committed") return
+        const tasks = yield* store.get(page.items.map((row) => row.id))
+        const changes = tasks.map((task) => removal(task, at, false))
+        const answers = yield* store.commit(changes)
+        for (let i = 0; i < answers.length; i++) {
+          if (answers[i]!._tag !== "Committed") continue
           removed++
-          emit(() => ({ _tag: "TaskRemoved", at: instant(at), store: alias, id: page.items[i]!.id }))
-        })
+          emit(() => ({ _tag: "TaskRemoved", at: instant(at), store: alias, id: tasks[i]!.row.id }))
+          yield* announceEnded(store, alias, tasks[i]!, changes[i]!)
+        }
       }
     })
 
@@ -1034,6 +1195,13 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         }
         if (given.onConflict !== undefined) {
           return yield* invalid("onConflict", given.onConflict, "reconcile always updates: leave onConflict out.")
+        }
+        if (given.store !== undefined && given.store !== alias) {
+          return yield* invalid(
+            "store",
+            given.store,
+            `reconcile works on one store, here \`${alias}\`: name another with reconcile(owner, entries, { store }).`
+          )
         }
       }
       const placed = entries.map(({ options: given, task }) => ({ task, options: { ...given, store: alias } }))
@@ -1094,28 +1262,57 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
 }
 
 const explain = (row: TaskRow, rules: Rules, at: number, run: RunRow | undefined): Explanation => {
+  const answer = (outcome: Explanation["outcome"], reason: string): Explanation => ({ outcome, reason, run: undefined })
   if (run !== undefined) {
     const info = fromRun(run)
     return run.state === "missed"
       ? { outcome: "missed", reason: "it waited longer than its grace allows", run: info }
       : { outcome: "ran", reason: `run ${info.id}: ${info.state}`, run: info }
   }
-  const point = rules.bound.next(at - 1)
-  const isOccurrence = point?.due === at
+  const isOccurrence = rules.bound.next(at - 1)?.due === at
+  const notAnOccurrence = answer("notAnOccurrence", "the trigger does not name this instant")
   if (at > row.cursor) {
-    if (!isOccurrence) return { outcome: "notAnOccurrence", reason: "the trigger does not name this instant", run: undefined }
-    return row.state === "paused"
-      ? { outcome: "paused", reason: "the task is paused", run: undefined }
-      : { outcome: "due", reason: "it has not been evaluated yet", run: undefined }
+    if (!isOccurrence) return notAnOccurrence
+    if (row.state === "paused") return answer("paused", "the task is paused")
+    return Policy.isFinished(rules.policy, row.counters.ran)
+      ? answer("skipped", reasonInWords("maxRuns", row))
+      : answer("due", "it has not been evaluated yet")
   }
   const range = Policy.outcomeAt(Policy.decodeRanges(row.ranges), at)
-  if (range !== undefined) return { outcome: range.outcome, reason: range.reason, run: undefined }
-  if (at <= row.epoch) {
-    return { outcome: "unknown", reason: "it is from before the present trigger, and older than what is kept", run: undefined }
+  if (range !== undefined) {
+    // The ends of a range are occurrences; between them the present trigger knows, and an earlier one is forgotten.
+    const named = at === range.from || at === range.to || at <= row.epoch || isOccurrence
+    return named ? answer(range.outcome, reasonInWords(range.reason, row)) : notAnOccurrence
   }
-  return isOccurrence
-    ? { outcome: "unknown", reason: "it is older than the history that is kept", run: undefined }
-    : { outcome: "notAnOccurrence", reason: "the trigger does not name this instant", run: undefined }
+  if (at <= row.epoch) return answer("unknown", "it is from before the present trigger, and older than what is kept")
+  return isOccurrence ? answer("unknown", "it is older than the history that is kept") : notAnOccurrence
+}
+
+/** What a range's reason says to people; see `Policy.Range`. */
+const reasonInWords = (reason: string, row: TaskRow): string => {
+  const separator = reason.indexOf(":")
+  const word = separator === -1 ? reason : reason.slice(0, separator)
+  const key = reason.slice(separator + 1)
+  switch (word) {
+    case "grace":
+      return "it was later than its grace allows"
+    case "limit":
+      return "more of them were late together than may be caught up"
+    case "busy":
+      return `the task was busy with run ${runId({ generation: row.generation, key })}`
+    case "full":
+      return "as many runs waited already as its queue may hold"
+    case "replaced":
+      return "a newer occurrence took its place"
+    case "into":
+      return `it became one run with the occurrence of ${DateTime.formatIso(instant(Number(key)))}`
+    case "paused":
+      return "the task was paused"
+    case "maxRuns":
+      return "the task had had all its runs"
+    default:
+      return reason
+  }
 }
 
 const declarationOf = (row: TaskRow): Declaration & { readonly revision: number } => {
@@ -1130,6 +1327,26 @@ const declarationOf = (row: TaskRow): Declaration & { readonly revision: number 
   const { executor, labels, name, payload, policy, priority, trigger, version } = row
   return { executor, labels, name, payload, policy, priority, trigger, version, revision: Number.MIN_SAFE_INTEGER }
 }
+
+/** The present policy with the options that differ between the last declaration and this one. */
+const mergePolicies = (before: string, declared: string, present: string): string => {
+  if (before === present || before === declared) return declared
+  const policies = [before, declared, present].map((text) => Policy.decode(text))
+  if (!policies.every(Result.isSuccess)) return declared
+  const [was, is, now] = policies.map((policy) => policy.success)
+  return Policy.encode(Object.fromEntries(
+    Policy.optionNames.map((name) => [name, was![name] === is![name] ? now![name] : is![name]])
+  ) as unknown as Policy.Policy)
+}
+
+const outcomes = ["missed", "coalesced", "skipped", "paused"] as const
+
+const eventOf = {
+  missed: "OccurrencesMissed",
+  coalesced: "OccurrencesCoalesced",
+  skipped: "OccurrencesSkipped",
+  paused: "OccurrencesPaused"
+} as const
 
 const labelsText = (labels: Readonly<Record<string, string>>): string =>
   JSON.stringify(Object.fromEntries(Object.entries(labels).sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0)))

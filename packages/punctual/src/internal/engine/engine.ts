@@ -3,7 +3,8 @@
  *
  *     idle ──start──▶ running ◀──resume/pause──▶ paused ──scope closes──▶ stopping
  */
-import * as DateTime from "effect/DateTime"
+import type * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -63,7 +64,7 @@ export const make = (
       const scope = yield* Effect.scope
       // Acquired last, released first: what follows is what closing undoes.
       for (const engine of engines) yield* engine.serve
-      yield* Effect.addFinalizer(() => close)
+      yield* Effect.addFinalizer(() => inOwnFiber(close))
       begin = (evaluating) =>
         Effect.suspend(() => {
           if (host.phase !== "idle") return Effect.void
@@ -94,7 +95,7 @@ export const make = (
 
   /** Waits at most this long, on the scheduler's clock; answers whether it was enough. */
   const within = (millis: number, wait: Effect.Effect<void>): Effect.Effect<boolean> =>
-    Effect.interruptible(Effect.map(Effect.timeoutOption(wait, Duration.millis(Math.max(1, millis))), Option.isSome))
+    Effect.map(Effect.timeoutOption(wait, Duration.millis(Math.max(1, millis))), Option.isSome)
 
   const drained = Effect.forEach(engines, (engine) => engine.runs.drained, { concurrency: "unbounded", discard: true })
 
@@ -149,3 +150,9 @@ export const make = (
     serve
   }
 }
+
+/**
+ * Closing waits, and whoever closes may have been interrupted itself (Ctrl-C): there every wait would end at once.
+ */
+const inOwnFiber = (effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.contextWith((context: Context.Context<never>) => Fiber.join(Effect.runForkWith(context)(effect)))
