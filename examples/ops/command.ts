@@ -1,7 +1,7 @@
 /**
  * The task behind every line of the crontab: a command for the shell, or the check of an address.
  */
-import { Context, Duration, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Schema, Stream } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { Task } from "punctual"
@@ -84,4 +84,3 @@ export const RunCommandLive = (env: Readonly<Record<string, string>>) =>
     if (exitCode !== 0) return yield* new CommandFailed({ command, reason: `exit code ${exitCode}`, output })
     return { output }
   }))
-void Duration

@@ -193,7 +193,7 @@ type OptionParser = (value: string) => Result.Result<unknown, string>
 
 const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-const duration: (value: string) => Result.Result<number, string> = (value) => {
+export const duration: (value: string) => Result.Result<number, string> = (value) => {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? []
   const millis = Number(amount) * units[unit ?? ""]!
   return millis > 0 ? Result.succeed(millis) : Result.fail("use 500ms, 10s, 5m, 2h or 1d")

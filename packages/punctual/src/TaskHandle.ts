@@ -141,6 +141,9 @@ export class RunNotCompleted extends Schema.TaggedError<RunNotCompleted>()("RunN
   }
 }
 
+/** A handle without a definition encodes and decodes nothing, so it needs nothing for that. */
+type Services<R> = unknown extends R ? never : R
+
 /**
  * A run that was asked for.
  *
@@ -157,7 +160,7 @@ export interface RunHandle<T extends Task.Any> {
   readonly await: Effect.Effect<
     T["success"]["Type"],
     T["error"]["Type"] | RunNotCompleted | RunNotFound | TaskStoreError,
-    T["success"]["DecodingServices"] | T["error"]["DecodingServices"]
+    Services<T["success"]["DecodingServices"] | T["error"]["DecodingServices"]>
   >
   readonly cancel: Effect.Effect<void, CommandError | RunNotFound>
 }
@@ -190,7 +193,7 @@ export interface TaskHandle<T extends Task.Any> {
   /** Validates all of it, then applies all of it. */
   readonly update: (
     changes: TaskChanges<T>
-  ) => Effect.Effect<TaskInfo, UpdateError, T["payload"]["EncodingServices"]>
+  ) => Effect.Effect<TaskInfo, UpdateError, Services<T["payload"]["EncodingServices"]>>
   /** Changes the trigger, counts from now and computes the next run time. A paused task stays paused. */
   readonly reschedule: (trigger: Trigger.Trigger) => Effect.Effect<TaskInfo, UpdateError>
   /** Keeps the task and stops it from firing; its waiting runs are held, a running one goes on. */

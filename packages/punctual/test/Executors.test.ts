@@ -69,6 +69,15 @@ describe("Executors", () => {
       assert.deepStrictEqual(log, ["open 1", "open 2", "close 2", "close 1"])
     }))
 
+  it.effect("share nothing with what the program builds from the same layer", () =>
+    Effect.gen(function*() {
+      const layer = pooled([])
+      yield* Effect.gen(function*() {
+        const { aliases } = yield* Executors.Executors
+        assert.deepStrictEqual([(yield* Executor.Executor).name, aliases.get("a")?.name], ["pool 1", "pool 2"])
+      }).pipe(Effect.provide(Executors.layer({ a: layer }).pipe(Layer.provideMerge(layer))))
+    }))
+
   it.effect("close what they opened when one of them cannot be built", () =>
     Effect.gen(function*() {
       const log: Array<string> = []

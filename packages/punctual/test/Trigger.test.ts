@@ -325,7 +325,11 @@ describe("combinators", () => {
       Trigger.intersect(Trigger.every("1 hour"), Trigger.cron("* * * * *")),
       Trigger.intersect(Trigger.cron("0 0 1 * *"), Trigger.cron("0 0 2 * *")),
       Trigger.intersect(Trigger.cron("0 12 * * *", { timeZone: "Asia/Tokyo" }), Trigger.cron("0 12 * * *")),
-      Trigger.during(Trigger.every("1 minute"), { dates: "2020-01-01" })
+      Trigger.during(Trigger.every("1 minute"), { dates: "2020-01-01" }),
+      Trigger.intersect(
+        Trigger.union(Trigger.every("1 second", { start: 0 }), Trigger.now),
+        Trigger.every("1 second", { start: 500 })
+      )
     ]
     for (const trigger of never) {
       const bound = Trigger.bind(trigger, { anchor: ms("2026-01-01T00:00:00.123Z"), seed: "" })

@@ -196,7 +196,8 @@ where t.n = v.n order by v.n, v.reader limit ${limit}`),
         Effect.gen(function*() {
           const cells = generations.map((generation) => [generation])
           const rows = yield* sql`select c.due, exists (select 1 from ${t.run} r where r.n = c.n and r.state = 'ready')
-from ${t.clock} c where c.n in (select v.n from ${byN(cells)} u cross join ${t.verdict} v where v.n = u.n)`.values
+from ${byN(cells)} u cross join ${t.clock} c
+where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`.values
           yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
           // readers that passed it over must look again
           for (const [due, ready] of rows) {

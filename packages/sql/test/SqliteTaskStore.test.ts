@@ -9,3 +9,7 @@ TaskStoreSuite.suite("sqlite file", onFile((filename) => SqliteTaskStore.layer({
 TaskStoreSuite.suite("sqlite :memory:", SqliteTaskStore.layer({ filename: ":memory:" }), {
   capabilities: { durable: false, shared: false, notifies: true }
 })
+
+TaskStoreSuite.model("sqlite file", onFile((filename) => SqliteTaskStore.layer({ filename, synchronous: "off" })))
+
+TaskStoreSuite.model("sqlite :memory:", SqliteTaskStore.layer({ filename: ":memory:" }))

@@ -111,7 +111,9 @@ export class Model {
       if (change.set !== "remove") {
         Object.assign(task, copy(change.set))
         for (const run of this.runs) {
-          if (run.generation === task.generation && (run.state === "ready" || run.state === "waiting")) follow(run, task)
+          if (run.generation === task.generation && (run.state === "ready" || run.state === "waiting")) {
+            follow(run, task)
+          }
         }
       }
       const claimed: Array<RunRow> = []

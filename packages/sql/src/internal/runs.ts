@@ -654,7 +654,7 @@ where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
     for (const cells of rows) {
       const run = readable(() => decodeRun(cells, 0))
       if (run instanceof Unreadable) {
-        odd.push([cells[0], cells[1]])
+        odd.push([Number(cells[0]), String(cells[1])])
         continue
       }
       const [tag, version, executor, priority] = cells.slice(-4)
@@ -668,18 +668,14 @@ where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
       const { generation: n, key } = run
       const lost = { ...run, state: became, takeovers, token: null, leaseUntil: null }
       if (became === "ready") {
-        back.push([n, key, tag, version, executor, priority])
-        taken.push({
-          run: {
-            ...lost,
-            tag: String(tag),
-            version: Number(version),
-            executor: String(executor),
-            priority: Number(priority)
-          },
-          became,
-          owner: run.owner ?? ""
-        })
+        const origin = {
+          tag: String(tag),
+          version: Number(version),
+          executor: String(executor),
+          priority: Number(priority)
+        }
+        back.push([n, key, origin.tag, origin.version, origin.executor, origin.priority])
+        taken.push({ run: { ...lost, ...origin }, became, owner: run.owner ?? "" })
         continue
       }
       endings.push({ n, key, now, cells: [became, null, takeovers] })

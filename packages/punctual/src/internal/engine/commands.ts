@@ -739,9 +739,11 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     })
 
     const announced = (
-      tag: "TaskUpdated" | "TaskRescheduled" | "TaskResumed" | "TaskRemoved"
+      what:
+        | { readonly _tag: "TaskUpdated" | "TaskRescheduled" | "TaskResumed" | "TaskRemoved" }
+        | { readonly _tag: "TaskPaused"; readonly note: string | null }
     ): Effect.Effect<void> =>
-      Effect.map(now, (at) => emit(() => ({ _tag: tag, at: instant(at), store: alias, id })))
+      Effect.map(now, (at) => emit(() => ({ ...what, at: instant(at), store: alias, id })))
 
     const update = (changes: TaskChanges<T>): Effect.Effect<void, UpdateError> =>
       Effect.gen(function*() {
@@ -801,19 +803,19 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       id,
       store: alias,
       snapshot,
-      update: (changes) => update(changes).pipe(Effect.andThen(announced("TaskUpdated")), Effect.andThen(snapshot)),
+      update: (changes) => update(changes).pipe(Effect.andThen(announced({ _tag: "TaskUpdated" })), Effect.andThen(snapshot)),
       reschedule: (trigger) =>
         update({ trigger } as TaskChanges<T>).pipe(
-          Effect.andThen(announced("TaskRescheduled")),
+          Effect.andThen(announced({ _tag: "TaskRescheduled" })),
           Effect.andThen(snapshot)
         ),
       pause: (note) =>
         changed((task, at) =>
-          Result.map(readable(task.row), (rules): Decision<void> => {
+          Result.map(readable(task.row), (rules): Decision<boolean> => {
             if (task.row.state === "paused") {
               return note === undefined || note === task.row.pauseNote
-                ? { value: undefined }
-                : { value: undefined, set: { pauseNote: note, updatedAt: at } }
+                ? { value: false }
+                : { value: true, set: { pauseNote: note, updatedAt: at } }
             }
             const settled = advance(task, rules, at)
             const held: Array<RunChange> = []
@@ -822,7 +824,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
             }
             for (const run of settled.plan.runs) held.push({ _tag: "Hold", key: String(run.due) })
             return {
-              value: undefined,
+              value: true,
               set: {
                 ...settled.set,
                 state: "paused",
@@ -837,8 +839,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
             }
           })
         ).pipe(
-          Effect.andThen(now),
-          Effect.map((at) => emit(() => ({ _tag: "TaskPaused", at: instant(at), store: alias, id, note: note ?? null }))),
+          Effect.flatMap((paused) => paused ? announced({ _tag: "TaskPaused", note: note ?? null }) : Effect.void),
           Effect.andThen(snapshot)
         ),
       resume: changed((task, at) => {
@@ -873,7 +874,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
           })
         })
       }).pipe(
-        Effect.flatMap((resumed) => resumed ? announced("TaskResumed") : Effect.void),
+        Effect.flatMap((resumed) => resumed ? announced({ _tag: "TaskResumed" }) : Effect.void),
         Effect.andThen(snapshot)
       ),
       remove: (removeOptions) =>
@@ -882,7 +883,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
             const { runs, set } = removal(task, at, removeOptions?.interrupt === true)
             return Result.succeed({ value: undefined, set, runs })
           })
-          yield* announced("TaskRemoved")
+          yield* announced({ _tag: "TaskRemoved" })
         }),
       runNow: (runOptions) => runNow(id, alias, definition, runOptions),
       cancel: (run) => cancelRun(alias, id, run),
@@ -1074,7 +1075,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       const separator = run.indexOf(":")
       const generation = Number(run.slice(0, separator))
       const key = run.slice(separator + 1)
-      if (!Number.isSafeInteger(generation)) return yield* new RunNotFound({ taskId, run })
+      if (separator < 1 || !Number.isSafeInteger(generation)) return yield* new RunNotFound({ taskId, run })
       yield* change<void, RunNotFound>(store, alias, taskId, (task) => {
         if (task.row.generation !== generation || !task.open.some((open) => open.key === key)) {
           // One that has ended needs no cancelling.

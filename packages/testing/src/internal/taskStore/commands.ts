@@ -13,9 +13,9 @@ import * as Schema from "effect/Schema"
 import type { NewRun, RunRow, TaskRow } from "punctual/TaskRecord"
 import { noCounters } from "punctual/TaskRecord"
 import type { Change, RunChange, Settlement, Slot, TaskStoreError } from "punctual/TaskStore"
-import { Model } from "../TaskStoreModel.ts"
-import type { Store } from "./taskStoreLab.ts"
-import { newRun, newTask } from "./taskStoreLab.ts"
+import { Model } from "../../TaskStoreModel.ts"
+import type { Store } from "./lab.ts"
+import { newRun, newTask } from "./lab.ts"
 
 // -----------------------------------------------------------------------------
 // commands
@@ -103,6 +103,7 @@ const Command = Schema.Union([
     limit: upTo(6),
     lease: upTo(3)
   }),
+  Schema.TaggedStruct("Work", { owner: upTo(2), reader: upTo(1), limit: upTo(6), keep: upTo(3) }),
   Schema.TaggedStruct("Start", { refs: some(RefChoice, 1, 3) }),
   Schema.TaggedStruct("Heartbeat", { refs: some(RefChoice, 1, 3), lease: upTo(3) }),
   Schema.TaggedStruct("Settle", { settlements: some(SettlementChoice, 1, 3), keep: upTo(3) }),
@@ -304,7 +305,35 @@ class Sequence {
     }
   }
 
+  private reader(n: number): string {
+    return `${this.name}/reader-${n}`
+  }
+
   // -- commands
+
+  private claim(options: Parameters<Store["claim"]>[0]): Effect.Effect<ReadonlyArray<RunRow>, TaskStoreError> {
+    return Effect.map(this.store.claim(options), (answer) => {
+      const runs = answer.runs.map(({ run }) => run)
+      const expected = this.model.claim(options, {
+        runs: runs.map((run) => this.modelled(run)),
+        next: answer.next
+      })
+      // Within one answer tokens may be given in any order.
+      this.learn(expected, runs)
+      assert.deepStrictEqual(runs, expected.map(this.run))
+      for (const { run, task } of answer.runs) {
+        const row = this.model.task(run.taskId)
+        assert.deepStrictEqual(task, row && this.task(row))
+      }
+      return expected
+    })
+  }
+
+  private settle(settlements: ReadonlyArray<Settlement>, keep: number): Effect.Effect<void, TaskStoreError> {
+    return Effect.map(this.store.settle(settlements.map(this.ref), { keep }), (answer) => {
+      assert.deepStrictEqual(answer, this.model.settle(settlements, keep))
+    })
+  }
 
   step(command: Command): Effect.Effect<void, TaskStoreError> {
     const { model, now, store } = this
@@ -377,19 +406,35 @@ class Sequence {
             limit
           })),
           limit: command.limit,
-          reader: `${this.name}/reader-${command.reader}`
+          reader: this.reader(command.reader)
         }
-        return Effect.map(store.claim(options), (answer) => {
-          const runs = answer.runs.map(({ run }) => run)
-          const expected = model.claim(options, { runs: runs.map((run) => this.modelled(run)), next: answer.next })
-          // Within one answer tokens may be given in any order.
-          this.learn(expected, runs)
-          assert.deepStrictEqual(runs, expected.map(this.run))
-          for (const { run, task } of answer.runs) {
-            const row = model.task(run.taskId)
-            assert.deepStrictEqual(task, row && this.task(row))
-          }
-        })
+        return Effect.asVoid(this.claim(options))
+      }
+      case "Work": {
+        const options = {
+          now,
+          lease: { owner: `owner-${command.owner}`, until: now + second },
+          slots: slots.map(([executor, tag]): Slot => ({
+            executor,
+            tag: `${this.name}.${tag}`,
+            version: 2,
+            limit: command.limit + 1
+          })),
+          limit: 100,
+          reader: this.reader(command.reader)
+        }
+        return Effect.flatMap(this.claim(options), (claimed) =>
+          this.settle(
+            claimed.map((run, i) => ({
+              generation: run.generation,
+              key: run.key,
+              token: run.token ?? -1,
+              owner: options.lease.owner,
+              now,
+              result: { _tag: "End", state: "succeeded", exit: `[${i}]` }
+            })),
+            command.keep + 1
+          ))
       }
       case "Start": {
         const refs = command.refs.map((ref) => this.reference(ref)).filter((ref, _, all) => ref.owner === all[0].owner)
@@ -406,11 +451,7 @@ class Sequence {
         })
       }
       case "Settle": {
-        const settlements = command.settlements.map((choice) => this.settlement(choice))
-        const keep = command.keep + 1
-        return Effect.map(store.settle(settlements.map(this.ref), { keep }), (answer) => {
-          assert.deepStrictEqual(answer, model.settle(settlements, keep))
-        })
+        return this.settle(command.settlements.map((choice) => this.settlement(choice)), command.keep + 1)
       }
       case "Takeover": {
         const options = {
@@ -427,11 +468,13 @@ class Sequence {
         })
       }
       case "Due": {
-        const reader = `${this.name}/reader-${command.reader}`
+        const reader = this.reader(command.reader)
         return Effect.map(store.due({ now, limit: command.limit, reader }), (answer) => {
           const expected = model.due(now, command.limit, reader)
           assert.deepStrictEqual(answer.tasks.map((task) => task.row), expected.map(this.task))
-          for (const { open, row } of answer.tasks) this.sameRuns(open, model.open(this.modelled({ ...row, key: "" }).generation))
+          for (const { open, row } of answer.tasks) {
+            this.sameRuns(open, model.open(this.modelled({ ...row, key: "" }).generation))
+          }
           const next = model.nextDue(now, reader)
           if (next[0] !== null) assert.include(next, answer.next)
         })
@@ -448,7 +491,7 @@ class Sequence {
           return row === undefined ? [] : [{
             id: row.id,
             generation: row.generation - (command.old ? 1 : 0),
-            reader: `${this.name}/reader-${command.reader}`,
+            reader: this.reader(command.reader),
             reason: `reason ${++this.unique}`,
             at: now
           }]

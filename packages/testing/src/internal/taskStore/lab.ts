@@ -27,6 +27,11 @@ import { TaskStore } from "punctual/TaskStore"
 
 export type Store = TaskStore["Service"]
 
+export type Body = (lab: Lab) => Effect.Effect<void, TaskStoreError, TaskStore | Scope.Scope>
+
+/** Names a promise and the test of it. */
+export type Test = (name: string, body: Body) => void
+
 const day = 86_400_000
 
 /** A task that is never due by itself, so that it is in nobody's way. */
@@ -95,6 +100,8 @@ export const settlement = (
   result: Settlement["result"] = { _tag: "End", state: "succeeded", exit: "\"ok\"" },
   rest: Partial<Pick<Settlement, "owner" | "task" | "token">> = {}
 ): Settlement => ({ ...ref(run), owner: run.owner ?? "nobody", now, result, ...rest })
+
+export const keys = (claimed: ReadonlyArray<Claimed>): ReadonlyArray<string> => claimed.map(({ run }) => run.key)
 
 export interface ClaimOptions {
   readonly now?: number
@@ -189,7 +196,9 @@ export class Lab {
     )
   }
 
-  runs(query: Partial<RunQuery> & { readonly name?: string } = {}): Effect.Effect<ReadonlyArray<RunRow>, TaskStoreError> {
+  runs(
+    query: Partial<RunQuery> & { readonly name?: string } = {}
+  ): Effect.Effect<ReadonlyArray<RunRow>, TaskStoreError> {
     const { name, ...rest } = query
     const of = name === undefined ? { tag: this.tag } : { taskId: this.id(name) }
     return Effect.map(this.store.runs({ ...of, limit: 1000, ...rest }), (page) => page.items)

@@ -1,0 +1,108 @@
+import { join } from "node:path"
+import { type Column, measure, rounds, type RunOptions, table } from "../harness.ts"
+import { contenders } from "./contenders.ts"
+
+const script = join(import.meta.dirname, "measure.ts")
+
+const topics: ReadonlyArray<{
+  readonly what: string
+  readonly title: (count: number) => string
+  readonly count: number
+  readonly quick: number
+  /** Those that take minutes or gigabytes at this size. */
+  readonly without: ReadonlyArray<string>
+  readonly columns: ReadonlyArray<Column>
+}> = [
+  {
+    what: "idle",
+    title: (count) => `Adding ${count} tasks due in a day, then idle`,
+    count: 10_000,
+    quick: 100,
+    without: [],
+    columns: [
+      { key: "addsPerSecond", title: "adds/s", more: true },
+      { key: "heapBytes", title: "heap B/task", more: false },
+      { key: "idle", title: "idle CPU ms/s", more: false, digits: 1 }
+    ]
+  },
+  {
+    what: "idle",
+    title: (count) => `The same with ${count} tasks`,
+    count: 1_000_000,
+    quick: 1_000,
+    without: ["croner", "cron", "node-schedule", "toad-scheduler"],
+    columns: [
+      { key: "addsPerSecond", title: "adds/s", more: true },
+      { key: "heapBytes", title: "heap B/task", more: false },
+      { key: "idle", title: "idle CPU ms/s", more: false, digits: 1 }
+    ]
+  },
+  {
+    what: "burst",
+    title: (count) => `${count} tasks due at one instant`,
+    count: 10_000,
+    quick: 100,
+    without: [],
+    columns: [{ key: "runsPerSecond", title: "runs/s", more: true }, { key: "lost", title: "lost", more: false }]
+  },
+  {
+    what: "burst",
+    title: (count) => `${count} tasks due at one instant`,
+    count: 100_000,
+    quick: 1_000,
+    without: ["croner", "cron", "node-schedule"],
+    columns: [{ key: "runsPerSecond", title: "runs/s", more: true }, { key: "lost", title: "lost", more: false }]
+  },
+  {
+    what: "spread",
+    title: (count) => `${count} tasks spread over five seconds: lateness`,
+    count: 10_000,
+    quick: 100,
+    without: [],
+    columns: [
+      { key: "p50", title: "p50 ms", more: false, digits: 1 },
+      { key: "p99", title: "p99 ms", more: false, digits: 1 },
+      { key: "early", title: "too early", more: false },
+      { key: "lost", title: "lost", more: false },
+      { key: "cpu", title: "CPU ms", more: false }
+    ]
+  },
+  {
+    what: "recurring",
+    title: (count) => `${count} tasks every second, for five seconds: lateness after the second`,
+    count: 1_000,
+    quick: 50,
+    without: ["one fiber per task"],
+    columns: [
+      { key: "p50", title: "p50 ms", more: false, digits: 1 },
+      { key: "p99", title: "p99 ms", more: false, digits: 1 },
+      { key: "fired", title: "fired %", more: true, digits: 1 },
+      { key: "cpu", title: "CPU ms/s", more: false, digits: 1 }
+    ]
+  },
+  {
+    what: "recurring",
+    title: (count) => `${count} tasks every second`,
+    count: 10_000,
+    quick: 100,
+    without: ["one fiber per task", "node-schedule", "cron"],
+    columns: [
+      { key: "p50", title: "p50 ms", more: false, digits: 1 },
+      { key: "p99", title: "p99 ms", more: false, digits: 1 },
+      { key: "fired", title: "fired %", more: true, digits: 1 },
+      { key: "cpu", title: "CPU ms/s", more: false, digits: 1 }
+    ]
+  }
+]
+
+export const run = async (options: RunOptions): Promise<void> => {
+  for (const { columns, count, quick, title, what, without } of options.quick ? topics.filter((_, i) => i % 2 === 0) : topics) {
+    const size = options.quick ? quick : count
+    const rows = await rounds(
+      Object.keys(contenders).filter((name) => !without.includes(name)),
+      options,
+      (name) => measure(script, [name, what, String(size)])
+    )
+    table(title(size), columns, rows, "punctual")
+  }
+}

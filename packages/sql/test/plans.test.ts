@@ -1,0 +1,221 @@
+/**
+ * I10: what is due, ready, running or listed is found through indexes, in an empty store, in a full one and in one
+ * whose statistics are of a time when it was nearly empty.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as Statement from "effect/sql/Statement"
+import type { TaskQuery } from "punctual/TaskStore"
+import { TaskStore } from "punctual/TaskStore"
+import * as SqliteClient from "../src/SqliteClient.ts"
+import * as SqlTaskStore from "../src/SqlTaskStore.ts"
+import { change, epoch, lease, newRun, newTask, slot } from "./internal/tasks.ts"
+
+const opened = Effect.map(
+  Layer.build(Layer.fresh(SqlTaskStore.layer().pipe(Layer.provideMerge(SqliteClient.layer({ filename: ":memory:" }))))),
+  (context) => ({ store: Context.get(context, TaskStore), sql: Context.get(context, SqlClient.SqlClient) })
+)
+
+/** The plans of the statements that an effect runs, and its answer. */
+const plansOf = <A, E>(sql: SqlClient.SqlClient, effect: Effect.Effect<A, E>) =>
+  Effect.gen(function*() {
+    const statements: Array<readonly [string, ReadonlyArray<unknown>]> = []
+    const answer = yield* Effect.provideService(effect, Statement.CurrentTransformer, (statement) =>
+      Effect.sync(() => {
+        statements.push(statement.compile())
+        return statement
+      }))
+    const plans: Array<string> = []
+    for (const [text, params] of statements) {
+      for (const row of yield* sql.unsafe<{ detail: string }>(`explain query plan ${text}`, params)) {
+        plans.push(row.detail)
+      }
+    }
+    return { answer, plans, statements: statements.length }
+  })
+
+/** Reads every row of a table: `SCAN t`, but not the cells of a parameter, nor what a subselect with a limit answers. */
+const scans = (plans: ReadonlyArray<string>): ReadonlyArray<string> =>
+  plans.filter((detail) => /^SCAN (?!j VIRTUAL TABLE|e$|u$|d$|w$|r$|punctual_meta$)/.test(detail))
+
+const filler = 3000
+
+const fill = (store: TaskStore["Service"]) =>
+  Effect.forEach(
+    Array.from({ length: filler / 500 }, (_, i) => i * 500),
+    (from) =>
+      store.insert(Array.from({ length: 500 }, (_, i) => {
+        const n = from + i
+        return newTask(`filler-${n}`, {
+          tag: n % 2 === 0 ? "Mail" : "Other",
+          owner: n % 3 === 0 ? "team" : null,
+          labels: n % 5 === 0 ? "{\"team\":\"x\"}" : "{}",
+          state: n % 7 === 0 ? "paused" : "scheduled",
+          onStartup: n % 100 === 0,
+          due: n % 7 === 0 ? null : epoch + n,
+          runs: [newRun("x:1", { readyAt: epoch + n, due: epoch + n })]
+        })
+      })),
+    { discard: true }
+  )
+
+const conditions: Record<string, (sql: SqlClient.SqlClient, store: TaskStore["Service"]) => Effect.Effect<unknown, unknown>> =
+  {
+    "an empty store": () => Effect.void,
+    "a full store": (_, store) => fill(store),
+    "a full store, with statistics": (sql, store) => Effect.andThen(fill(store), sql`analyze`),
+    "a full store, with statistics of a nearly empty one": (sql, store) =>
+      // Fifty rows: for a handful SQLite rightly scans, and goes on until it is told to analyze again.
+      store.insert(Array.from({ length: 50 }, (_, i) => String(i)).map((id) => newTask(id, { runs: [newRun("x:1")] }))).pipe(
+        Effect.andThen(sql`analyze`),
+        Effect.andThen(fill(store))
+      )
+  }
+
+describe("query plans", () => {
+  for (const [name, prepare] of Object.entries(conditions)) {
+    it.effect(`no operation on ${name} reads a whole table`, () =>
+      Effect.gen(function*() {
+        const { sql, store } = yield* opened
+        yield* prepare(sql, store)
+        const seen: Array<string> = []
+        const run = <A, E>(what: string, effect: Effect.Effect<A, E>) =>
+          Effect.map(plansOf(sql, effect), ({ answer, plans }) => {
+            assert.deepStrictEqual(scans(plans), [], what)
+            seen.push(...plans)
+            return answer
+          })
+
+        const ids = ["a", "b", "c"]
+        const inserted = yield* run(
+          "insert",
+          store.insert(ids.map((id) => newTask(id, { labels: "{\"k\":\"v\"}", runs: [newRun("x:1")] })))
+        )
+        const rows = inserted.map(({ row }) => row)
+        yield* run("get", store.get(ids))
+        yield* run("due", store.due({ now: epoch + filler, limit: 100, reader: "me" }))
+        const committed = yield* run(
+          "commit",
+          store.commit(rows.map((row, i) =>
+            change(row, {
+              set: { due: epoch + 1, cursor: epoch, version: 2, labels: "{\"k\":\"w\"}" },
+              runs: [
+                { _tag: "Create", run: newRun(`${i}`, { queues: true }), claim: lease("me") },
+                { _tag: "Create", run: newRun(`w${i}`, { state: "waiting", queues: true }) },
+                { _tag: "Create", run: newRun(`d${i}`, { state: "waiting" }) },
+                { _tag: "Drop", key: `d${i}` },
+                { _tag: "Hold", key: "x:1" },
+                { _tag: "Unhold", key: "x:1" },
+                { _tag: "Cancel", key: `${i}`, reason: "no" }
+              ]
+            })
+          ))
+        )
+        const mine = committed.flatMap((answer) => answer._tag === "Committed" ? answer.claimed : [])
+        assert.strictEqual(mine.length, 3)
+        const refs = mine.map(({ generation, key, token }) => ({ generation, key, token: token ?? 0 }))
+        yield* run("start", store.start({ now: epoch, owner: "me", runs: refs }))
+        yield* run("heartbeat", store.heartbeat({ now: epoch, lease: lease("me"), runs: refs }))
+        yield* run(
+          "settle",
+          store.settle(
+            refs.map((ref) => ({
+              ...ref,
+              owner: "me",
+              now: epoch,
+              result: { _tag: "End", state: "failed", exit: "{}" },
+              task: { failures: "increment", pauseAt: { failures: 1, note: "broken" } }
+            })),
+            { keep: 1 }
+          )
+        )
+        // repeated: looked up in history
+        yield* run(
+          "settle again",
+          store.settle(
+            refs.map((ref) => ({ ...ref, owner: "me", now: epoch, result: { _tag: "Release" } })),
+            { keep: 1 }
+          )
+        )
+        const slots = [{ ...slot, version: 2 }, { ...slot, tag: "Other" }]
+        const claim = (limit: number) =>
+          store.claim({ now: epoch + filler / 2, lease: lease("me", epoch), slots, limit, reader: "me" })
+        const { runs } = yield* run("claim", claim(20))
+        assert.strictEqual(runs.length, name === "an empty store" ? 0 : 20)
+        yield* run(
+          "retry",
+          store.settle(
+            runs.slice(0, 2).map(({ run: { generation, key, token } }) => ({
+              generation,
+              key,
+              token: token ?? 0,
+              owner: "me",
+              now: epoch,
+              result: { _tag: "Retry", readyAt: epoch + 5, exit: "{}" }
+            })),
+            { keep: 1 }
+          )
+        )
+        yield* run("takeover", store.takeover({ now: epoch + filler, limit: 10, maxTakeovers: 1, keep: 1 }))
+        yield* run("quarantine", store.quarantine(rows.map((row) => ({ ...row, reader: "you", reason: "no", at: epoch }))))
+        yield* run("clear", store.clear(rows.map(({ generation }) => generation)))
+        yield* run("remove", store.commit((yield* store.get(ids)).map(({ row }) => change(row, { set: "remove" }))))
+        yield* run("runs of a task", store.runs({ taskId: "a", limit: 10 }))
+        yield* run("runs of a generation", store.runs({ generation: rows[0].generation, limit: 10 }))
+        yield* run("prune", store.prune({ before: epoch + 1e9, limit: 2 }))
+
+        // the hot ones, by name: a plan without a scan may still be the wrong one
+        const indexes = name === "an empty store" ? ["clock_due", "run_later", "run_lease"] : [
+          "clock_due",
+          "run_ready",
+          "run_later",
+          "run_lease",
+          "history_ended"
+        ]
+        for (const index of indexes) {
+          assert.isTrue(seen.some((detail) => detail.includes(`punctual_${index}`)), index)
+        }
+      }))
+
+    it.effect(`lists of ${name} walk an index in their order`, () =>
+      Effect.gen(function*() {
+        const { sql, store } = yield* opened
+        yield* prepare(sql, store)
+        const queries: Record<string, Partial<TaskQuery>> = {
+          id: {},
+          tag: { tag: "Mail" },
+          state: { state: "paused" },
+          "tag and state": { tag: "Mail", state: "paused" },
+          owner: { owner: "team" },
+          event: { event: "startup" },
+          labels: { labels: { team: "x" } },
+          search: { search: "filler" },
+          due: { sort: "due" },
+          "due and tag": { sort: "due", tag: "Mail" },
+          created: { sort: "created" },
+          "created and state": { sort: "created", state: "scheduled" }
+        }
+        for (const [what, query] of Object.entries(queries)) {
+          for (const descending of [false, true]) {
+            const list = (after: string | undefined) =>
+              store.list({ sort: "id", descending, limit: 20, after, ...query })
+            const first = yield* plansOf(sql, list(undefined))
+            const second = yield* plansOf(sql, list(first.answer.next ?? undefined))
+            for (const { plans } of [first, second]) {
+              assert.deepStrictEqual(plans.filter((detail) => /TEMP B-TREE/.test(detail)), [], what)
+              // a walk of an index in its order is told as a scan of that index, and stops at the limit
+              assert.deepStrictEqual(scans(plans).filter((detail) => !/USING (COVERING )?INDEX/.test(detail)), [], what)
+            }
+          }
+        }
+        for (const query of [{}, { state: "ready" as const }, { state: "failed" as const }, { tag: "Mail" }]) {
+          const { plans } = yield* plansOf(sql, store.runs({ limit: 20, ...query }))
+          assert.deepStrictEqual(plans.filter((detail) => /TEMP B-TREE/.test(detail)), [])
+          assert.deepStrictEqual(scans(plans).filter((detail) => !/USING (COVERING )?INDEX/.test(detail)), [])
+        }
+      }))
+  }
+})

@@ -1,0 +1,421 @@
+/**
+ * Whose word counts, how attempts end, what their ends set going.
+ *
+ * @since 0.1.0
+ */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type { RunRow } from "punctual/TaskRecord"
+import type { Test } from "./lab.ts"
+import { change, create, newRun, ref, settlement, someCounters } from "./lab.ts"
+
+export const tokens = (test: Test): void => {
+  test("I3: nobody but its owner settles, starts or extends a run", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a")
+      const run = yield* lab.claimOne()
+      const before = yield* lab.get("a")
+      assert.strictEqual(yield* lab.settle(settlement(run, now, undefined, { owner: "thief" })), "Stale")
+      assert.deepStrictEqual(yield* lab.store.start({ now, owner: "thief", runs: [ref(run)] }), [false])
+      assert.deepStrictEqual(
+        yield* lab.store.heartbeat({ now, lease: lab.lease("thief", now + 99_999), runs: [ref(run)] }),
+        [{ alive: false, cancel: null }]
+      )
+      assert.deepStrictEqual(yield* lab.get("a"), before)
+    }))
+
+  test("I3: a lease that ended but was not taken over is still its owner's", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
+      const [one, two] = yield* lab.claim({ now: now + 1, until: now + 10 })
+      const beat = yield* lab.store.heartbeat({
+        now: now + 20,
+        lease: lab.lease(lab.owner, now + 50),
+        runs: [ref(one.run)]
+      })
+      assert.deepStrictEqual(beat, [{ alive: true, cancel: null }])
+      assert.strictEqual(yield* lab.settle(settlement(two.run, now + 20)), "Settled")
+      assert.deepStrictEqual(yield* lab.takeover(now + 49), {})
+    }))
+
+  test("I4: a stale token changes nothing and is told so", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a")
+      const first = yield* lab.claimOne()
+      yield* lab.settle(settlement(first, now, { _tag: "Release" }))
+      const second = yield* lab.claimOne()
+      assert.isAbove(second.token!, first.token!)
+      const before = yield* lab.get("a")
+      assert.strictEqual(yield* lab.settle(settlement(first, now + 1)), "Stale")
+      assert.deepStrictEqual(yield* lab.store.start({ now, owner: lab.owner, runs: [ref(first)] }), [false])
+      assert.deepStrictEqual(
+        yield* lab.store.heartbeat({ now, lease: lab.lease(lab.owner, now + 99_999), runs: [ref(first)] }),
+        [{ alive: false, cancel: null }]
+      )
+      assert.deepStrictEqual(yield* lab.get("a"), before)
+      assert.deepStrictEqual(yield* lab.history("a"), [])
+      assert.strictEqual(yield* lab.settle(settlement(second, now + 1)), "Settled")
+    }))
+
+  test("I4: settling again with the token that settled is the same settlement", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const queued = { queues: true }
+      yield* lab.addReady("a", [
+        newRun(now, queued),
+        newRun(now + 1, { ...queued, state: "waiting" }),
+        newRun(now + 2, { ...queued, state: "waiting" })
+      ])
+      const run = yield* lab.claimOne()
+      const task = { failures: "increment" } as const
+      assert.strictEqual(yield* lab.settle(settlement(run, now, undefined, { task })), "Settled")
+      const [row, states, history] = [yield* lab.row("a"), yield* lab.states("a"), yield* lab.history("a")]
+      assert.strictEqual(row.failures, 1)
+      for (
+        const result of [
+          { _tag: "End", state: "failed", exit: "\"other\"" },
+          { _tag: "Retry", readyAt: now, exit: null },
+          { _tag: "Release" },
+          { _tag: "End", state: "succeeded", exit: "\"ok\"" }
+        ] as const
+      ) {
+        assert.strictEqual(yield* lab.settle(settlement(run, now + 5, result, { task })), "Settled")
+        assert.deepStrictEqual(yield* lab.row("a"), row)
+        assert.deepStrictEqual(yield* lab.states("a"), states)
+        assert.deepStrictEqual(yield* lab.history("a"), history)
+      }
+      assert.strictEqual(yield* lab.settle(settlement(run, now, undefined, { token: run.token! + 1000 })), "Stale")
+      assert.strictEqual(yield* lab.settle(settlement(run, now, undefined, { owner: "thief" })), "Stale")
+    }))
+
+  test("I4: a retry settled again is the same settlement until it is claimed", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a")
+      const run = yield* lab.claimOne()
+      yield* lab.settle(settlement(run, now, { _tag: "Retry", readyAt: now + 10, exit: "1" }))
+      const before = yield* lab.get("a")
+      for (const result of [{ _tag: "Retry", readyAt: now + 99, exit: "2" }, { _tag: "Release" }] as const) {
+        assert.strictEqual(yield* lab.settle(settlement(run, now, result)), "Settled")
+      }
+      assert.strictEqual(yield* lab.settle(settlement(run, now)), "Settled")
+      assert.deepStrictEqual(yield* lab.get("a"), before)
+      const again = yield* lab.claimOne({ now: now + 10 })
+      assert.strictEqual(yield* lab.settle(settlement(run, now)), "Stale")
+      assert.strictEqual(yield* lab.settle(settlement(again, now + 11)), "Settled")
+    }))
+
+  test("I4: tokens of all tasks are one growing sequence", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const tokens: Array<number> = []
+      for (const name of ["a", "b", "c"]) {
+        yield* lab.addReady(name, [newRun(now), newRun(now + 1)])
+        const committed = yield* lab.commit(name, {}, [create(newRun(now + 2), lab.lease())])
+        tokens.push(...committed.claimed.map((run) => run.token!))
+        const claimed = yield* lab.claim({ now: now + 9 })
+        tokens.push(...claimed.map(({ run }) => run.token!).sort((a, b) => a - b))
+      }
+      assert.strictEqual(tokens.length, 9)
+      assert.strictEqual(new Set(tokens).size, 9)
+      assert.deepStrictEqual(tokens, tokens.toSorted((a, b) => a - b))
+    }))
+
+  test("I9: one bad entry of a batch spoils only itself", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
+      const [one, two] = yield* lab.claim({ now: now + 9 })
+      const bad = [
+        { ...ref(one.run), generation: 2_000_000_000 },
+        { ...ref(one.run), key: "nobody" },
+        { ...ref(one.run), token: -5 }
+      ]
+      const runs = [ref(one.run), ...bad, ref(two.run)]
+      const expected = [true, false, false, false, true]
+      assert.deepStrictEqual(yield* lab.store.start({ now, owner: lab.owner, runs }), expected)
+      const beats = yield* lab.store.heartbeat({ now, lease: lab.lease(), runs })
+      assert.deepStrictEqual(beats.map((beat) => beat.alive), expected)
+      const settled = yield* lab.store.settle(
+        [
+          settlement(one.run, now),
+          ...bad.map((ref) => ({ ...settlement(one.run, now), ...ref })),
+          settlement(two.run, now)
+        ],
+        { keep: 10 }
+      )
+      assert.deepStrictEqual(settled, ["Settled", "Stale", "Stale", "Stale", "Settled"])
+      assert.deepStrictEqual(yield* lab.states("a"), {})
+    }))
+
+  test("I9: one run twice in a batch is settled once", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a")
+      const run = yield* lab.claimOne()
+      const settled = yield* lab.store.settle([
+        settlement(run, now),
+        settlement(run, now, { _tag: "End", state: "failed", exit: null })
+      ], { keep: 10 })
+      assert.deepStrictEqual(settled, ["Settled", "Settled"])
+      assert.deepStrictEqual((yield* lab.history("a")).map((run) => run.state), ["succeeded"])
+    }))
+}
+
+export const settlements = (test: Test): void => {
+  test("an end moves the run to history with how it ended", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const states = ["succeeded", "failed", "cancelled", "timedOut", "missed", "abandoned"] as const
+      yield* lab.addReady("a", states.map((_, i) => newRun(now + i)))
+      const claimed = yield* lab.claim({ now: now + 9 })
+      yield* lab.store.start({ now: now + 10, owner: lab.owner, runs: claimed.map(({ run }) => ref(run)) })
+      const settled = yield* lab.store.settle(
+        claimed.map(({ run }, i) =>
+          settlement(run, now + 20 + i, { _tag: "End", state: states[i], exit: i === 0 ? null : `[${i}]` })
+        ),
+        { keep: 100 }
+      )
+      assert.deepStrictEqual(settled, states.map(() => "Settled"))
+      const history = yield* lab.history("a")
+      assert.deepStrictEqual(
+        history.toReversed(),
+        claimed.map(({ run }, i): RunRow => ({
+          ...run,
+          state: states[i],
+          startedAt: now + 10,
+          endedAt: now + 20 + i,
+          exit: i === 0 ? null : `[${i}]`,
+          leaseUntil: null
+        }))
+      )
+      assert.deepStrictEqual(yield* lab.get("a"), { row: yield* lab.row("a"), open: [] })
+      assert.strictEqual((yield* lab.row("a")).revision, 1, "a settlement without `task` leaves the row alone")
+    }))
+
+  test("Retry keeps the attempt, Release gives it back", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a")
+      const one = yield* lab.claimOne()
+      yield* lab.settle(settlement(one, now, { _tag: "Retry", readyAt: now + 50, exit: "\"no\"" }))
+      const retried = (yield* lab.open("a"))[now]
+      assert.deepStrictEqual(
+        [retried.state, retried.attempt, retried.readyAt, retried.exit, retried.leaseUntil, retried.endedAt],
+        ["ready", 1, now + 50, "\"no\"", null, null]
+      )
+      assert.deepStrictEqual(yield* lab.claimAll({ now: now + 49 }), { runs: [], next: now + 50 })
+      const two = yield* lab.claimOne({ now: now + 50 })
+      assert.strictEqual(two.attempt, 2)
+      yield* lab.settle(settlement(two, now + 51, { _tag: "Release" }))
+      const released = (yield* lab.open("a"))[now]
+      assert.deepStrictEqual([released.state, released.attempt, released.leaseUntil], ["ready", 1, null])
+      const three = yield* lab.claimOne({ now: now + 51, owner: "other" })
+      assert.deepStrictEqual([three.attempt, three.takeovers, three.owner], [2, 0, "other"])
+      assert.deepStrictEqual(yield* lab.history("a"), [])
+    }))
+
+  test("a run asked to stop does not go back to ready: it ends cancelled", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
+      const [one, two] = yield* lab.claim({ now: now + 9 })
+      yield* lab.commit("a", {}, [now, now + 1].map((key) => ({ _tag: "Cancel", key: String(key), reason: "stop" })))
+      yield* lab.settle(settlement(one.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" }))
+      yield* lab.settle(settlement(two.run, now + 10, { _tag: "Release" }))
+      assert.deepStrictEqual(yield* lab.states("a"), {})
+      assert.deepStrictEqual(
+        (yield* lab.history("a")).map((run) => [run.state, run.cancel, run.endedAt]),
+        [["cancelled", "stop", now + 10], ["cancelled", "stop", now + 10]]
+      )
+    }))
+
+  test("failures are counted in the row, reset, and each time add one to its revision", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1), newRun(now + 2), newRun(now + 3)])
+      const claimed = yield* lab.claim({ now: now + 9 })
+      const seen: Array<readonly [number, number]> = []
+      for (const [i, failures] of (["increment", "increment", "reset", "increment"] as const).entries()) {
+        yield* lab.settle(settlement(claimed[i].run, now, undefined, { task: { failures } }))
+        const row = yield* lab.row("a")
+        seen.push([row.failures, row.revision])
+      }
+      assert.deepStrictEqual(seen, [[1, 2], [2, 3], [0, 4], [1, 5]])
+    }))
+
+  test("the failure that reaches the limit pauses the task and holds its runs", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [
+        newRun(now),
+        newRun(now + 1),
+        newRun(now + 2),
+        newRun(now + 3, { readyAt: now + 99 }),
+        newRun(now + 4, { state: "waiting" })
+      ], { due: now + 1000, nominal: now + 999 })
+      const claimed = yield* lab.claim({ now: now + 9 })
+      const task = { failures: "increment", pauseAt: { failures: 2, note: "two in a row" } } as const
+      yield* lab.settle(settlement(claimed[0].run, now + 10, undefined, { task }))
+      const after = yield* lab.row("a")
+      assert.deepStrictEqual([after.state, after.pausedAt, after.due], ["scheduled", null, now + 1000])
+      yield* lab.settle(settlement(claimed[1].run, now + 11, undefined, { task }))
+      const paused = yield* lab.row("a")
+      assert.deepStrictEqual(
+        [paused.state, paused.pausedAt, paused.pauseNote, paused.due, paused.nominal, paused.failures],
+        ["paused", now + 11, "two in a row", null, null, 2]
+      )
+      assert.deepStrictEqual([paused.cursor, paused.revision], [after.cursor, 3])
+      const open = yield* lab.open("a")
+      assert.deepStrictEqual([2, 3, 4].map((i) => [open[now + i].state, open[now + i].held]), [
+        ["running", false],
+        ["ready", true],
+        ["waiting", true]
+      ])
+      const { tasks } = yield* lab.store.due({ now: now + 2000, limit: 100_000, reader: lab.reader })
+      assert.notInclude(tasks.map((task) => task.row.id), lab.id("a"))
+      yield* lab.settle(settlement(claimed[2].run, now + 12, undefined, { task }))
+      assert.deepStrictEqual((yield* lab.row("a")).pausedAt, now + 11, "a paused task stays as it is")
+    }))
+
+  test("a finished task is not paused by failures", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", undefined, { state: "finished" })
+      const run = yield* lab.claimOne()
+      const task = { failures: "increment", pauseAt: { failures: 1, note: "note" } } as const
+      yield* lab.settle(settlement(run, now, undefined, { task }))
+      const row = yield* lab.row("a")
+      assert.deepStrictEqual([row.state, row.pausedAt, row.pauseNote, row.failures], ["finished", null, null, 1])
+    }))
+
+  test("a run that was too late counts as missed, no longer as ran", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1)], { counters: someCounters })
+      const [one, two] = yield* lab.claim({ now: now + 9 })
+      const missed = { _tag: "End", state: "missed", exit: null } as const
+      yield* lab.settle(settlement(one.run, now, missed, { task: { missed: true } }))
+      const row = yield* lab.row("a")
+      assert.deepStrictEqual(row.counters, {
+        ...someCounters,
+        ran: someCounters.ran - 1,
+        missed: someCounters.missed + 1
+      })
+      assert.strictEqual(row.revision, 2)
+      yield* lab.settle(settlement(two.run, now, missed))
+      assert.deepStrictEqual(yield* lab.row("a"), row)
+    }))
+}
+
+export const promotions = (test: Test): void => {
+  const queued = { queues: true }
+  const waiting = { queues: true, state: "waiting" } as const
+
+  test("I7: ending a run that queues promotes the waiting run due first, and only that one", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [
+        newRun(now, queued),
+        newRun(now + 3, waiting),
+        newRun(now + 1, waiting),
+        newRun(now + 2, waiting)
+      ])
+      const order: Array<string> = []
+      for (let i = 0; i < 4; i++) {
+        const run = yield* lab.claimOne({ now: now + 9 })
+        order.push(run.key)
+        yield* lab.settle(
+          settlement(run, now + 9, { _tag: "End", state: i === 1 ? "failed" : "succeeded", exit: null })
+        )
+        const states = Object.values(yield* lab.states("a"))
+        assert.strictEqual(states.filter((state) => state !== "waiting").length, i === 3 ? 0 : 1)
+      }
+      assert.deepStrictEqual(order, [now, now + 1, now + 2, now + 3].map(String))
+    }))
+
+  test("I7: promotion goes by due, not by key", (lab) =>
+    Effect.gen(function*() {
+      yield* lab.addReady("a", [
+        newRun(1, queued),
+        newRun(100, waiting),
+        newRun(20, waiting),
+        newRun(3, { ...waiting, key: "x:late" })
+      ])
+      yield* lab.settle(settlement(yield* lab.claimOne(), lab.now))
+      assert.deepStrictEqual(yield* lab.states("a"), { "100": "waiting", "20": "waiting", "x:late": "ready" })
+    }))
+
+  test("I7: never more than slots are ready or running", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const two = { ...queued, slots: 2 }
+      const waits = { ...waiting, slots: 2 }
+      yield* lab.addReady("a", [newRun(now, two), newRun(now + 1, two), newRun(now + 2, waits), newRun(now + 3, waits)])
+      const claimed = yield* lab.claim({ now: now + 9 })
+      yield* lab.commit("a", {}, [{ _tag: "Promote", key: String(now + 2) }])
+      yield* lab.settle(settlement(claimed[0].run, now + 9))
+      assert.deepStrictEqual(
+        yield* lab.states("a"),
+        { [now + 1]: "running", [now + 2]: "ready", [now + 3]: "waiting" },
+        "two are active already"
+      )
+      yield* lab.settle(settlement(claimed[1].run, now + 9))
+      assert.deepStrictEqual(yield* lab.states("a"), { [now + 2]: "ready", [now + 3]: "ready" })
+    }))
+
+  test("I7: a retry and a release keep their slot", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now, queued), newRun(now + 1, waiting)])
+      yield* lab.settle(settlement(yield* lab.claimOne(), now, { _tag: "Retry", readyAt: now, exit: null }))
+      assert.deepStrictEqual(yield* lab.states("a"), { [now]: "ready", [now + 1]: "waiting" })
+      yield* lab.settle(settlement(yield* lab.claimOne(), now, { _tag: "Release" }))
+      assert.deepStrictEqual(yield* lab.states("a"), { [now]: "ready", [now + 1]: "waiting" })
+      assert.deepStrictEqual(yield* lab.takeover(now + 1), {})
+      const lost = yield* lab.claimOne({ until: now + 5 })
+      assert.deepStrictEqual(yield* lab.takeover(now + 5), { [lost.key]: "ready" })
+      assert.deepStrictEqual(yield* lab.states("a"), { [now]: "ready", [now + 1]: "waiting" })
+    }))
+
+  test("I7: a run that does not queue promotes nothing", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1, { state: "waiting" })])
+      yield* lab.settle(settlement(yield* lab.claimOne(), now))
+      assert.deepStrictEqual(yield* lab.states("a"), { [now + 1]: "waiting" })
+      assert.strictEqual((yield* lab.row("a")).revision, 1)
+    }))
+
+  test("I7: a plan made before a queueing run ended is a conflict, so that no run waits for ever", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now, queued)])
+      const run = yield* lab.claimOne()
+      const planned = yield* lab.row("a")
+      yield* lab.settle(settlement(run, now, undefined, { task: { failures: "reset" } }))
+      assert.strictEqual((yield* lab.row("a")).revision, planned.revision + 1, "together with `task`: one")
+      const [committed] = yield* lab.store.commit([change(planned, now, {}, [create(newRun(now + 1, waiting))])])
+      assert.deepStrictEqual(committed, { _tag: "Conflict" })
+      assert.deepStrictEqual(yield* lab.states("a"), {})
+    }))
+
+  test("I7: a run that is taken over for good promotes too", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      for (const name of ["abandoned", "cancelled"]) {
+        yield* lab.addReady(name, [newRun(now, queued), newRun(now + 1, waiting), newRun(now + 2, waiting)])
+        yield* lab.claimOne({ until: now + 5 })
+        if (name === "cancelled") yield* lab.commit(name, {}, [{ _tag: "Cancel", key: String(now), reason: "stop" }])
+        const { revision } = yield* lab.row(name)
+        const took = yield* lab.takeover(now + 5, { maxTakeovers: 1 })
+        assert.deepStrictEqual(took, { [now]: name })
+        assert.deepStrictEqual(yield* lab.states(name), { [now + 1]: "ready", [now + 2]: "waiting" })
+        assert.strictEqual((yield* lab.row(name)).revision, revision + 1)
+        yield* lab.commit(name, "remove")
+      }
+    }))
+}

@@ -1,0 +1,142 @@
+/**
+ * Inserting and reading tasks.
+ *
+ * @since 0.1.0
+ */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type { TaskRow } from "punctual/TaskRecord"
+import type { Test } from "./lab.ts"
+import { newRun } from "./lab.ts"
+
+export const inserts = (test: Test): void => {
+  test("I1: an id that exists is answered with its row and left alone", (lab) =>
+    Effect.gen(function*() {
+      const row = yield* lab.add("a", { payload: "1" })
+      const [again] = yield* lab.store.insert([lab.task("a", { payload: "2", runs: [newRun(lab.now)] })])
+      assert.deepStrictEqual(again, { _tag: "Exists", row })
+      assert.deepStrictEqual(yield* lab.get("a"), { row, open: [] })
+    }))
+
+  test("I1: an id twice in one batch is inserted once, the others of the batch as well", (lab) =>
+    Effect.gen(function*() {
+      const inserted = yield* lab.store.insert([
+        lab.task("a", { payload: "1" }),
+        lab.task("a", { payload: "2" }),
+        lab.task("b")
+      ])
+      assert.deepStrictEqual(inserted.map((one) => one._tag), ["Inserted", "Exists", "Inserted"])
+      assert.deepStrictEqual(inserted[0].row, inserted[1].row)
+      assert.strictEqual((yield* lab.row("a")).payload, "1")
+    }))
+
+  test("I1: of many inserts of one id at once exactly one inserts", (lab) =>
+    Effect.gen(function*() {
+      const inserted = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, i) => String(i)),
+        (payload) => Effect.map(lab.store.insert([lab.task("a", { payload })]), ([one]) => ({ ...one, payload })),
+        { concurrency: "unbounded" }
+      )
+      const winners = inserted.filter((one) => one._tag === "Inserted")
+      assert.strictEqual(winners.length, 1)
+      const row = yield* lab.row("a")
+      assert.strictEqual(row.payload, winners[0].payload)
+      for (const one of inserted) assert.deepStrictEqual(one.row, row)
+    }))
+
+  test("I2: insert creates runs with the row, each key once", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.add("a", {
+        runs: [newRun(now), newRun(now, { nominal: now + 1 }), newRun(now + 1, { state: "waiting" })]
+      })
+      const open = yield* lab.open("a")
+      assert.deepStrictEqual(yield* lab.states("a"), { [now]: "ready", [now + 1]: "waiting" })
+      assert.strictEqual(open[now].nominal, now)
+      assert.strictEqual(open[now].createdAt, now)
+    }))
+
+  test("generations grow with every insertion", (lab) =>
+    Effect.gen(function*() {
+      const inserted = yield* lab.store.insert([lab.task("a"), lab.task("b"), lab.task("c")])
+      yield* lab.commit("b", "remove")
+      const later = yield* lab.add("b")
+      const generations = [...inserted.map((one) => one.row.generation), later.generation]
+      assert.deepStrictEqual(generations, generations.toSorted((a, b) => a - b))
+      assert.strictEqual(new Set(generations).size, 4)
+    }))
+
+  test("empty batches are answered with nothing", (lab) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* lab.store.insert([]), [])
+      assert.deepStrictEqual(yield* lab.store.get([]), [])
+      assert.deepStrictEqual(yield* lab.store.commit([]), [])
+      assert.deepStrictEqual(yield* lab.store.settle([], { keep: 10 }), [])
+      assert.deepStrictEqual(yield* lab.store.start({ now: lab.now, owner: lab.owner, runs: [] }), [])
+      assert.deepStrictEqual(yield* lab.store.heartbeat({ now: lab.now, lease: lab.lease(), runs: [] }), [])
+      assert.deepStrictEqual(yield* lab.claim({ slots: [] }), [])
+      yield* lab.store.quarantine([])
+      yield* lab.store.clear([])
+    }))
+}
+
+export const reads = (test: Test): void => {
+  test("get leaves out ids that do not exist", (lab) =>
+    Effect.gen(function*() {
+      yield* lab.addReady("a", [newRun(lab.now), newRun(lab.now + 1, { state: "waiting" })])
+      yield* lab.add("b")
+      const found = yield* lab.store.get([lab.id("nobody"), lab.id("b"), lab.id("a")])
+      const byId = new Map(found.map((one) => [one.row.id, one]))
+      assert.deepStrictEqual([...byId.keys()].sort(), [lab.id("a"), lab.id("b")])
+      assert.strictEqual(byId.get(lab.id("a"))?.open.length, 2)
+      assert.deepStrictEqual(byId.get(lab.id("b"))?.open, [])
+    }))
+
+  test("due answers tasks up to now, earliest first, with their open runs, and the next instant after now", (lab) =>
+    Effect.gen(function*() {
+      // Before every other test's instants, so that the first rows are ours.
+      const at = (n: number) => -7_000_000_000_000 + n
+      yield* lab.add("c", { due: at(30) })
+      yield* lab.add("a", { due: at(10), runs: [newRun(at(5)), newRun(at(6), { state: "waiting" })] })
+      yield* lab.add("d", { due: at(41) })
+      yield* lab.add("b", { due: at(20) })
+      yield* lab.add("none", { due: null })
+      const read = (now: number, limit = 10) => lab.store.due({ now: at(now), limit, reader: lab.reader })
+      const names = (answer: { readonly tasks: ReadonlyArray<{ readonly row: TaskRow }> }) =>
+        answer.tasks.map((task) => task.row.id.slice(lab.id("").length))
+      const at30 = yield* read(30)
+      assert.deepStrictEqual(names(at30), ["a", "b", "c"])
+      assert.strictEqual(at30.next, at(41))
+      assert.deepStrictEqual(at30.tasks[0].open.map((run) => run.key).sort(), [at(5), at(6)].map(String).sort())
+      const two = yield* read(30, 2)
+      assert.deepStrictEqual(names(two), ["a", "b"])
+      assert.strictEqual(two.next, at(41))
+      const at29 = yield* read(29)
+      assert.deepStrictEqual(names(at29), ["a", "b"])
+      assert.strictEqual(at29.next, at(30))
+      const at9 = yield* read(9)
+      assert.deepStrictEqual(names(at9), [])
+      assert.strictEqual(at9.next, at(10))
+      assert.deepStrictEqual(names(yield* read(41)), ["a", "b", "c", "d"])
+    }))
+
+  test("due follows a commit: later, earlier, never", (lab) =>
+    Effect.gen(function*() {
+      const at = (n: number) => -6_000_000_000_000 + n
+      yield* lab.add("a", { due: at(10) })
+      yield* lab.add("b", { due: at(20) })
+      const names = (now: number) =>
+        Effect.map(
+          lab.store.due({ now: at(now), limit: 10_000, reader: lab.reader }),
+          ({ tasks }) => tasks.map((task) => task.row.id).filter((id) => lab.own(id))
+        )
+      yield* lab.commit("a", { due: at(30), cursor: at(10) })
+      assert.deepStrictEqual(yield* names(25), [lab.id("b")])
+      assert.deepStrictEqual(yield* names(30), [lab.id("b"), lab.id("a")])
+      yield* lab.commit("b", { due: at(40) })
+      yield* lab.commit("a", { due: at(5) })
+      assert.deepStrictEqual(yield* names(5), [lab.id("a")])
+      yield* lab.commit("a", { due: null, nominal: null, state: "finished" })
+      assert.deepStrictEqual(yield* names(100), [lab.id("b")])
+    }))
+}
