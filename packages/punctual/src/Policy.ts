@@ -480,7 +480,8 @@ const isRangeRow = (row: unknown): row is RangeRow => {
 export const countLimit: number = internalPlan.countLimit
 
 /**
- * On-time occurrences of one window that become runs. Reached by triggers that fire more than 200 times a second.
+ * On-time occurrences of one window that become runs; with `coalesce: "none"`, `catchUpLimit` where that is more.
+ * Reached by triggers that fire more than 200 times a second, with the default `lateAfter`.
  *
  * @category limits
  * @since 0.1.0

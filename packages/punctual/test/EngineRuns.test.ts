@@ -368,6 +368,25 @@ describe("clocks", () => {
       TestScheduler.layer(App, { now })
     ))
 
+  it.effect("a machine that was suspended in the middle of a run keeps it, when nobody took it", () => {
+    let begun = 0
+    const Long = Task.make("Long")
+    const LongApp = Layer.mergeAll(
+      Long.toLayer(() => Effect.andThen(Effect.sync(() => begun++), Effect.sleep("20 minutes"))),
+      Task.layerScheduled(Long, { id: "long", trigger: Trigger.now })
+    )
+    return isolated(
+      Effect.gen(function*() {
+        yield* TestScheduler.advance("5 minutes")
+        yield* TestScheduler.jump("1 hour")
+        const runs = yield* TestScheduler.advance("20 minutes")
+        assert.deepStrictEqual(runs.map((run) => [run.state, run.attempt, run.takeovers]), [["succeeded", 1, 0]])
+        assert.strictEqual(begun, 1)
+      }),
+      TestScheduler.layer(LongApp, { now, store: FaultyStore.layer(FaultyStore.makeFaults()) })
+    )
+  })
+
   it.effect("a clock set back by minutes repeats nothing", () =>
     isolated(
       Effect.gen(function*() {

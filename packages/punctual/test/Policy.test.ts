@@ -635,6 +635,16 @@ describe("plan: bounded work", () => {
     assert.isBelow(trigger.calls.next + trigger.calls.previous, 2 * Policy.onTimeLimit + 10)
   })
 
+  it("more than onTimeLimit run only when catchUpLimit asks for it, and then the newest", () => {
+    const catchUp = { coalesce: "none", catchUpLimit: 3_000, lateAfter: "5 seconds" } as const
+    const plan = decide(every(1), catchUp, { now: 60_000 })
+    assert.strictEqual(plan.runs.length, 3_000)
+    assert.deepStrictEqual(plan.rest, ["1..57000 57000 missed limit"])
+    assert.deepStrictEqual(decide(every(1), { ...catchUp, catchUpLimit: 6_000 }, { now: 60_000 }).rest, [
+      "1..54000 54000 missed limit"
+    ])
+  })
+
   it("an ordinary window asks twice", () => {
     const trigger = every(second)
     decide(trigger, { lateAfter: "5 seconds" }, { cursor: 0, now: second })

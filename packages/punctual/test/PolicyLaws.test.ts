@@ -210,7 +210,7 @@ const play = (
   })
 }
 
-const runs = 500
+const runs = 300
 const options = { arbitrary: { runs } }
 const story = { policy: PolicySchema, gaps: Gaps, turns: Turns }
 

@@ -68,8 +68,8 @@ const conditions: Record<string, (sql: SqlClient.SqlClient, store: TaskStore["Se
     "a full store": (_, store) => fill(store),
     "a full store, with statistics": (sql, store) => Effect.andThen(fill(store), sql`analyze`),
     "a full store, with statistics of a nearly empty one": (sql, store) =>
-      // Fifty rows: for a handful SQLite rightly scans, and goes on until it is told to analyze again.
-      store.insert(Array.from({ length: 50 }, (_, i) => String(i)).map((id) => newTask(id, { runs: [newRun("x:1")] }))).pipe(
+      // Two hundred rows: for a handful SQLite rightly scans, and goes on until it is told to analyze again.
+      store.insert(Array.from({ length: 200 }, (_, i) => String(i)).map((id) => newTask(id, { runs: [newRun("x:1")] }))).pipe(
         Effect.andThen(sql`analyze`),
         Effect.andThen(fill(store))
       )

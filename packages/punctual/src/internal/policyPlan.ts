@@ -209,7 +209,9 @@ const survey = (
   }
   const isLate = inGrace !== undefined && inGrace.due < lateEdge
   const firstOnTime = isLate ? trigger.next(lateEdge - 1) : inGrace
-  const onTime = newest(trigger, firstOnTime, now)
+  // Someone who catches up on more than the limit gets the newest of those, late or not.
+  const limit = policy.coalesce === "none" ? Math.max(onTimeLimit, policy.catchUpLimit) : onTimeLimit
+  const onTime = newest(trigger, firstOnTime, now, limit)
   const firstKept = onTime.points[0]
 
   if (inGrace !== undefined && isLate) {
@@ -224,14 +226,12 @@ const survey = (
   return { items, next: onTime.next }
 }
 
-/** The points from `first` up to `now`, the newest `onTimeLimit` of them, and the point after `now`. */
-const newest = (trigger: Trigger.Bound, first: Trigger.Point | undefined, now: number) => {
+/** The points from `first` up to `now`, the newest `limit` of them, and the point after `now`. */
+const newest = (trigger: Trigger.Bound, first: Trigger.Point | undefined, now: number, limit: number) => {
   const points: Array<Trigger.Point> = []
   let point = first
   while (point !== undefined && point.due <= now) {
-    if (points.length === onTimeLimit) {
-      return { points: backwards(trigger, now + 1, onTimeLimit), next: trigger.next(now) }
-    }
+    if (points.length === limit) return { points: backwards(trigger, now + 1, limit), next: trigger.next(now) }
     points.push(point)
     point = trigger.next(point.due)
   }

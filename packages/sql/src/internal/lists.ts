@@ -278,11 +278,12 @@ union select g.n from ${t.gone} g where g.id = ${query.taskId}`.values,
     const part = Effect.fnUntraced(function*(
       table: Statement.Fragment,
       no: "0" | "r.no",
-      select: string
+      select: string,
+      some: ReadonlyArray<Statement.Fragment>
     ): Effect.fn.Return<Part, SqlError> {
       // a bare number would be the position of a column
       const order = sql.literal(`r.due desc, r.n desc, r.run_key desc${no === "0" ? "" : ", r.no desc"}`)
-      const conditions: Array<Statement.Fragment> = []
+      const conditions = [...some]
       if (after !== undefined) {
         conditions.push(
           sql`(r.due, r.n, r.run_key, ${sql.literal(no)}) < (${after[0]}, ${after[1]}, ${after[2]}, ${after[3]})`
@@ -315,11 +316,21 @@ union select g.n from ${t.gone} g where g.id = ${query.taskId}`.values,
     })
 
     const parts: Array<Part> = []
-    if (query.state === undefined || isOpen(query.state)) {
-      parts.push(yield* db.read("runs", part(t.run, "0", selectRun)))
+    const { state } = query
+    if (state === undefined || isOpen(state)) {
+      if (ns !== undefined) parts.push(yield* db.read("runs", part(t.run, "0", selectRun, [])))
+      else {
+        // Those that run are few and come and go with every attempt: they are in no index by due, but put in order.
+        if (state === undefined || state === "running") {
+          parts.push(yield* db.read("runs", part(t.run, "0", selectRun, [sql`r.state = 'running'`])))
+        }
+        if (state !== "running") {
+          parts.push(yield* db.read("runs", part(t.run, "0", selectRun, [sql`r.lease_until is null`])))
+        }
+      }
     }
-    if (query.state === undefined || !isOpen(query.state)) {
-      parts.push(yield* db.read("runs", part(t.history, "r.no", selectEnded)))
+    if (state === undefined || !isOpen(state)) {
+      parts.push(yield* db.read("runs", part(t.history, "r.no", selectEnded, [])))
     }
 
     // what one part has not reached yet must not be passed by the other

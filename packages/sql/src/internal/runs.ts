@@ -29,6 +29,8 @@ import { decodeRun, decodeTask, readable, runColumns, selectRun, selectTask, tas
 export interface Ending {
   readonly n: number
   readonly key: string
+  /** The last number in the history of its task, where the caller has read it. */
+  readonly last?: number | undefined
   readonly now: number
   readonly cells: Cells
 }
@@ -125,10 +127,14 @@ and not exists (select 1 from ${t.history} h where h.n = ${t.gone}.n)`
 
   const bury: Runs["bury"] = Effect.fnUntraced(function*(overrides, endings, keep) {
     if (endings.length === 0) return
-    const ns = Array.from(new Set(endings.map(({ n }) => n)), (n) => [n])
-    const rows = yield* sql`select u.n, coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
-from ${byN(ns)} u`.values
-    const last = new Map(rows.map(([n, no]) => [Number(n), Number(no)]))
+    const last = new Map<number, number>()
+    for (const ending of endings) if (ending.last !== undefined) last.set(ending.n, ending.last)
+    const unknown = new Set(endings.flatMap(({ n }) => last.has(n) ? [] : [n]))
+    if (unknown.size > 0) {
+      const rows = yield* sql`select u.n, coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
+from ${byN(Array.from(unknown, (n) => [n]))} u`.values
+      for (const [n, no] of rows) last.set(Number(n), Number(no))
+    }
     const cells = endings.map(({ cells, key, n, now }) => {
       const no = (last.get(n) ?? 0) + 1
       last.set(n, no)
@@ -440,7 +446,8 @@ order by q.priority desc, q.due, q.n, q.run_key limit ${Math.min(queue.limit, op
   ): Effect.fn.Return<ReadonlyArray<Entry>, SqlError> {
     const found = new Map<number, Cells>()
     const rows = yield* values(sql`select u.i, r.token, r.owner, r.lease_until is not null, r.queues, r.cancel, r.attempt,
-exists (select 1 from ${t.clock} c where c.n = u.n)
+exists (select 1 from ${t.clock} c where c.n = u.n),
+coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
 from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
       entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
     )} u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
@@ -500,7 +507,7 @@ from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
       if (ends) {
         const state: TerminalState = result._tag === "End" ? result.state : "cancelled"
         if (result._tag === "Release") released.push({ n, key, now, cells: [state, Number(run[6]) - 1] })
-        else endings.push({ n, key, now, cells: [state, result.exit] })
+        else endings.push({ n, key, now, last: Number(run[8]), cells: [state, result.exit] })
         if (queues && alive) ended.set(n, 1)
       } else if (result._tag === "Release") releases.push([n, key, now])
       else retries.push([n, key, result.readyAt, isLater(result.readyAt, now), result.exit])

@@ -3,7 +3,7 @@
  *
  *     task       definition: written by commands only              pk n, unique id
  *     clock      position: written by every evaluation             pk n; due, where there is one; state
- *     run        open runs only                                    pk (n, run_key); ready; later; lease; due
+ *     run        open runs only                                    pk (n, run_key); ready; later; lease; due, of idle ones
  *     history    ended runs, numbered per task                     pk (n, no); ended_at; due
  *     label      labels of tasks, to find them by                  pk (name, value, id)
  *     verdict    what readers could not read                       pk (n, reader)
@@ -157,7 +157,7 @@ const sqliteMigrations: ReadonlyArray<Migration> = [{
   where state = 'ready' and held = 0 and later = 0`,
     `create index ${p}_run_later on ${p}_run (executor, tag, ready_at) where state = 'ready' and held = 0 and later = 1`,
     `create index ${p}_run_lease on ${p}_run (lease_until, token) where state = 'running'`,
-    `create index ${p}_run_due on ${p}_run (due, n, run_key)`,
+    `create index ${p}_run_due on ${p}_run (due, n, run_key) where lease_until is null`,
     `create table ${p}_history (${runColumns},
   no integer not null,
   ended_at integer not null,

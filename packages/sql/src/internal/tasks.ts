@@ -47,17 +47,11 @@ const newRunColumns: Columns = [
   ["run_key", "text"],
   ["due", "int"],
   ["nominal", "int"],
-  ["state", "text"],
   ["ready_at", "int"],
-  ["later", "int"],
   ["slots", "int"],
   ["queues", "int"],
   ["at_most_once", "int"],
-  ["created_at", "int"],
-  ["attempt", "int"],
-  ["owner", "text"],
-  ["token", "int"],
-  ["lease_until", "int"]
+  ["token", "int"]
 ]
 
 interface Creation {
@@ -72,6 +66,8 @@ interface Creation {
 interface Accepted {
   readonly i: number
   readonly change: Change
+  /** The cells of its position. */
+  readonly before: Cells
   /** What runs that it creates take over: the task as `set` leaves it. */
   readonly origin: RunOrigin
   readonly claimed: Array<RunRow>
@@ -89,6 +85,7 @@ export const makeTasks = (db: Database, runs: Runs): Tasks => {
   // reading
   // ---------------------------------------------------------------------------
 
+  const position = names(positionFields.flatMap((field) => field.columns), "c.")
   const selected = sql.literal(`${selectTask}, ${selectRun}`)
 
   /** Rows of tasks, each repeated for its open runs, as tasks with their runs; what cannot be read is told. */
@@ -237,28 +234,40 @@ select u.name, u.value, u.id, u.n from ${
   const create = Effect.fnUntraced(function*(
     creations: ReadonlyArray<Creation>
   ): Effect.fn.Return<ReadonlyArray<Cells>, SqlError> {
-    if (creations.length === 0) return []
-    const cells = creations.map(({ lease, n, now, run, token }) => [
-      n,
-      run.key,
-      run.due,
-      run.nominal,
-      lease === undefined ? run.state : "running",
-      run.readyAt,
-      runs.isLater(run.readyAt, now),
-      run.slots,
-      run.queues ? 1 : 0,
-      run.atMostOnce ? 1 : 0,
-      now,
-      lease === undefined ? 0 : 1,
-      lease === undefined ? null : lease.owner,
-      token ?? null,
-      lease === undefined ? null : lease.until
-    ])
-    return yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority)
-select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority
+    // what a batch has in common, nearly always all of it, goes in once and not as a cell of each row
+    const groups = new Map<string, { readonly first: Creation; readonly cells: Array<Cells> }>()
+    for (const creation of creations) {
+      const { lease, n, now, run, token } = creation
+      const key = `${now} ${run.state} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
+      let group = groups.get(key)
+      if (group === undefined) groups.set(key, group = { first: creation, cells: [] })
+      group.cells.push([
+        n,
+        run.key,
+        run.due,
+        run.nominal,
+        run.readyAt,
+        run.slots,
+        run.queues ? 1 : 0,
+        run.atMostOnce ? 1 : 0,
+        token ?? null
+      ])
+    }
+    const created: Array<Cells> = []
+    for (const { cells, first: { lease, now, run } } of groups.values()) {
+      runs.isLater(now, now)
+      const state = lease === undefined ? run.state : "running"
+      created.push(
+        ...yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
+state, later, created_at, attempt, owner, lease_until)
+select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
+${state}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${lease === undefined ? 0 : 1},
+${lease?.owner ?? null}, ${lease?.until ?? null}
 from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
 on conflict do nothing returning n, run_key`.values
+      )
+    }
+    return created
   })
 
   // ---------------------------------------------------------------------------
@@ -295,7 +304,7 @@ on conflict do nothing returning n, run_key`.values
     answers: Array<Committed>,
     write: Write
   ): Effect.fn.Return<void, SqlError> {
-    const rows = yield* values(sql`select u.i, t.id, t.tag, t.version, t.executor, t.priority
+    const rows = yield* values(sql`select u.i, t.id, t.tag, t.version, t.executor, t.priority, ${position}
 from ${
       source([["i", "int"], ["n", "int"], ["revision", "int"]])(
         entries.map(({ change: { generation, revision } }, i) => [i, generation, revision])
@@ -303,13 +312,15 @@ from ${
     } u cross join ${t.clock} c cross join ${t.task} t
 where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialect.forUpdate)}`)
     const accepted: Array<Accepted> = []
-    for (const [j, id, tag, version, executor, priority] of rows) {
+    for (const cells of rows) {
+      const [j, id, tag, version, executor, priority] = cells
       const { change, i } = entries[Number(j)]
       if (change.id !== id) continue
       const set = change.set === "remove" ? {} : change.set
       accepted.push({
         i,
         change,
+        before: cells.slice(6),
         origin: {
           id: change.id,
           generation: change.generation,
@@ -339,11 +350,11 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     const definitions: typeof positions = []
     const rerouted: Array<Cells> = []
     const relabelled: Array<{ readonly n: number; readonly id: string; readonly labels: string }> = []
-    for (const { change, origin } of accepted) {
+    for (const { before, change, origin } of accepted) {
       if (change.set === "remove") continue
       const set: Set = change.set
       const n = change.generation
-      positions.push({ n, ...chosen(positionFields, set) })
+      positions.push({ n, ...chosen(positionFields, set, before) })
       bringsDue(write.brought, set.due)
       const definition = chosen(definitionFields, set)
       if (definition.columns.length === 0) continue
@@ -566,21 +577,31 @@ where r.n = u.n and r.lease_until is null`)
   return { insert, get, due, commit }
 }
 
-/** The columns of the fields that are set, with their cells. */
+/**
+ * The columns of the fields that are set, with their cells: of those that differ from `before`, if that is known. A column
+ * that is written is written to its indexes too, changed or not.
+ */
 const chosen = <Source>(
   fields: ReadonlyArray<{
     readonly key: keyof Source & string
     readonly columns: Columns
     readonly encode: (source: Source) => ReadonlyArray<number | string | null>
   }>,
-  set: Partial<Source>
+  set: Partial<Source>,
+  before?: Cells
 ): { readonly columns: Columns; readonly cells: Cells } => {
   const columns: Array<Columns[number]> = []
   const cells: Array<number | string | null> = []
+  let at = 0
   for (const field of fields) {
+    const from = at
+    at += field.columns.length
     if (set[field.key] === undefined) continue
-    columns.push(...field.columns)
-    cells.push(...field.encode(set as Source))
+    field.encode(set as Source).forEach((cell, i) => {
+      if (before !== undefined && before[from + i] === cell) return
+      columns.push(field.columns[i])
+      cells.push(cell)
+    })
   }
   return { columns, cells }
 }

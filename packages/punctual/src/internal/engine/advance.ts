@@ -171,10 +171,11 @@ export const rebind = (
   readonly anchor: number
 } => {
   const cursor = Math.max(row.cursor, now - 1)
-  // The instant of the cursor is decided: what fires at its very anchor, such as `now`, is bound after it.
-  const atCursor = Trigger.bind(trigger, { anchor: cursor, seed: row.id })
-  const anchor = atCursor.next(cursor - 1)?.due === cursor ? cursor + 1 : cursor
-  const bound = anchor === cursor ? atCursor : Trigger.bind(trigger, { anchor, seed: row.id })
+  const at = Math.max(cursor, now)
+  const atNow = Trigger.bind(trigger, { anchor: at, seed: row.id })
+  // An instant that is decided is not decided again: what fires at its very anchor, such as `now`, is bound after it.
+  const anchor = at === cursor && atNow.next(cursor - 1)?.due === cursor ? at + 1 : at
+  const bound = anchor === at ? atNow : Trigger.bind(trigger, { anchor, seed: row.id })
   const next = bound.next(cursor)
   const events = Trigger.events(trigger)
   return {

@@ -73,6 +73,8 @@ export interface Runs {
   ) => void
   /** A store change asks some run to stop: look now, not at the next heartbeat. */
   readonly checkCancelled: () => void
+  /** Extends the leases of what runs here now, and stops what was lost. */
+  readonly heartbeat: Effect.Effect<void>
   /** Waits until nothing runs and all is settled. */
   readonly drained: Effect.Effect<void>
   /** Interrupts what runs with a note. */
@@ -135,8 +137,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   const begin = (ready: Ready, leaseUntil: number): void => {
     const { policy, run, slot, task } = ready
-    const id = runId(run)
-    const label = `task ${run.taskId}, run ${run.key}`
+    // By claim: a run that was lost and claimed again here may still be stopping under its old token.
+    const id = `${runId(run)}#${run.token}`
+    const label = `task ${run.taskId}, run ${run.key}, claim ${run.token}`
     const entry: Running = {
       ...ready,
       id,
@@ -389,7 +392,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     if (hub.heard) hub.emit({ _tag: "RunDetached", at: instant(now()), store: alias, run: fromRun(entry.run) })
   }
 
-  const heartbeat = Effect.gen(function*() {
+  const heartbeat: Effect.Effect<void> = Effect.gen(function*() {
     const askedAt = now()
     const entries = [...running.values()].filter((entry) => entry.note !== "leaseLost")
     if (entries.length === 0) return
@@ -470,6 +473,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     checkCancelled: () => {
       if (running.size > 0) cancelLatch.openUnsafe()
     },
+    heartbeat,
     drained: Effect.suspend(() =>
       running.size === 0 && pending.length === 0 && settling === 0 ? Effect.void : idleLatch.await
     ),

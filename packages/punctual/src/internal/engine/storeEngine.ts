@@ -416,7 +416,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
   // ---------------------------------------------------------------------------
 
   const turn: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
-    if (nextLease <= now()) yield* takeOver
+    if (nextLease <= now()) {
+      // Leases that lapsed while this machine slept, and that nobody took, are still ours.
+      yield* runs.heartbeat
+      yield* takeOver
+    }
     if (evaluable || nextDue <= now()) {
       evaluable = false
       yield* evaluate

@@ -568,6 +568,21 @@ const isNew = (change: RunChange, index: number, all: ReadonlyArray<RunChange>):
 const distinct = <A extends { readonly slot: number }>(choices: ReadonlyArray<A>): ReadonlyArray<A> =>
   choices.filter((choice, i) => choices.findIndex((other) => other.slot === choice.slot) === i)
 
+/** What an assertion found, field by field: its own message shortens rows beyond use. */
+const differences = (error: Error): ReadonlyArray<string> => {
+  const { actual, expected } = error as { readonly actual?: unknown; readonly expected?: unknown }
+  const differ = (path: string, actual: unknown, expected: unknown): ReadonlyArray<string> => {
+    if (Object.is(actual, expected)) return []
+    if (typeof actual !== "object" || typeof expected !== "object" || actual === null || expected === null) {
+      return [`${path}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`]
+    }
+    return [...new Set([...Object.keys(actual), ...Object.keys(expected)])].flatMap((key) =>
+      differ(path === "" ? key : `${path}.${key}`, Reflect.get(actual, key), Reflect.get(expected, key))
+    )
+  }
+  return differ("", actual, expected).slice(0, 12)
+}
+
 /** Runs one sequence; what differs is a failed assertion that names the command. */
 export const agree = (
   store: Store,
@@ -582,7 +597,7 @@ export const agree = (
         Effect.suspend(() => both.step(command)).pipe(
           Effect.andThen(both.same),
           Effect.catchDefect((error) => {
-            const message = error instanceof Error ? error.message : String(error)
+            const message = error instanceof Error ? [error.message, ...differences(error)].join("\n  ") : String(error)
             const at = `command ${i + 1} of ${sequence.length}, ${JSON.stringify(command)}: ${message}`
             return Effect.die(Object.assign(new Error(at), { cause: error }))
           })
