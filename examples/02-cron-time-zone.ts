@@ -11,11 +11,13 @@ const timeZone = "Europe/Berlin"
 
 const Ring = Task.make("Ring", { payload: { bell: Schema.String } })
 
-const RingLive = Ring.toLayer(Effect.fn("Ring")(function*({ bell }) {
-  const run = yield* CurrentRun
-  const local = DateTime.setZoneNamedUnsafe(run.scheduledAt, timeZone)
-  yield* Console.log(`${DateTime.formatIsoOffset(local)} ${bell}`)
-}))
+const RingLive = Ring.toLayer(
+  Effect.fn("Ring")(function*({ bell }) {
+    const run = yield* CurrentRun
+    const local = DateTime.setZoneNamedUnsafe(run.scheduledAt, timeZone)
+    yield* Console.log(`${DateTime.formatIsoOffset(local)} ${bell}`)
+  })
+)
 
 // Nine o'clock is nine o'clock, in summer and in winter.
 const Standup = Task.layerScheduled(Ring, {

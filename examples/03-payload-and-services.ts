@@ -23,11 +23,13 @@ export const SendDigest = Task.make("SendDigest", {
 })
 
 // What the handler needs is what its layer needs. `CurrentRun` is the run: for which instant, the how manieth attempt.
-const SendDigestLive = SendDigest.toLayer(Effect.fn("SendDigest")(function*({ customer }) {
-  const mail = yield* Mail
-  const run = yield* CurrentRun
-  return { delivered: yield* mail.digest(customer, DateTime.formatIsoDateUtc(run.scheduledAt)) }
-}))
+const SendDigestLive = SendDigest.toLayer(
+  Effect.fn("SendDigest")(function*({ customer }) {
+    const mail = yield* Mail
+    const run = yield* CurrentRun
+    return { delivered: yield* mail.digest(customer, DateTime.formatIsoDateUtc(run.scheduledAt)) }
+  })
+)
 
 // One definition, many copies: each with its own id, payload and times.
 const Digests = Layer.mergeAll(

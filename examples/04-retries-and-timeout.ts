@@ -15,20 +15,20 @@ const Deliver = Task.make("Deliver", {
   retry: { times: 5, schedule: Schedule.exponential("1 second"), while: (error) => error.retryable }
 })
 
-const DeliverLive = Deliver.toLayer(Effect.fn("Deliver")(function*({ to }) {
-  const { attempt } = yield* CurrentRun
-  yield* Console.log(`${to}: attempt ${attempt}`)
-  if (to === "nowhere") return yield* new Refused({ retryable: false })
-  if (attempt < 4) return yield* new Refused({ retryable: true })
-  return "delivered"
-}))
+const DeliverLive = Deliver.toLayer(
+  Effect.fn("Deliver")(function*({ to }) {
+    const { attempt } = yield* CurrentRun
+    yield* Console.log(`${to}: attempt ${attempt}`)
+    if (to === "nowhere") return yield* new Refused({ retryable: false })
+    if (attempt < 4) return yield* new Refused({ retryable: true })
+    return "delivered"
+  })
+)
 
 // Each attempt may take a second. Interruption is Effect's: finalizers run, and the run ends `timedOut`.
 const Call = Task.make("Call", { timeout: "1 second" })
 
-const CallLive = Call.toLayer(() =>
-  Effect.sleep("1 hour").pipe(Effect.onInterrupt(() => Console.log("call: hung up")))
-)
+const CallLive = Call.toLayer(() => Effect.sleep("1 hour").pipe(Effect.onInterrupt(() => Console.log("call: hung up"))))
 
 const Scheduled = Layer.mergeAll(
   Task.layerScheduled(Deliver, { id: "letter", payload: { to: "home" }, trigger: Trigger.now }),

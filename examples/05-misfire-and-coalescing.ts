@@ -10,10 +10,12 @@ import { CurrentRun, MemoryTaskStore, Task, TaskScheduler, Trigger } from "punct
 
 const Report = Task.make("Report", { payload: { wants: Schema.String }, trigger: Trigger.every("5 seconds") })
 
-const ReportLive = Report.toLayer(Effect.fn("Report")(function*({ wants }) {
-  const run = yield* CurrentRun
-  yield* Console.log(`${DateTime.formatIso(run.scheduledAt).slice(14, 19)} ${wants}`)
-}))
+const ReportLive = Report.toLayer(
+  Effect.fn("Report")(function*({ wants }) {
+    const run = yield* CurrentRun
+    yield* Console.log(`${DateTime.formatIso(run.scheduledAt).slice(14, 19)} ${wants}`)
+  })
+)
 
 const Reports = Layer.mergeAll(
   // The default: several late ones are one, for the latest of the times.

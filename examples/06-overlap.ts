@@ -11,17 +11,19 @@ const Slow = Task.make("Slow", {
   trigger: Trigger.every("2 seconds").pipe(Trigger.upTo(5))
 })
 
-const SlowLive = Slow.toLayer(Effect.fn("Slow")(function*({ policy }) {
-  const run = yield* CurrentRun
-  const say = (what: string) =>
-    Effect.flatMap(DateTime.now, (now) => {
-      const second = DateTime.getPartUtc(now, "second")
-      return Console.log(`at ${second}: ${policy} ${what} ${DateTime.getPartUtc(run.scheduledAt, "second")}`)
-    })
-  yield* say("begins")
-  yield* Effect.sleep("5 seconds").pipe(Effect.onInterrupt(() => say("is cancelled in")))
-  yield* say("ends")
-}))
+const SlowLive = Slow.toLayer(
+  Effect.fn("Slow")(function*({ policy }) {
+    const run = yield* CurrentRun
+    const say = (what: string) =>
+      Effect.flatMap(DateTime.now, (now) => {
+        const second = DateTime.getPartUtc(now, "second")
+        return Console.log(`at ${second}: ${policy} ${what} ${DateTime.getPartUtc(run.scheduledAt, "second")}`)
+      })
+    yield* say("begins")
+    yield* Effect.sleep("5 seconds").pipe(Effect.onInterrupt(() => say("is cancelled in")))
+    yield* say("ends")
+  })
+)
 
 const Policies = Layer.mergeAll(
   // The default: one at a time, and what comes meanwhile is left out.

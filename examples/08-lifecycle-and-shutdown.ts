@@ -28,11 +28,13 @@ const Announcements = Layer.mergeAll(
 const Work = Task.make("Work")
 
 const Working = Layer.mergeAll(
-  Work.toLayer(Effect.fn("Work")(function*() {
-    yield* Console.log("work: begins")
-    yield* Effect.sleep("3 seconds")
-    yield* Console.log("work: ends")
-  })),
+  Work.toLayer(
+    Effect.fn("Work")(function*() {
+      yield* Console.log("work: begins")
+      yield* Effect.sleep("3 seconds")
+      yield* Console.log("work: ends")
+    })
+  ),
   Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("5 seconds") })
 )
 

@@ -30,9 +30,15 @@ const Thumbnails = Layer.mergeAll(
 )
 
 // An effect of this process needs no definition. It ends with the process, so only a store that does the same takes it.
-const Heartbeat = Layer.effectDiscard(TaskScheduler.TaskScheduler.use((scheduler) =>
-  scheduler.addEffect(Console.log("still here"), { id: "heartbeat", trigger: Trigger.every("2 seconds"), store: "scratch" })
-))
+const Heartbeat = Layer.effectDiscard(
+  TaskScheduler.TaskScheduler.use((scheduler) =>
+    scheduler.addEffect(Console.log("still here"), {
+      id: "heartbeat",
+      trigger: Trigger.every("2 seconds"),
+      store: "scratch"
+    })
+  )
+)
 
 export const App = Layer.mergeAll(Invoices, Thumbnails, Heartbeat)
 

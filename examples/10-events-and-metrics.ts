@@ -9,7 +9,9 @@ const Toss = Task.make("Toss", { error: Schema.String })
 
 const Tosses = Layer.mergeAll(
   // Heads in even seconds.
-  Toss.toLayer((_, run) => DateTime.getPartUtc(run.scheduledAt, "second") % 2 === 0 ? Effect.void : Effect.fail("tails")),
+  Toss.toLayer((_, run) =>
+    DateTime.getPartUtc(run.scheduledAt, "second") % 2 === 0 ? Effect.void : Effect.fail("tails")
+  ),
   Task.layerScheduled(Toss, { id: "toss", trigger: Trigger.every("1 second") })
 )
 

@@ -19,10 +19,12 @@ const PayRent = Task.make("PayRent", {
   retry: { times: 3, schedule: Schedule.spaced("1 hour") }
 })
 
-const PayRentLive = PayRent.toLayer(Effect.fn("PayRent")(function*(_, run) {
-  const bank = yield* Bank
-  yield* bank.pay(`rent ${run.id}`)
-}))
+const PayRentLive = PayRent.toLayer(
+  Effect.fn("PayRent")(function*(_, run) {
+    const bank = yield* Bank
+    yield* bank.pay(`rent ${run.id}`)
+  })
+)
 
 const Monthly = Task.layerScheduled(PayRent, {
   id: "rent",

@@ -16,7 +16,9 @@ export const program = Effect.gen(function*() {
   yield* Console.log(Trigger.format(office))
   const now = yield* DateTime.now
   const next = Trigger.next(office, now)
-  yield* Console.log(`next ${Option.match(next, { onNone: () => "never", onSome: ({ due }) => DateTime.formatIso(due) })}`)
+  yield* Console.log(
+    `next ${Option.match(next, { onNone: () => "never", onSome: ({ due }) => DateTime.formatIso(due) })}`
+  )
 
   // `repeat` runs the effect once, then at each occurrence: measured from the first, so that nothing drifts.
   const tick = Effect.flatMap(DateTime.now, (time) => Console.log(`tick ${DateTime.formatIso(time)}`))

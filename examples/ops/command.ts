@@ -77,10 +77,12 @@ const expand = (text: string, env: Readonly<Record<string, string>>): string =>
   text.replace(/\$\{?([A-Za-z_]\w*)\}?/g, (_, name: string) => env[name] ?? "")
 
 export const RunCommandLive = (env: Readonly<Record<string, string>>) =>
-  RunCommand.toLayer(Effect.fn("RunCommand")(function*({ command, env: own }) {
-    if (command.startsWith("GET ")) return yield* check(command, expand(command.slice(4).trim(), { ...env, ...own }))
-    const shell = yield* Shell
-    const { exitCode, output } = yield* shell.run(command, own)
-    if (exitCode !== 0) return yield* new CommandFailed({ command, reason: `exit code ${exitCode}`, output })
-    return { output }
-  }))
+  RunCommand.toLayer(
+    Effect.fn("RunCommand")(function*({ command, env: own }) {
+      if (command.startsWith("GET ")) return yield* check(command, expand(command.slice(4).trim(), { ...env, ...own }))
+      const shell = yield* Shell
+      const { exitCode, output } = yield* shell.run(command, own)
+      if (exitCode !== 0) return yield* new CommandFailed({ command, reason: `exit code ${exitCode}`, output })
+      return { output }
+    })
+  )

@@ -57,7 +57,7 @@ class Reader {
     if (text === "") return this.end()
     if (text.startsWith("#", indent)) return
     const assignment = /^\s*([A-Za-z_]\w*)\s*=\s*(.*)$/.exec(text)
-    if (assignment !== null) return this.assign(assignment[1]!, assignment[2]!, text.length - assignment[2]!.length)
+    if (assignment !== null) return this.assign(assignment[1], assignment[2], text.length - assignment[2].length)
     this.readEntry(text, indent)
   }
 
@@ -68,8 +68,9 @@ class Reader {
     this.options = undefined
   }
 
-  private fail(at: number, message: string): void {
+  private fail(at: number, message: string): undefined {
     this.problems.push({ line: this.line, column: at + 1, message })
+    return undefined
   }
 
   private assign(name: string, quoted: string, at: number): void {
@@ -89,7 +90,7 @@ class Reader {
       const at = from + index
       const [, key, value] = /^([^=]*)=(.*)$/.exec(word) ?? []
       if (key === undefined || value === undefined) this.fail(at, `\`${word}\` is no option: write name=value`)
-      else if (!(key in optionParsers)) this.fail(at, unknown("option", key, Object.keys(optionParsers)))
+      else if (!Object.hasOwn(optionParsers, key)) this.fail(at, unknown("option", key, Object.keys(optionParsers)))
       else if (given.has(key)) this.fail(at, `\`${key}\` is given twice`)
       else given.set(key, { value, at: at + key.length + 1, line: this.line })
     }
@@ -117,9 +118,11 @@ class Reader {
   private policy(given: ReadonlyMap<string, Given>): { readonly options: Policy.Options; readonly jitter?: number } {
     const read: Record<string, unknown> = {}
     for (const [key, { at, line, value }] of given) {
-      const parsed = optionParsers[key]!(value)
-      if (Result.isSuccess(parsed)) read[key] = parsed.success
-      else this.problems.push({ line, column: at + 1, message: `\`${value}\` is no value of ${key}: ${parsed.failure}` })
+      Result.match(optionParsers[key](value), {
+        onSuccess: (parsed) => void (read[key] = parsed),
+        onFailure: (expected) =>
+          void this.problems.push({ line, column: at + 1, message: `\`${value}\` is no value of ${key}: ${expected}` })
+      })
     }
     const { id: _, jitter, ...options } = read
     return { options, ...(jitter === undefined ? {} : { jitter: jitter as number }) }
@@ -129,15 +132,15 @@ class Reader {
     const fields = /^(?:\S+\s+){4}\S+/.exec(text.slice(indent))?.[0]
     if (fields === undefined) {
       const count = text.trim().split(/\s+/).length
-      return void this.fail(indent, `an entry is five fields and a command, and this has only ${words(count)}`)
+      return this.fail(indent, `an entry is five fields and a command, and this has only ${words(count)}`)
     }
     const parsed = CronExpression.parse(fields)
-    if (Result.isFailure(parsed)) return void this.fail(indent + parsed.failure.position - 1, parsed.failure.message)
+    if (Result.isFailure(parsed)) return this.fail(indent + parsed.failure.position - 1, parsed.failure.message)
     const end = indent + fields.length
     const sixth = /^\s+(\S+)/.exec(text.slice(end))
-    if (sixth !== null && /^[\d*,/-]+$/.test(sixth[1]!)) {
-      return void this.fail(
-        end + sixth[0].length - sixth[1]!.length,
+    if (sixth !== null && fieldOnly.test(sixth[1])) {
+      return this.fail(
+        end + sixth[0].length - sixth[1].length,
         `\`${sixth[1]}\` looks like a sixth field: an entry has five; for seconds write \`@every 10s\``
       )
     }
@@ -150,14 +153,14 @@ class Reader {
     if (macro === "@reboot") return { trigger: Trigger.startup, end }
     if (macro === "@every") {
       const [whole, spaces, period] = /^(\s*)(\S*)/.exec(text.slice(end))!
-      const millis = duration(period!)
+      const millis = duration(period)
       if (Result.isSuccess(millis)) return { trigger: Trigger.every(millis.success), end: end + whole.length }
-      return void this.fail(end + spaces!.length, `\`${period}\` is no period: ${millis.failure}`)
+      return this.fail(end + spaces.length, `\`${period}\` is no period: ${millis.failure}`)
     }
     const parsed = CronExpression.parse(macro)
     if (Result.isSuccess(parsed)) return { trigger: Trigger.cron(parsed.success, { timeZone: this.timeZone }), end }
     const { suggestion } = parsed.failure
-    return void this.fail(
+    return this.fail(
       indent,
       suggestion === undefined
         ? unknown("macro", macro, ["@every", "@reboot"])
@@ -167,12 +170,15 @@ class Reader {
 
   private readCommand(text: string, end: number): string | undefined {
     const command = text.slice(end).trim()
-    if (command === "") return void this.fail(text.length, "the command is missing")
+    if (command === "") return this.fail(text.length, "the command is missing")
     const percent = /(?<!\\)%/.exec(text.slice(end))
-    if (percent !== null) return void this.fail(end + percent.index, "`%` ends a command in cron: write `\\%`")
+    if (percent !== null) return this.fail(end + percent.index, "`%` ends a command in cron: write `\\%`")
     return command.replaceAll("\\%", "%")
   }
 }
+
+/** What can only be meant as a field. */
+const fieldOnly = /^(?:[\d*,/-]|sun|mon|tue|wed|thu|fri|sat)+$/i
 
 interface Given {
   readonly value: string
@@ -195,7 +201,7 @@ const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000
 
 export const duration: (value: string) => Result.Result<number, string> = (value) => {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? []
-  const millis = Number(amount) * units[unit ?? ""]!
+  const millis = Number(amount) * units[unit ?? ""]
   return millis > 0 ? Result.succeed(millis) : Result.fail("use 500ms, 10s, 5m, 2h or 1d")
 }
 
@@ -204,7 +210,8 @@ const oneOf = (choices: ReadonlyArray<string>): OptionParser => (value) =>
 
 // The names and values are those of the library's policy.
 const optionParsers: Readonly<Record<string, OptionParser>> = {
-  id: (value) => /^[\w.:-]{1,100}$/.test(value) ? Result.succeed(value) : Result.fail("use letters, digits and . : _ -"),
+  id: (value) =>
+    /^[\w.:-]{1,100}$/.test(value) ? Result.succeed(value) : Result.fail("use letters, digits and . : _ -"),
   timeout: duration,
   misfireGrace: duration,
   jitter: duration,
@@ -242,8 +249,8 @@ const distance = (a: string, b: string): number => {
     const above = row
     row = [i]
     for (let j = 1; j <= b.length; j++) {
-      row.push(Math.min(above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1), above[j]! + 1, row[j - 1]! + 1))
+      row.push(Math.min(above[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1), above[j] + 1, row[j - 1] + 1))
     }
   }
-  return row[b.length]!
+  return row[b.length]
 }

@@ -5,7 +5,7 @@
  */
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { SqliteTaskStore } from "@punctual/sql/sqlite"
-import { Cause, Console, Duration, Effect, FileSystem, Layer, Option, Path, Result, Schema } from "effect"
+import { Cause, Console, DateTime, Duration, Effect, FileSystem, Layer, Option, Path, Result, Schema } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { FetchHttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
@@ -20,11 +20,11 @@ class CannotStart extends Schema.TaggedError<CannotStart>()("CannotStart", { mes
 const flags = {
   file: Flag.String("file").pipe(
     Flag.withDescription("The crontab to run"),
-    Flag.withDefault(new URL("schedule.crontab", import.meta.url).pathname)
+    Flag.withDefault(`${import.meta.dirname}/schedule.crontab`)
   ),
   db: Flag.String("db").pipe(
     Flag.withDescription("The SQLite file that remembers; commands run in its folder"),
-    Flag.withDefault(new URL("var/ops.db", import.meta.url).pathname)
+    Flag.withDefault(`${import.meta.dirname}/var/ops.db`)
   ),
   for: Flag.String("for").pipe(
     Flag.withDescription("Run this long, such as 10s or 5m, then stop; without it, until Ctrl-C"),
@@ -49,42 +49,53 @@ const readSchedule = Effect.fn("readSchedule")(function*(file: string) {
   })
 })
 
-/** A commanded program: a server whose health is checked by one of its own tasks, a shell, and a store. */
+/** A server whose health is checked by one of its own tasks, a shell, and a store. */
 const program = (options: Omit<Program.Options, "url">) =>
-  Layer.unwrap(Effect.gen(function*() {
-    const server = yield* HttpServer.HttpServer
+  Layer.unwrap(HttpServer.HttpServer.use((server) => {
     const url = HttpServer.formatAddress(server.address)
-    return TaskScheduler.layer(Layer.mergeAll(Program.layer({ ...options, url }), Health), { drainTimeout: "10 seconds" })
-      .pipe(Layer.provide(Shell.layer({ cwd: options.folder, env: { OPS_URL: url } })))
+    const App = Layer.mergeAll(Program.layer({ ...options, url }), Health)
+    return Effect.succeed(
+      TaskScheduler.layer(App, { drainTimeout: "10 seconds" }).pipe(
+        Layer.provide(Shell.layer({ cwd: options.folder, env: { OPS_URL: url } }))
+      )
+    )
   })).pipe(
     Layer.provide(SqliteTaskStore.layer({ filename: options.db })),
     Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })),
     Layer.provide(FetchHttpClient.layer)
   )
 
-const Health = HttpRouter.serve(
-  HttpRouter.add("GET", "/health", TaskScheduler.TaskScheduler.use((scheduler) =>
-    Effect.flatMap(scheduler.status, ({ running, state }) =>
-      HttpServerResponse.json({ state, running: running.length })))),
-  { disableLogger: true, disableListenLog: true }
+const health = TaskScheduler.TaskScheduler.use((scheduler) =>
+  Effect.flatMap(scheduler.status, ({ running, state }) => HttpServerResponse.json({ state, running: running.length }))
 )
 
-const ops = Command.make("ops", flags, Effect.fn("ops")(function*(options) {
-  const path = yield* Path.Path
-  const fs = yield* FileSystem.FileSystem
-  const [file, db] = [path.resolve(options.file), path.resolve(options.db)]
-  const folder = path.dirname(db)
-  const entries = yield* readSchedule(file)
-  yield* Effect.mapError(
-    fs.makeDirectory(folder, { recursive: true }),
-    (error) => new CannotStart({ message: `The folder ${folder} cannot be made: ${error.message}` })
-  )
-  const wait = Option.match(options.for, { onNone: () => Effect.never, onSome: Effect.sleep })
-  yield* Effect.provide(wait, program({ entries, file, db, folder })).pipe(
-    Effect.catchTag("TaskStoreError", (error) =>
-      new CannotStart({ message: `The database ${db} cannot be used: ${error.message}` }))
-  )
-}))
+const Health = HttpRouter.serve(HttpRouter.add("GET", "/health", health), {
+  disableLogger: true,
+  disableListenLog: true
+})
+
+const ops = Command.make(
+  "ops",
+  flags,
+  Effect.fn("ops")(function*(options) {
+    const path = yield* Path.Path
+    const fs = yield* FileSystem.FileSystem
+    const [file, db] = [path.resolve(options.file), path.resolve(options.db)]
+    const folder = path.dirname(db)
+    const entries = yield* readSchedule(file)
+    yield* Effect.mapError(
+      fs.makeDirectory(folder, { recursive: true }),
+      (error) => new CannotStart({ message: `The folder ${folder} cannot be made: ${error.message}` })
+    )
+    const wait = Option.match(options.for, { onNone: () => Effect.never, onSome: Effect.sleep })
+    yield* Effect.provide(wait, program({ entries, file, db, folder, zone: DateTime.zoneMakeLocal() })).pipe(
+      Effect.catchTag(
+        "TaskStoreError",
+        (error) => new CannotStart({ message: `The database ${db} cannot be used: ${error.message}` })
+      )
+    )
+  })
+)
 
 const main = Command.run(ops, { version: "0.1.0" }).pipe(
   Effect.tapCause((cause) => {

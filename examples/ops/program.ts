@@ -14,6 +14,8 @@ export interface Options {
   readonly db: string
   readonly folder: string
   readonly url: string
+  /** In which times are shown. */
+  readonly zone: DateTime.TimeZone
 }
 
 /** The file is the owner of its tasks: reconciling touches no others. */
@@ -28,7 +30,7 @@ const Journal = (options: Options) =>
   Layer.effectDiscard(Effect.gen(function*() {
     const scheduler = yield* TaskScheduler.TaskScheduler
     const startedAt = yield* DateTime.now
-    const zone = DateTime.zoneMakeLocal()
+    const { zone } = options
     const opened = yield* Latch.make()
     const begun = new Map<string, DateTime.Utc>()
     let tally: Report.Tally = {}
@@ -53,7 +55,7 @@ const Journal = (options: Options) =>
     const tasks = (yield* scheduler.list({ owner, limit: 1_000 })).items
     const now = yield* DateTime.now
     const last = Option.getOrUndefined(Option.flatMap(Option.fromNullishOr(before), (run) => run.endedAt))
-    for (const line of Report.opening({ ...options, zone, now, tasks, changes, last })) {
+    for (const line of Report.opening({ ...options, now, tasks, changes, last })) {
       yield* Console.log(line)
     }
     yield* opened.open
@@ -68,5 +70,4 @@ const Journal = (options: Options) =>
     )
   }))
 
-export const layer = (options: Options) =>
-  Layer.mergeAll(RunCommandLive({ OPS_URL: options.url }), Journal(options))
+export const layer = (options: Options) => Layer.mergeAll(RunCommandLive({ OPS_URL: options.url }), Journal(options))

@@ -16,8 +16,8 @@ export const span = (millis: number): string => {
   const seconds = Math.round(millis / 1_000)
   const [d, h, m, s] = [seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60].map(Math.trunc)
   const parts = [[d, "d"], [h, "h"], [m, "min"], [s, "s"]] as const
-  const first = parts.findIndex(([n]) => n! > 0)
-  return parts.slice(first, first + 2).filter(([n]) => n! > 0).map(([n, unit]) => `${n} ${unit}`).join(" ")
+  const first = parts.findIndex(([n]) => n > 0)
+  return parts.slice(first, first + 2).filter(([n]) => n > 0).map(([n, unit]) => `${n} ${unit}`).join(" ")
 }
 
 /** The time of day, with the date when it is not today's. */
@@ -60,7 +60,8 @@ export interface Opening {
 
 export const opening = (given: Opening): ReadonlyArray<string> => {
   const { changes, last, now, tasks, zone } = given
-  const width = Math.max(0, ...tasks.map((task) => task.id.length))
+  const width = widest([...tasks.map((task) => task.id), ...changes.removed])
+  const when = Math.min(60, widest(tasks.map((task) => task.when)))
   const added = new Set(changes.added)
   const updated = new Set(changes.updated)
   return [
@@ -74,12 +75,14 @@ export const opening = (given: Opening): ReadonlyArray<string> => {
     "",
     ...tasks.toSorted(bySoonest).map((task) => {
       const sign = added.has(task.id) ? "+" : updated.has(task.id) ? "~" : " "
-      return `${sign} ${task.id.padEnd(width)}  ${task.when}; ${next(task, zone, now)}`
+      return `${sign} ${task.id.padEnd(width)}  ${task.when.padEnd(when)}  ${next(task, zone, now)}`
     }),
     ...changes.removed.map((id) => `- ${id.padEnd(width)}  removed`),
     ""
   ]
 }
+
+const widest = (words: ReadonlyArray<string>): number => Math.max(0, ...words.map((word) => word.length))
 
 const bySoonest = (a: TaskInfo.TaskInfo, b: TaskInfo.TaskInfo): number => dueOf(a) - dueOf(b) || (a.id < b.id ? -1 : 1)
 

@@ -212,7 +212,6 @@ const withTimeout = (
       let expired = false
       const expire = Effect.flatMap(Effect.sleep(millis), () =>
         Effect.sync(() => {
-          if (fiber.pollUnsafe() !== undefined) return
           expired = true
           fiber.interruptUnsafe()
         }))

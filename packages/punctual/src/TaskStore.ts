@@ -90,7 +90,7 @@ export interface Capabilities {
 /** @category models @since 0.1.0 */
 export interface NewTask extends TaskDefinition, TaskPosition {
   readonly id: string
-  /** Runs to create together with the row; their `createdAt` is the row's. */
+  /** Runs to create together with the row, the first of each key; their `createdAt` is the row's. */
   readonly runs?: ReadonlyArray<NewRun> | undefined
 }
 

@@ -110,8 +110,11 @@ describe("Lifecycle.layer", () => {
     class Mail extends Context.Service<Mail, { readonly send: (text: string) => void }>()("Mail") {}
     const sent: Array<string> = []
     const App = Lifecycle.layer("mail", {
-      acquire: Effect.as(Mail, "inbox"),
-      tick: (box) => Mail.use((mail) => Effect.sync(() => mail.send(box))),
+      acquire: Effect.gen(function*() {
+        yield* Mail
+        return "inbox"
+      }),
+      tick: (box: string) => Mail.use((mail) => Effect.sync(() => mail.send(box))),
       trigger: hourly
     }).pipe(Layer.provide(Layer.succeed(Mail)({ send: (text) => sent.push(text) })))
     return Effect.gen(function*() {

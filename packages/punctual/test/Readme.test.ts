@@ -3,10 +3,10 @@
  *
  * - every ```ts block compiles, against the packages of this repository
  * - a block whose first line is `// name.ts` is that file, so that blocks import each other; a test among them is run
- * - a block without imports goes on from the first block of its page that has some; with `yield*` at its left edge it is
- *   the body of an `Effect.gen`, and where the page has an `App`, it is run beside it under virtual time
- * - every relative link leads to a file, and one with an anchor to a heading; one to a test has that test's name as its
- *   text
+ * - a block without imports goes on from the first block of its page that has some; a `program` in it is run beside the
+ *   `App` of that first block, under virtual time
+ * - every relative link leads to a file, and one with an anchor to a heading; the text of one to a test, or to the suites,
+ *   is the name of a test in there
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -46,8 +46,6 @@ interface Module {
   readonly offset: number
   readonly file: string
   readonly code: string
-  /** Whether it is the body of a program. */
-  readonly body: boolean
 }
 
 const fence = /^```ts\n([\s\S]*?)^```$/gm
@@ -55,22 +53,19 @@ const fence = /^```ts\n([\s\S]*?)^```$/gm
 const modulesOf = ({ name, text }: Page): ReadonlyArray<Module> => {
   const folder = name.replace(/\.md$/, "").replaceAll("/", "-")
   const blocks = Array.from(text.matchAll(fence), ({ 1: code, index }) => ({
-    code: code!,
+    code,
     line: text.slice(0, index).split("\n").length + 1
   }))
   const prelude = blocks.find(({ code }) => /^import /m.test(code))?.code ?? ""
-  return blocks.map(({ code, line }, index) => {
+  return blocks.map(({ code, line }) => {
     const named = /^\/\/ ([\w.-]+\.ts)\n/.exec(code)?.[1]
-    const continues = !/^import /m.test(code)
-    const body = continues && /^(?! ).*\byield\*/m.test(code)
-    const before = (continues ? prelude : "") + (body ? "export const program = Effect.gen(function*() {\n" : "")
+    const before = /^import /m.test(code) ? "" : prelude
     return {
       page: name,
       line,
       offset: before.split("\n").length - 1,
       file: `${folder}/${named ?? `line-${line}.ts`}`,
-      code: `${before}${code}${body ? "})\n" : ""}${index < 0 ? "" : "export {}\n"}`,
-      body
+      code: before + code
     }
   })
 }
@@ -87,7 +82,7 @@ for (const { code, file } of modules) {
 }
 
 /** What the compiler says about blocks, where they stand in their pages; about the repository's own code others say it. */
-const problems = (): ReadonlyArray<string> => {
+const problems = (): Effect.Effect<ReadonlyArray<string>> => {
   fs.writeFileSync(
     path.join(folder, "tsconfig.json"),
     JSON.stringify({
@@ -109,21 +104,25 @@ const problems = (): ReadonlyArray<string> => {
     })
   )
   const tsc = path.join(path.dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc")
-  const { status, stdout } = childProcess.spawnSync(process.execPath, [tsc, "-p", ".", "--pretty", "false"], {
-    cwd: folder,
-    encoding: "utf8"
-  })
-  assert.isNotNull(status)
-  return stdout.split("\n").flatMap((text) => {
-    const [, file, line, message] = /^(\S+?)\((\d+),\d+\): (error .*)$/.exec(text) ?? []
-    const module = modules.find((module) => module.file === file)
-    if (module === undefined) return file === undefined && /^error /.test(text) ? [text] : []
-    return [`${module.page}:${module.line + Number(line) - 1 - module.offset}: ${message}`]
-  })
+  return Effect.map(output([tsc, "-p", ".", "--pretty", "false"]), (said) =>
+    said.split("\n").flatMap((text) => {
+      const [, file, line, message] = /^(\S+?)\((\d+),\d+\): (error .*)$/.exec(text) ?? []
+      const module = modules.find((module) => module.file === file)
+      if (module === undefined) return file === undefined && text.startsWith("error ") ? [text] : []
+      return [`${module.page}:${module.line + Number(line) - 1 - module.offset}: ${message}`]
+    }))
 }
 
+const output = (args: ReadonlyArray<string>): Effect.Effect<string> =>
+  Effect.callback((resume) => {
+    childProcess.execFile(process.execPath, args, { cwd: folder }, (error, stdout) =>
+      // A compiler that says nothing and fails has not compiled.
+      resume(Effect.succeed(error !== null && stdout === "" ? `error ${error.message}` : stdout)))
+  })
+
 /** Blocks that are tests and programs, by the names they have in this run. */
-const load = (file: string): Promise<Readonly<Record<string, unknown>>> => import(/* @vite-ignore */ path.join(folder, file))
+const load = (file: string): Promise<Readonly<Record<string, unknown>>> =>
+  import(/* @vite-ignore */ path.join(folder, file))
 
 describe("the TypeScript in the documentation", () => {
   it("is there", () => {
@@ -132,16 +131,14 @@ describe("the TypeScript in the documentation", () => {
     assert.isAbove(named.filter((file) => file.startsWith("docs-migrating/")).length, 8)
   })
 
-  it("compiles", { timeout: 60_000 }, () => assert.deepStrictEqual(problems(), []))
-
-  for (const { file, line, page } of modules.filter(({ body, page }) => body && page !== "README.md")) {
+  for (const { file, line, page } of modules.filter(({ code }) => /^export const program\b/m.test(code))) {
     it.effect(`runs: ${page}:${line}`, () =>
       Effect.gen(function*() {
         const { App, program } = yield* Effect.promise(() => load(file))
-        if (App === undefined) return
+        const app = App as Layer.Layer<unknown, unknown, TaskScheduler.Provided>
         yield* Effect.provide(
           Effect.andThen(program as Effect.Effect<unknown>, TestScheduler.settle),
-          TestScheduler.layer(App as Layer.Layer<unknown, unknown, TaskScheduler.Provided>, { now: "2026-01-01T00:00:00Z" })
+          TestScheduler.layer(app, { now: "2026-01-01T00:00:00Z" })
         )
       }))
   }
@@ -150,31 +147,35 @@ describe("the TypeScript in the documentation", () => {
 describe("README.md", async () => {
   // Registers the test of the first screen here.
   await load("README/app.test.ts")
+})
 
-  it.live("the program starts, remembers, and ends when it is asked to", () =>
+// Both are processes of their own: they need not wait for each other.
+describe("the TypeScript in the documentation", { concurrent: true, timeout: 60_000 }, () => {
+  it.live("compiles", () => Effect.map(problems(), (found) => assert.deepStrictEqual(found, [])))
+
+  it.live("README.md: the program starts, remembers, and ends when it is asked to", () =>
     Effect.callback<void>((resume) => {
       const cwd = fs.mkdtempSync(path.join(folder, "run-"))
       const child = childProcess.spawn(process.execPath, [path.join(folder, "README/main.ts")], {
         cwd,
-        stdio: ["ignore", "pipe", "pipe"]
+        stdio: ["ignore", "ignore", "pipe"]
       })
       let said = ""
       child.stderr.on("data", (data) => said += String(data))
-      const ready = fs.watch(cwd, () => {
+      const watcher = fs.watch(cwd, () => {
         if (!fs.existsSync(path.join(cwd, "punctual.db-wal"))) return
-        ready.close()
+        watcher.close()
         child.kill("SIGTERM")
       })
       child.on("exit", (code, signal) => {
-        ready.close()
+        watcher.close()
         resume(Effect.sync(() => {
-          assert.strictEqual(said, "")
-          assert.isNull(signal)
+          assert.deepStrictEqual([said, signal], ["", null])
           assert.include([0, 130, 143], code)
           assert.isTrue(fs.existsSync(path.join(cwd, "punctual.db")))
         }))
       })
-    }), 30_000)
+    }))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -186,25 +187,35 @@ const anchor = (heading: string): string =>
   heading.trim().toLowerCase().replace(/[`*_]/g, "").replace(/[^\p{L}\p{N} -]/gu, "").replaceAll(" ", "-")
 
 const anchorsOf = (text: string): ReadonlyArray<string> =>
-  Array.from(text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.*)$/gm), ([, heading]) => anchor(heading!))
+  Array.from(text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.*)$/gm), ([, heading]) => anchor(heading))
 
-/** The text of a test file as its names are printed. */
+/** The text of a test file, with its names as they are printed. */
 const spoken = (code: string): string => code.replaceAll("\\\"", "\"").replaceAll("\\`", "`")
 
+/** Of a folder, the texts of all files in it. */
+const contentOf = (target: string): string =>
+  fs.statSync(target).isFile() ?
+    fs.readFileSync(target, "utf8") :
+    fs.readdirSync(target, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts") && !name.includes("node_modules"))
+      .map((name) => fs.readFileSync(path.join(target, name), "utf8"))
+      .join("\n")
+
 const brokenLinks = ({ name, text }: Page): ReadonlyArray<string> =>
-  Array.from(text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/\[([^\]]*)\]\(([^)\s]+)\)/g)).flatMap(([whole, label, href]) => {
-    if (/^[a-z]+:/.test(href!)) return []
-    const [file, hash] = href!.split("#")
-    const target = path.resolve(root, path.dirname(name), file === "" ? path.basename(name) : file!)
-    if (!fs.existsSync(target)) return [`${name}: ${whole}: no such file`]
-    if (fs.statSync(target).isDirectory()) return []
-    const content = fs.readFileSync(target, "utf8")
-    if (hash !== undefined && !anchorsOf(content).includes(hash)) return [`${name}: ${whole}: no such heading`]
-    const isTest = /\.test\.ts$|Suite\.ts$/.test(target)
-    return isTest && !/`|^[\w./]+$/.test(label!) && !spoken(content).includes(label!)
-      ? [`${name}: ${whole}: no such test`]
-      : []
-  })
+  Array.from(text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/\[([^\]]*)\]\(([^)\s]+)\)/g)).flatMap(
+    ([whole, label, href]) => {
+      if (/^[a-z]+:/.test(href)) return []
+      const [file, hash] = href.split("#")
+      const target = path.resolve(root, path.dirname(name), file === "" ? path.basename(name) : file)
+      if (!fs.existsSync(target)) return [`${name}: ${whole}: no such file`]
+      const content = contentOf(target)
+      if (hash !== undefined && !anchorsOf(content).includes(hash)) return [`${name}: ${whole}: no such heading`]
+      const isTest = /\.test\.ts$|\/packages\/testing\/src/.test(target.replaceAll(path.sep, "/"))
+      return isTest && !/^(?:`[^`]+`|[\w./-]+)$/.test(label) && !spoken(content).includes(label)
+        ? [`${name}: ${whole}: no such test`]
+        : []
+    }
+  )
 
 describe("links in the documentation", () => {
   for (const page of pages) {

@@ -3,11 +3,14 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Task from "../src/Task.ts"
 import { TaskScheduler } from "../src/TaskScheduler.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
-import { at, clock, counts, Echo, Fail, hourly, nextTime, Refused, scheduled, Slow, Tick, times } from "./utils.ts"
+import { at, clock, counts, Echo, Fail, Handlers, hourly, nextTime, Refused, scheduled, Slow, start, Tick, times } from "./utils.ts"
 
 const slow = (options: object = {}) =>
   Effect.flatMap(TaskScheduler, (scheduler) =>
@@ -179,6 +182,29 @@ describe("runNow", () => {
       ])
       assert.deepStrictEqual(counts((yield* handle.snapshot).counters), { ran: 2, extra: 2 })
     }), { defaults: { maxInstances: 2 } }))
+
+  it.effect("a handler may run another task and wait for its result", () => {
+    const Outer = Task.make("Outer", { success: Schema.Int })
+    const App = Layer.mergeAll(
+      Handlers,
+      Outer.toLayer(() =>
+        Effect.gen(function*() {
+          const scheduler = yield* TaskScheduler
+          const run = yield* scheduler.handle("inner", { task: Slow }).runNow()
+          return 1 + (yield* run.await)
+        }).pipe(Effect.orDie)
+      )
+    )
+    return Effect.gen(function*() {
+      const scheduler = yield* TaskScheduler
+      yield* scheduler.add(Slow, { id: "inner", payload: { minutes: 10 }, trigger: Trigger.every("1 day") })
+      const outer = yield* scheduler.add(Outer, { id: "outer", trigger: Trigger.at(at("01:00")) })
+      yield* TestScheduler.advance("75 minutes")
+      const [run] = (yield* outer.runs()).items
+      assert.deepInclude(Option.getOrThrow(run!.exit) as object, { _tag: "Success", value: 11 })
+      assert.strictEqual(clock(Option.getOrThrow(run!.endedAt)), "01:10")
+    }).pipe(Effect.provide(TestScheduler.layer(App, { now: start })))
+  })
 
   it.effect("refuses what it does not know", () =>
     scheduled(Effect.gen(function*() {

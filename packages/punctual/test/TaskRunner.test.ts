@@ -46,8 +46,8 @@ const causeOf = (task: Task.Any, result: RunResult) =>
     return Exit.isFailure(exit) ? exit.cause : Cause.empty
   })
 
-// Operations between two yields; with fewer than four a fiber does nothing but yield.
-const everyFew = [4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+// One operation more, which does nothing.
+const delayed = <A>(effect: Effect.Effect<A>): Effect.Effect<A> => Effect.suspend(() => effect)
 
 describe("the handler's context", () => {
   class Name extends Context.Service<Name, string>()("test/Name") {}
@@ -325,32 +325,33 @@ describe("interruption", () => {
 
   it.effect("at any step leaves no run counted, and releases what was acquired", () =>
     Effect.gen(function*() {
-      // Fibers that yield every few operations stop at other places each time.
-      for (
-        const [timeout, ops] of [undefined, 60_000].flatMap((timeout) => everyFew.map((ops) => [timeout, ops] as const))
-      ) {
-        let steps = 0
-        for (let ended = false; !ended; steps++) {
-          let held = 0
-          const registry = yield* TaskRegistry.make("test")
-          yield* Layer.build(task.toLayer(() =>
-            Effect.acquireRelease(Effect.sync(() => held++), () => Effect.sync(() => held--)).pipe(
-              Effect.andThen(Effect.yieldNow)
-            )
-          )).pipe(Effect.provideService(TaskRegistry.TaskRegistry, registry))
-          const fiber = yield* TaskRunner.run(registry, makeRecord(task, null, { timeout })).pipe(
-            Effect.forkChild,
-            Effect.provideService(MaxOpsBeforeYield, ops)
-          )
-          for (let i = 0; i < steps; i++) {
-            yield* Effect.yieldNow
+      let held = 0
+      const registry = yield* TaskRegistry.make("test")
+      yield* Layer.build(task.toLayer(() =>
+        Effect.acquireRelease(Effect.sync(() => held++), () => Effect.sync(() => held--)).pipe(
+          Effect.andThen(Effect.yieldNow)
+        )
+      )).pipe(Effect.provideService(TaskRegistry.TaskRegistry, registry))
+      for (const timeout of [undefined, 60_000]) {
+        // A fiber that yields every four operations stops at other places after each number of operations before.
+        for (let before = 0; before < 8; before++) {
+          let run: Effect.Effect<RunResult> = TaskRunner.run(registry, makeRecord(task, null, { timeout }))
+          for (let i = 0; i < before; i++) {
+            run = delayed(run)
           }
-          ended = fiber.pollUnsafe() !== undefined
-          yield* Fiber.interrupt(fiber)
-          assert.strictEqual(registry.get("T")?.count, 0, `after ${steps} steps`)
-          assert.strictEqual(held, 0, `after ${steps} steps`)
+          let steps = 0
+          for (let ended = false; !ended; steps++) {
+            const fiber = yield* Effect.forkChild(run).pipe(Effect.provideService(MaxOpsBeforeYield, 4))
+            for (let i = 0; i < steps; i++) {
+              yield* Effect.yieldNow
+            }
+            ended = fiber.pollUnsafe() !== undefined
+            yield* Fiber.interrupt(fiber)
+            assert.strictEqual(registry.get("T")?.count, 0, `after ${steps} steps`)
+            assert.strictEqual(held, 0, `after ${steps} steps`)
+          }
+          assert.isAbove(steps, 2)
         }
-        assert.isAbove(steps, 2)
       }
     }))
 
@@ -458,15 +459,8 @@ describe("timeout", () => {
   it.effect("keeps the error of a handler that fails as its time is up", () =>
     Effect.gen(function*() {
       const run = yield* slow(Effect.delay(Effect.fail(new Failure({ retryable: true })), 1_000))
-      for (const ops of everyFew) {
-        // The runner may learn of the handler's end after the timer has woken.
-        const fiber = yield* Effect.forkChild(run(null, { timeout: 1_000 })).pipe(
-          Effect.provideService(MaxOpsBeforeYield, ops)
-        )
-        yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow)
-        yield* TestClock.adjust(1_000)
-        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Failed")
-      }
+      const fiber = yield* after(run(null, { timeout: 1_000 }), 1_000)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Failed")
     }))
 
   it.effect("sleeps on the run's clock, outside of its activity, and not longer than the handler runs", () =>

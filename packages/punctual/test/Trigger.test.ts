@@ -640,7 +640,7 @@ describe("questions", () => {
     )
     assert.isAbove(outputs[0]!.length, 5_000)
     for (const output of outputs) assert.strictEqual(output, outputs[0])
-  }, 20_000)
+  }, 60_000)
 })
 
 describe("toSchedule", () => {

@@ -37,7 +37,7 @@ describe("Trigger laws", () => {
       assert.isTrue(next.due > cursor)
       cursor = next.due
     }
-  }, runs(400))
+  }, runs(200))
 
   it.prop("between an instant and its next there is nothing else", [trigger, binding, instant, Schema.Int], (
     [trigger, binding, after, somewhere]
@@ -49,7 +49,7 @@ describe("Trigger laws", () => {
     for (const u of [after, after + 1, next.due - 1, after + Math.abs(somewhere) % gap]) {
       if (u < next.due) assert.deepStrictEqual(bound.next(u), next)
     }
-  }, runs(400))
+  }, runs(200))
 
   it.prop("an answer does not depend on what was asked before", [trigger, binding, instant, instant], (
     [trigger, binding, a, b]
@@ -59,7 +59,7 @@ describe("Trigger laws", () => {
     used.previous(a)
     used.countBetween(a, a + 1_000_000, 10)
     assert.deepStrictEqual(used.next(b), Trigger.bind(trigger, binding).next(b))
-  }, runs(300))
+  }, runs(150))
 
   it.prop("previous mirrors next", [trigger, binding, instant], ([trigger, binding, after]) => {
     const bound = Trigger.bind(trigger, binding)
@@ -79,34 +79,34 @@ describe("Trigger laws", () => {
       assert.isTrue(earlier.due <= after)
       assert.deepStrictEqual(bound.next(earlier.due), forward[0])
     }
-  }, runs(400))
+  }, runs(200))
 
   it.prop("union is associative", [inner, inner, inner, binding, instant], ([a, b, c, binding, after]) => {
     const left = Trigger.union(Trigger.union(a, b), c)
     const right = Trigger.union(a, Trigger.union(b, c))
     assert.deepStrictEqual(take(Trigger.bind(left, binding), after, 5), take(Trigger.bind(right, binding), after, 5))
-  }, runs(120))
+  }, runs(60))
 
   it.prop("union is commutative", [inner, inner, binding, instant], ([a, b, binding, after]) => {
     const left = Trigger.bind(Trigger.union(a, b), binding)
     const right = Trigger.bind(Trigger.union(b, a), binding)
     assert.deepStrictEqual(take(left, after, 5), take(right, after, 5))
     assert.deepStrictEqual(left.previous(after), right.previous(after))
-  }, runs(120))
+  }, runs(60))
 
   it.prop("union is idempotent and never is its identity", [inner, binding, instant], ([a, binding, after]) => {
     const expected = take(Trigger.bind(a, binding), after, 5)
     for (const same of [Trigger.union(a, a), Trigger.union(a, Trigger.never), Trigger.union(Trigger.never, a)]) {
       assert.deepStrictEqual(take(Trigger.bind(same, binding), after, 5), expected)
     }
-  }, runs(120))
+  }, runs(60))
 
   it.prop("union is due when a member is", [inner, inner, binding, instant], ([a, b, binding, after]) => {
     const members = [Trigger.bind(a, binding), Trigger.bind(b, binding)]
     const expected = Math.min(...members.map((member) => member.next(after)?.due ?? Infinity))
     const actual = Trigger.bind(Trigger.union(a, b), binding).next(after)?.due ?? Infinity
     assert.strictEqual(actual, expected)
-  }, runs(300))
+  }, runs(150))
 
   it.prop("intersect is due only when both members are", [inner, inner, binding, instant], ([a, b, binding, after]) => {
     const left = Trigger.bind(a, binding)
@@ -115,7 +115,7 @@ describe("Trigger laws", () => {
       assert.strictEqual(left.next(due - 1)?.due, due)
       assert.strictEqual(right.next(due - 1)?.due, due)
     }
-  }, runs(300))
+  }, runs(150))
 
   it.prop(
     "intersect misses nothing that both members have",
@@ -126,7 +126,7 @@ describe("Trigger laws", () => {
       const found = dues(Trigger.bind(Trigger.intersect(a, b), binding), after, common.length)
       assert.deepStrictEqual(found.slice(0, common.length), common)
     },
-    runs(150)
+    runs(70)
   )
 
   it.prop("during keeps exactly what is inside", [inner, TriggerArbitrary.window, binding, instant], (
@@ -136,21 +136,21 @@ describe("Trigger laws", () => {
     const gate = Trigger.bind(Trigger.during(Trigger.every(1, { start: -3e14 }), window), binding)
     const kept = dues(Trigger.bind(a, binding), after, 40).filter((due) => gate.next(due - 1)?.due === due)
     assert.deepStrictEqual(dues(filtered, after, kept.length).slice(0, kept.length), kept)
-  }, runs(300))
+  }, runs(150))
 
   it.prop("upTo is the first n that are not before the anchor", [inner, binding, instant], ([a, binding, after]) => {
     const first = dues(Trigger.bind(a, binding), binding.anchor - 1, 7)
     const limited = Trigger.bind(Trigger.upTo(a, 7), binding)
     assert.deepStrictEqual(dues(limited, -8e15, 20), first)
     assert.strictEqual(limited.next(after)?.due, first.find((due) => due > after))
-  }, runs(300))
+  }, runs(150))
 
   it.prop("between keeps both of its ends", [inner, binding, instant], ([a, binding, after]) => {
     const all = dues(Trigger.bind(a, binding), after, 6)
     if (all.length < 6) return
     const bound = Trigger.bind(Trigger.between(a, { start: all[1]!, end: all[4]! }), binding)
     assert.deepStrictEqual(dues(bound, -8e15, 10), all.slice(1, 5))
-  }, runs(120))
+  }, runs(60))
 
   it.prop("countBetween counts what a walk counts", [trigger, binding, instant, Schema.Int], (
     [trigger, binding, after, width]
@@ -166,7 +166,7 @@ describe("Trigger laws", () => {
       const expected = walked.filter((due) => due <= until).length
       assert.deepStrictEqual(bound.countBetween(after, until, 1_000), { count: expected, exact: true })
     }
-  }, runs(300))
+  }, runs(150))
 
   it.prop(
     "jitter keeps order and number, and stays below its width",
@@ -186,7 +186,7 @@ describe("Trigger laws", () => {
         if (i + 1 < plain.length) assert.isTrue(point.due < plain[i + 1]!.due)
       })
     },
-    runs(400)
+    runs(200)
   )
 
   it.effect.prop(
@@ -202,7 +202,7 @@ describe("Trigger laws", () => {
         assert.deepStrictEqual(JSON.stringify(back), text)
         assert.strictEqual(Trigger.format(back), Trigger.format(trigger))
       }),
-    runs(400)
+    runs(200)
   )
 
   it.prop("equal triggers have equal hashes, different stored forms differ", [
@@ -213,11 +213,11 @@ describe("Trigger laws", () => {
   ) => {
     if (Equal.equals(a, b)) assert.strictEqual(Hash.hash(a), Hash.hash(b))
     if (JSON.stringify(a) === JSON.stringify(b)) assert.isTrue(Equal.equals(a, b))
-  }, runs(300))
+  }, runs(150))
 
   it.prop("every generated trigger is valid", [TriggerArbitrary.any], ([trigger]) => {
     assert.strictEqual(Trigger.validate(trigger)._tag, "Success")
-  }, runs(120))
+  }, runs(60))
 })
 
 describe("changes of clocks", () => {

@@ -177,7 +177,7 @@ export const make: (options?: Options) => Effect.Effect<
         "verdicts",
         Effect.map(
           values(sql`select v.n, t.id, v.reader, v.reason, v.at from ${t.verdict} v cross join ${t.task} t
-where t.n = v.n order by v.n, v.reader limit ${limit}`),
+where t.n = v.n order by v.n, v.reader ${db.limit(limit)}`),
           (rows) =>
             rows.flatMap(([n, id, reader, reason, at]) => {
               const verdict = readable(() => ({

@@ -307,14 +307,11 @@ export const make: (config: Config) => Effect.Effect<
           )
         }
         const ceiling = Math.min(maxBackoff, 2 ** attempt, busyMillis - waited)
-        return Effect.flatMap(Random.next, (random) =>
-          liveClock.sleep(Duration.millis(Math.max(1, ceiling * random)))
-        ).pipe(
-          Effect.andThen(effect),
-          Effect.catchIf(isBusySqlError, (next) =>
-            again(next, attempt + 1)
+        return Effect.flatMap(Random.next, (random) => liveClock.sleep(Duration.millis(Math.max(1, ceiling * random))))
+          .pipe(
+            Effect.andThen(effect),
+            Effect.catchIf(isBusySqlError, (next) => again(next, attempt + 1))
           )
-        )
       }
       return again(error, 1)
     })
@@ -435,7 +432,7 @@ export const make: (config: Config) => Effect.Effect<
     rollbackSavepoint: (_, id) => inTransaction(control(`ROLLBACK TO SAVEPOINT effect_sql_${id}`))
   })
 
-  return Object.assign(client as SqliteClient, { [TypeId]: TypeId as typeof TypeId, config, withTransaction })
+  return Object.assign(client as SqliteClient, { [TypeId]: TypeId, config, withTransaction } as const)
 })
 
 const isBusySqlError = (error: unknown): error is SqlError => error instanceof SqlError && isBusy(error)

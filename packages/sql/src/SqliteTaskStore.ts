@@ -25,9 +25,10 @@ import * as SqlTaskStore from "./SqlTaskStore.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options extends
-  Omit<SqlTaskStore.Options, "name">,
-  Pick<SqliteClient.Config, "busyTimeout" | "synchronous" | "cacheSize" | "readonly">
+export interface Options
+  extends
+    Omit<SqlTaskStore.Options, "name">,
+    Pick<SqliteClient.Config, "busyTimeout" | "synchronous" | "cacheSize" | "readonly">
 {
   /** A path, or `:memory:` for a store that ends with its layer. */
   readonly filename: string
@@ -55,7 +56,10 @@ export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> 
   const name = `sqlite:${filename}`
   const memory = filename === ":memory:" || filename === ""
   const client = SqliteClient.layer({ filename, busyTimeout, cacheSize, readonly, synchronous }).pipe(
-    Layer.catchTag("SqlError", (error) => Layer.effect(SqlClient.SqlClient, Effect.fail(storeError(name, sqlite(), "open", error))))
+    Layer.catchTag(
+      "SqlError",
+      (error) => Layer.effect(SqlClient.SqlClient, Effect.fail(storeError(name, sqlite(), "open", error)))
+    )
   )
   return SqlTaskStore.layer({
     ...rest,

@@ -4,10 +4,10 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { Wake } from "punctual/TaskStore"
-import { TaskStore } from "punctual/TaskStore"
 import { existsSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import type { Wake } from "punctual/TaskStore"
+import { TaskStore } from "punctual/TaskStore"
 import * as SqliteClient from "../src/SqliteClient.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
@@ -85,7 +85,9 @@ describe("SqlTaskStore", () => {
         // a savepoint that rolls back takes only its own
         yield* sql.withTransaction(Effect.gen(function*() {
           yield* store.insert([newTask("kept")])
-          yield* Effect.ignore(sql.withTransaction(Effect.andThen(store.insert([newTask("undone")]), Effect.fail("no"))))
+          yield* Effect.ignore(
+            sql.withTransaction(Effect.andThen(store.insert([newTask("undone")]), Effect.fail("no")))
+          )
         }))
         assert.deepStrictEqual((yield* store.get(["kept", "undone"])).map(({ row }) => row.id), ["kept"])
         assert.strictEqual(wakes.length, 1)
@@ -196,30 +198,39 @@ describe("SqlTaskStore", () => {
         assert.strictEqual((yield* here.get(["theirs"])).length, 1)
       }), 30_000)
 
-    it.live("a process that is killed in the middle of its writes leaves every transaction whole", () =>
-      Effect.gen(function*() {
-        const file = yield* databaseFile
-        for (let incarnation = 0; incarnation < 4; incarnation++) {
-          const writer = yield* start("writer", file, String(incarnation))
-          assert.strictEqual(yield* writer.heard, "writing")
-          for (let rounds = 0; rounds < 3 + 7 * incarnation; rounds++) assert.strictEqual(yield* writer.heard, "round")
-          yield* writer.kill
-          assert.deepStrictEqual(yield* ask(file, "pragma integrity_check"), [{ integrity_check: "ok" }])
-          // every run that was counted is open or in history
-          assert.deepStrictEqual(
-            yield* ask(file, `select c.id, c.ran, (select count(*) from punctual_run r where r.n = c.n) as open,
-(select count(*) from punctual_history h where h.n = c.n) as ended from punctual_clock c where c.ran <> open + ended`),
-            []
-          )
-          const [{ ran }] = yield* ask(file, "select sum(ran) as ran from punctual_clock")
-          assert.isAbove(Number(ran), 20)
-        }
-        // what the dead owned is taken over
-        const here = yield* store({ filename: file })
-        const open = yield* ask(file, "select count(*) as n from punctual_run")
-        const taken = yield* here.takeover({ now: epoch + 1e9, limit: 1000, maxTakeovers: 3, keep: 1_000_000 })
-        assert.strictEqual(taken.runs.length, Number(open[0].n))
-      }), 60_000)
+    it.live(
+      "a process that is killed in the middle of its writes leaves every transaction whole",
+      () =>
+        Effect.gen(function*() {
+          const file = yield* databaseFile
+          for (let incarnation = 0; incarnation < 4; incarnation++) {
+            const writer = yield* start("writer", file, String(incarnation))
+            assert.strictEqual(yield* writer.heard, "writing")
+            for (let rounds = 0; rounds < 3 + 7 * incarnation; rounds++) {
+              assert.strictEqual(yield* writer.heard, "round")
+            }
+            yield* writer.kill
+            assert.deepStrictEqual(yield* ask(file, "pragma integrity_check"), [{ integrity_check: "ok" }])
+            // every run that was counted is open or in history
+            assert.deepStrictEqual(
+              yield* ask(
+                file,
+                `select c.id, c.ran, (select count(*) from punctual_run r where r.n = c.n) as open,
+(select count(*) from punctual_history h where h.n = c.n) as ended from punctual_clock c where c.ran <> open + ended`
+              ),
+              []
+            )
+            const [{ ran }] = yield* ask(file, "select sum(ran) as ran from punctual_clock")
+            assert.isAbove(Number(ran), 20)
+          }
+          // what the dead owned is taken over
+          const here = yield* store({ filename: file })
+          const open = yield* ask(file, "select count(*) as n from punctual_run")
+          const taken = yield* here.takeover({ now: epoch + 1e9, limit: 1000, maxTakeovers: 3, keep: 1_000_000 })
+          assert.strictEqual(taken.runs.length, Number(open[0].n))
+        }),
+      60_000
+    )
 
     it.effect("closing the layer closes the file, and says so to whoever asks later", () =>
       Effect.gen(function*() {
@@ -248,10 +259,13 @@ describe("SqlTaskStore", () => {
       Effect.gen(function*() {
         const file = yield* databaseFile
         yield* Effect.scoped(Effect.flatMap(store({ filename: file }), (store) =>
-          store.insert(Array.from({ length: 500 }, (_, i) => newTask(`task-${i}`)))))
+          store.insert(Array.from({ length: 500 }, (_, i) =>
+            newTask(`task-${i}`)))))
         const fd = openSync(file, "r+")
         const noise = new Uint8Array(4096).fill(0xa5)
-        for (let at = 4096 * 24; at + 4096 <= statSync(file).size; at += 4096) writeSync(fd, noise, 0, 4096, at)
+        for (let at = 4096 * 24; at + 4096 <= statSync(file).size; at += 4096) {
+          writeSync(fd, noise, 0, 4096, at)
+        }
         const damaged = yield* store({ filename: file })
         const error = yield* Effect.flip(damaged.list({ sort: "id", descending: false, limit: 500 }))
         assert.strictEqual(error.reason, "Corrupt")

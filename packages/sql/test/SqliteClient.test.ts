@@ -91,7 +91,9 @@ describe("SqliteClient", () => {
     it.effect("streams a result in chunks, and fails in the middle as a failure", () =>
       Effect.gen(function*() {
         const sql = yield* opened
-        const numbers = sql<{ n: number }>`with recursive c (n) as (select 1 union all select n + 1 from c where n < 1000)
+        const numbers = sql<
+          { n: number }
+        >`with recursive c (n) as (select 1 union all select n + 1 from c where n < 1000)
           select n from c`
         const rows = yield* Stream.runCollect(numbers.stream)
         assert.strictEqual(rows.length, 1000)
@@ -168,7 +170,9 @@ describe("SqliteClient", () => {
           order.push("transaction")
         })))
         yield* Deferred.await(inside)
-        const outside = yield* Effect.forkChild(Effect.andThen(insert(sql, "b"), Effect.sync(() => order.push("other"))))
+        const outside = yield* Effect.forkChild(
+          Effect.andThen(insert(sql, "b"), Effect.sync(() => order.push("other")))
+        )
         const second = yield* Effect.forkChild(
           sql.withTransaction(Effect.andThen(insert(sql, "c"), Effect.sync(() => order.push("second"))))
         )
@@ -209,11 +213,20 @@ describe("SqliteClient", () => {
                 yield* insert(sql, `${seed}-${i}-second`)
               }))
             const fibers = yield* Effect.forEach([0, 1, 2, 3, 4, 5, 6, 7], (i) => Effect.forkChild(work(i)))
-            const pause = Effect.flatMap(Random.nextIntBetween(0, 6), (n) => Effect.repeat(Effect.yieldNow, { times: n }))
+            const pause = Effect.flatMap(
+              Random.nextIntBetween(0, 6),
+              (n) => Effect.repeat(Effect.yieldNow, { times: n })
+            )
             yield* pause
-            yield* Effect.forEach(fibers, (fiber) =>
-              Effect.flatMap(Random.nextBoolean, (interrupt) =>
-                interrupt ? Effect.andThen(pause, Fiber.interrupt(fiber)) : Effect.void), { discard: true })
+            yield* Effect.forEach(
+              fibers,
+              (fiber) =>
+                Effect.flatMap(
+                  Random.nextBoolean,
+                  (interrupt) => interrupt ? Effect.andThen(pause, Fiber.interrupt(fiber)) : Effect.void
+                ),
+              { discard: true }
+            )
             yield* Effect.forEach(fibers, Fiber.await, { discard: true })
           }).pipe(Random.withSeed(seed))
         }
@@ -304,8 +317,12 @@ describe("SqliteClient", () => {
         const sql = yield* open(file, { busyTimeout: "30 millis" })
         yield* sql`create table t (k text)`
         const other = locked(file)
-        for (const attempt of [insert(sql, "a"), sql.withTransaction(insert(sql, "a"))]) {
-          const error = yield* Effect.flip(attempt as Effect.Effect<unknown, SqlError>)
+        const attempts: ReadonlyArray<Effect.Effect<unknown, SqlError>> = [
+          insert(sql, "a"),
+          sql.withTransaction(insert(sql, "a"))
+        ]
+        for (const attempt of attempts) {
+          const error = yield* Effect.flip(attempt)
           assert.strictEqual(error.reason._tag, "LockTimeoutError")
           assert.include(error.message, file)
         }

@@ -39,7 +39,7 @@ const plansOf = <A, E>(sql: SqlClient.SqlClient, effect: Effect.Effect<A, E>) =>
 
 /** Reads every row of a table: `SCAN t`, but not the cells of a parameter, nor what a subselect with a limit answers. */
 const scans = (plans: ReadonlyArray<string>): ReadonlyArray<string> =>
-  plans.filter((detail) => /^SCAN (?!j VIRTUAL TABLE|e$|u$|d$|w$|r$|punctual_meta$)/.test(detail))
+  plans.filter((detail) => /^SCAN (?!j VIRTUAL TABLE|CONSTANT ROW|e$|u$|d$|w$|r$|punctual_meta$)/.test(detail))
 
 const filler = 3000
 
@@ -62,18 +62,21 @@ const fill = (store: TaskStore["Service"]) =>
     { discard: true }
   )
 
-const conditions: Record<string, (sql: SqlClient.SqlClient, store: TaskStore["Service"]) => Effect.Effect<unknown, unknown>> =
-  {
-    "an empty store": () => Effect.void,
-    "a full store": (_, store) => fill(store),
-    "a full store, with statistics": (sql, store) => Effect.andThen(fill(store), sql`analyze`),
-    "a full store, with statistics of a nearly empty one": (sql, store) =>
-      // Two hundred rows: for a handful SQLite rightly scans, and goes on until it is told to analyze again.
-      store.insert(Array.from({ length: 200 }, (_, i) => String(i)).map((id) => newTask(id, { runs: [newRun("x:1")] }))).pipe(
+const conditions: Record<
+  string,
+  (sql: SqlClient.SqlClient, store: TaskStore["Service"]) => Effect.Effect<unknown, unknown>
+> = {
+  "an empty store": () => Effect.void,
+  "a full store": (_, store) => fill(store),
+  "a full store, with statistics": (sql, store) => Effect.andThen(fill(store), sql`analyze`),
+  "a full store, with statistics of a nearly empty one": (sql, store) =>
+    // Two hundred rows: for a handful SQLite rightly scans, and goes on until it is told to analyze again.
+    store.insert(Array.from({ length: 200 }, (_, i) => String(i)).map((id) => newTask(id, { runs: [newRun("x:1")] })))
+      .pipe(
         Effect.andThen(sql`analyze`),
         Effect.andThen(fill(store))
       )
-  }
+}
 
 describe("query plans", () => {
   for (const [name, prepare] of Object.entries(conditions)) {
@@ -160,7 +163,10 @@ describe("query plans", () => {
           )
         )
         yield* run("takeover", store.takeover({ now: epoch + filler, limit: 10, maxTakeovers: 1, keep: 1 }))
-        yield* run("quarantine", store.quarantine(rows.map((row) => ({ ...row, reader: "you", reason: "no", at: epoch }))))
+        yield* run(
+          "quarantine",
+          store.quarantine(rows.map((row) => ({ ...row, reader: "you", reason: "no", at: epoch })))
+        )
         yield* run("clear", store.clear(rows.map(({ generation }) => generation)))
         yield* run("remove", store.commit((yield* store.get(ids)).map(({ row }) => change(row, { set: "remove" }))))
         yield* run("runs of a task", store.runs({ taskId: "a", limit: 10 }))
@@ -213,7 +219,10 @@ describe("query plans", () => {
         }
         for (const query of [{}, { state: "ready" as const }, { state: "failed" as const }, { tag: "Mail" }]) {
           const { plans } = yield* plansOf(sql, store.runs({ limit: 20, ...query }))
-          assert.deepStrictEqual(plans.filter((detail) => /TEMP B-TREE/.test(detail)), [])
+          // only those that run are put in order
+          const sorted = plans.filter((detail) => /TEMP B-TREE/.test(detail)).length
+          const running = plans.filter((detail) => /punctual_run_lease/.test(detail)).length
+          assert.strictEqual(sorted, running)
           assert.deepStrictEqual(scans(plans).filter((detail) => !/USING (COVERING )?INDEX/.test(detail)), [])
         }
       }))

@@ -65,6 +65,10 @@ export class Model {
     return this.runs.filter((run) => run.generation === generation && isOpen(run.state)).map(rowOf)
   }
 
+  running(): ReadonlyArray<RunRow> {
+    return this.runs.filter((run) => run.state === "running").map(rowOf)
+  }
+
   runsOf(id: string): ReadonlyArray<RunRow> {
     return this.runs.filter((run) => run.taskId === id).map(rowOf)
   }

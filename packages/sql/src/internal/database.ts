@@ -10,8 +10,8 @@ import type * as Statement from "effect/sql/Statement"
 import { TaskStoreError } from "punctual/TaskStore"
 import type { Columns, Dialect } from "./dialect.ts"
 import type { Cells } from "./records.ts"
-import { schemaVersion, tables, type Tables, type Versions } from "./schema.ts"
-import { brought, type Brought, type Wakes } from "./wakes.ts"
+import { schemaVersion, type Tables, tables, type Versions } from "./schema.ts"
+import { type Brought, brought, type Wakes } from "./wakes.ts"
 
 /** A transaction that writes. */
 export interface Write {
@@ -34,6 +34,11 @@ export interface Database {
   readonly wakes: Wakes
   readonly source: (columns: Columns) => Source
   readonly values: (statement: Statement.Statement<object>) => Effect.Effect<ReadonlyArray<Cells>, SqlError>
+  /**
+   * `limit`, of a value the planner does not look at: SQLite would compile the statement anew for each value that is
+   * bound to a bare parameter, which costs more than the statement.
+   */
+  readonly limit: (count: number) => Statement.Fragment
   /** Names what failed. */
   readonly fail: (operation: string) => (error: SqlError | TaskStoreError) => TaskStoreError
   readonly read: <A>(
@@ -119,12 +124,15 @@ export const make = (options: {
     wakes,
     source,
     values,
+    limit: (count) => sql`limit ${count} + 0`,
     fail,
     read: (operation, effect) => Effect.mapError(effect, fail(operation)),
     write: (operation, body) => {
       const change = brought()
       const transaction = Effect.gen(function*() {
-        const rows = yield* sql`select version, minimum_writer, token, generation from ${t.meta}${sql.literal(dialect.forUpdate)}`
+        const rows = yield* sql`select version, minimum_writer, token, generation from ${t.meta}${
+          sql.literal(dialect.forUpdate)
+        }`
           .values
         const [version, minimumWriter, token, generation] = (rows[0] ?? [0, 0, 0, 0]).map(Number)
         if (minimumWriter > schemaVersion) {
@@ -133,7 +141,8 @@ export const make = (options: {
         const result = yield* body({
           brought: change,
           tokens: (count) => Effect.as(sql`update ${t.meta} set token = ${token + count}`, token + 1),
-          generations: (count) => Effect.as(sql`update ${t.meta} set generation = ${generation + count}`, generation + 1)
+          generations: (count) =>
+            Effect.as(sql`update ${t.meta} set generation = ${generation + count}`, generation + 1)
         })
         // inside somebody's transaction this waits for theirs, and is forgotten if that rolls back
         if (change.due !== Infinity || change.ready || change.cancel) yield* sql.afterCommit(wakes.tell(change))

@@ -32,6 +32,8 @@ export interface Dialect {
     readonly where: Statement.Fragment
     readonly returning?: string | undefined
   }) => Statement.Fragment
+  /** Answers how many rows the statement before it changed, in the same transaction. */
+  readonly affected: (sql: SqlClient) => Statement.Statement<object>
   /** Whether a text is like a pattern made by `pattern`, in any case. */
   readonly contains: (column: string, pattern: string) => Statement.Fragment
   readonly tableExists: (sql: SqlClient, table: string) => Statement.Statement<object>
@@ -102,6 +104,7 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       ...where.segments,
       ...returning === undefined ? [] : [Statement.literal(` returning ${returning}`)]
     ]),
+  affected: (sql) => sql`select changes()`,
   contains: (column, pattern) =>
     Statement.fragment([
       Statement.literal(`${column} like `),
@@ -129,7 +132,10 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       case 13:
         return { reason: "Full", hint: "free space on its disk, or prune history, and try again" }
       case 11:
-        return { reason: "Corrupt", hint: "the file is damaged: restore a backup, or recover it with sqlite3's .recover" }
+        return {
+          reason: "Corrupt",
+          hint: "the file is damaged: restore a backup, or recover it with sqlite3's .recover"
+        }
       case 26:
         return { reason: "Corrupt", hint: "the file is not a SQLite database: check the path, or move it away" }
       case 14:

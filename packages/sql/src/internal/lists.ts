@@ -88,14 +88,14 @@ export const makeLists = (db: Database): Lists => {
     const all = after === undefined ? conditions : [...conditions, after]
     const inner = (count: number, skip: number) =>
       sql`select ${sql.literal(n)} as n, ${sql.literal(key)} as place from ${from} ${where(all)}
-order by ${sql.literal(order)} limit ${count}${skip === 0 ? sql`` : sql` offset ${skip}`}`
+order by ${sql.literal(order)} ${db.limit(count)}${skip === 0 ? sql`` : sql` offset ${skip}`}`
     if (filters.length === 0) {
       const rows = yield* sql`${inner(limit + 1, 0)}`.values
       return { rows: rows.slice(0, limit), stopped: rows.length > limit ? rows[limit - 1] : undefined }
     }
     const rows = yield* sql`select w.n, w.place from (${inner(scanLimit, 0)}) w
 cross join ${t.task} t cross join ${t.clock} c
-where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} limit ${limit + 1}`.values
+where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} ${db.limit(limit + 1)}`.values
     if (rows.length > limit) return { rows: rows.slice(0, limit), stopped: rows[limit - 1] }
     const last = yield* sql`${inner(1, scanLimit - 1)}`.values
     return { rows, stopped: last[0] }
@@ -134,8 +134,7 @@ where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} limit ${l
       after === undefined
         ? undefined
         : sql`(${sql.literal(`${column}, ${n}`)}) ${beyond} (${after[0]}, ${after[1]})`
-    const byId = (column: string) =>
-      after === undefined ? undefined : sql`${sql.literal(column)} ${beyond} ${after[0]}`
+    const byId = (column: string) => after === undefined ? undefined : sql`${sql.literal(column)} ${beyond} ${after[0]}`
 
     /** Walks by an instant and n; tasks without an instant come after all that have one. */
     const placed = (
@@ -179,7 +178,15 @@ where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} limit ${l
       const named = sql`${ids} u cross join ${t.task} t cross join ${t.clock} c`
       const conditions = [sql`t.id = u.id and c.n = t.n`, ...rest()]
       if (sort === "id") {
-        walks.push({ from: named, n: "t.n", key: "t.id", conditions, order: `t.id ${direction}`, after: byId("t.id"), filters: [] })
+        walks.push({
+          from: named,
+          n: "t.n",
+          key: "t.id",
+          conditions,
+          order: `t.id ${direction}`,
+          after: byId("t.id"),
+          filters: []
+        })
       } else {
         const key = sort === "created" ? "t.created_at" : "c.due"
         walks.push(...placed(named, "t.n", key, conditions, [], sort === "due"))
@@ -189,7 +196,12 @@ where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} limit ${l
     } else if (sort === "due") {
       walks.push(...placed(sql`${t.clock} c`, "c.n", "c.due", [], rest(), true))
     } else {
-      const along = (from: Statement.Fragment, alias: string, condition: Statement.Fragment | undefined, name: string) =>
+      const along = (
+        from: Statement.Fragment,
+        alias: string,
+        condition: Statement.Fragment | undefined,
+        name: string
+      ) =>
         walks.push({
           from,
           n: `${alias}.n`,
@@ -225,9 +237,11 @@ where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} limit ${l
     }
     const rows = found.length === 0 ? [] : yield* db.read(
       "list",
-      values(sql`select u.i, ${sql.literal(selectTask)} from ${
-        source([["i", "int"], ["n", "int"]])(found.map(([n], i) => [i, Number(n)]))
-      } u cross join ${t.task} t cross join ${t.clock} c where t.n = u.n and c.n = u.n`)
+      values(
+        sql`select u.i, ${sql.literal(selectTask)} from ${
+          source([["i", "int"], ["n", "int"]])(found.map(([n], i) => [i, Number(n)]))
+        } u cross join ${t.task} t cross join ${t.clock} c where t.n = u.n and c.n = u.n`
+      )
     )
     const items = new Array<TaskRow | undefined>(found.length)
     for (const cells of rows) {
@@ -295,23 +309,26 @@ union select g.n from ${t.gone} g where g.id = ${query.taskId}`.values,
       if (ns !== undefined) {
         // the order must not tempt a planner to walk everybody's runs
         const mine = sql`${source([["n", "int"]])(ns.map((n) => [n]))} u cross join ${table} r`
-        const rows = yield* values(sql`select ${columns} from ${mine} ${
-          where([sql`r.n = u.n`, ...conditions, ...filters])
-        } order by ${order} limit ${limit + 1}`)
+        const rows = yield* values(
+          sql`select ${columns} from ${mine} ${where([sql`r.n = u.n`, ...conditions, ...filters])} order by ${order} ${
+            db.limit(limit + 1)
+          }`
+        )
         return { rows, stopped: undefined }
       }
       const scanned = filters.length > 0
       const inner = (count: number, skip: number) =>
-        sql`select r.* from ${table} r ${where(conditions)} order by ${order} limit ${count}${
+        sql`select r.* from ${table} r ${where(conditions)} order by ${order} ${db.limit(count)}${
           skip === 0 ? sql`` : sql` offset ${skip}`
         }`
-      const rows = yield* values(sql`select ${columns} from (${inner(scanned ? scanLimit : limit + 1, 0)}) r ${
-        where(filters)
-      } limit ${limit + 1}`)
+      const rows = yield* values(
+        sql`select ${columns} from (${inner(scanned ? scanLimit : limit + 1, 0)}) r ${where(filters)} ${
+          db.limit(limit + 1)
+        }`
+      )
       if (!scanned || rows.length > limit) return { rows, stopped: undefined }
-      const last = yield* sql`select ${
-        sql.literal(`${no}, r.n, r.run_key, r.due`)
-      } from (${inner(1, scanLimit - 1)}) r`.values
+      const last = yield* sql`select ${sql.literal(`${no}, r.n, r.run_key, r.due`)} from (${inner(1, scanLimit - 1)}) r`
+        .values
       return { rows, stopped: last[0] === undefined ? undefined : [last[0][3], last[0][1], last[0][2], last[0][0]] }
     })
 

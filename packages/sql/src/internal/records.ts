@@ -6,7 +6,16 @@
  *
  * @since 0.1.0
  */
-import type { Counters, NewRun, RunRow, RunState, StoredState, TaskDefinition, TaskPosition, TaskRow } from "punctual/TaskRecord"
+import type {
+  Counters,
+  NewRun,
+  RunRow,
+  RunState,
+  StoredState,
+  TaskDefinition,
+  TaskPosition,
+  TaskRow
+} from "punctual/TaskRecord"
 import type { NewTask } from "punctual/TaskStore"
 import type { Columns, ColumnType } from "./dialect.ts"
 

@@ -50,7 +50,9 @@ export interface Runs {
   ) => Effect.Effect<void, SqlError>
   /** Whether a run is not to be looked at by claims yet. */
   readonly isLater: (readyAt: number, now: number) => 0 | 1
-  readonly quarantine: (rows: ReadonlyArray<readonly [n: number, reader: string, reason: string, at: number]>) => Effect.Effect<
+  readonly quarantine: (
+    rows: ReadonlyArray<readonly [n: number, reader: string, reason: string, at: number]>
+  ) => Effect.Effect<
     void,
     SqlError
   >
@@ -178,9 +180,11 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
     revised: ReadonlySet<number>
   ): Effect.fn.Return<void, SqlError> {
     if (ended.size === 0) return
-    const rows = yield* values(sql`select r.n, r.run_key, r.state, r.slots from ${
-      byN(Array.from(ended.keys(), (n) => [n]))
-    } u cross join ${t.run} r where r.n = u.n order by r.n, r.due, r.run_key`)
+    const rows = yield* values(
+      sql`select r.n, r.run_key, r.state, r.slots from ${
+        byN(Array.from(ended.keys(), (n) => [n]))
+      } u cross join ${t.run} r where r.n = u.n order by r.n, r.due, r.run_key`
+    )
     const tasks = new Map<number, { active: number; readonly waiting: Array<readonly [key: string, slots: number]> }>()
     for (const [cell, key, state, slots] of rows) {
       const n = Number(cell)
@@ -317,7 +321,7 @@ attempt = r.attempt + 1, started_at = null`,
   const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
     sql`update ${t.run} set later = 0 where (n, run_key) in (select q.n, q.run_key
 from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.version]))} u cross join ${t.run} q
-where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} limit ${ripenLimit})`
+where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)})`
 
   /** One probe per (executor, tag), then one run of each slot in turn. */
   const pick = Effect.fnUntraced(function*(
@@ -348,7 +352,7 @@ where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} limit ${ri
 where q.executor = ${queue.executor} and q.tag = ${queue.tag} and q.state = 'ready' and q.held = 0 and q.later = 0
 and q.ready_at <= ${options.now} and q.version <= ${queue.version}
 and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${options.reader})
-order by q.priority desc, q.due, q.n, q.run_key limit ${Math.min(queue.limit, options.limit)}`.values
+order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit, options.limit))}`.values
     }
     const picked: Array<readonly [number, string]> = []
     let active = turns
@@ -404,7 +408,9 @@ order by q.priority desc, q.due, q.n, q.run_key limit ${Math.min(queue.limit, op
           })
         }`.values,
         (rows) => {
-          const alive = new Map(rows.map(([n, key, token, cancel]) => [refKey(n, key), [Number(token), cancel] as const]))
+          const alive = new Map(
+            rows.map(([n, key, token, cancel]) => [refKey(n, key), [Number(token), cancel] as const])
+          )
           return runs.map(({ generation, key, token }): Heartbeat => {
             const found = alive.get(refKey(generation, key))
             if (found === undefined || found[0] !== token) return { alive: false, cancel: null }
@@ -445,12 +451,16 @@ order by q.priority desc, q.due, q.n, q.run_key limit ${Math.min(queue.limit, op
     write: Write
   ): Effect.fn.Return<ReadonlyArray<Entry>, SqlError> {
     const found = new Map<number, Cells>()
-    const rows = yield* values(sql`select u.i, r.token, r.owner, r.lease_until is not null, r.queues, r.cancel, r.attempt,
+    const rows = yield* values(
+      sql`select u.i, r.token, r.owner, r.lease_until is not null, r.queues, r.cancel, r.attempt,
 exists (select 1 from ${t.clock} c where c.n = u.n),
 coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
-from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
-      entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
-    )} u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
+from ${
+        source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
+          entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
+        )
+      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
+    )
     for (const cells of rows) found.set(Number(cells[0]), cells)
 
     const later: Array<Entry> = []
@@ -517,7 +527,12 @@ from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
     if (unknown.length > 0) yield* settledBefore(unknown, answers)
     yield* bury(endState, endings, keep)
     yield* bury(endReleased, released, keep)
-    yield* back(retries, [["ready_at", "int"], ["later", "int"], ["exit", "text"]], "ready_at = u.ready_at, later = u.later, exit = u.exit", write)
+    yield* back(
+      retries,
+      [["ready_at", "int"], ["later", "int"], ["exit", "text"]],
+      "ready_at = u.ready_at, later = u.later, exit = u.exit",
+      write
+    )
     yield* back(
       releases,
       [["now", "int"]],
@@ -533,11 +548,13 @@ from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
     entries: ReadonlyArray<Entry>,
     answers: Array<Settled>
   ): Effect.fn.Return<void, SqlError> {
-    const rows = yield* values(sql`select u.i, h.token, h.owner from ${
-      source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
-        entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
-      )
-    } u cross join ${t.history} h where h.n = u.n and h.run_key = u.run_key order by h.no`)
+    const rows = yield* values(
+      sql`select u.i, h.token, h.owner from ${
+        source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
+          entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
+        )
+      } u cross join ${t.history} h where h.n = u.n and h.run_key = u.run_key order by h.no`
+    )
     const last = new Map(rows.map(([i, token, owner]) => [Number(i), [token, owner] as const]))
     entries.forEach(({ i, settlement }, j) => {
       const found = last.get(j)
@@ -578,9 +595,11 @@ from ${source([["n", "int"], ["run_key", "text"], ...columns])(cells)} u cross j
     const own = new Set(settlements.map(({ generation }) => generation))
     yield* afterEnds(ended, now, write, own)
     if (settlements.length === 0) return
-    const rows = yield* values(sql`select c.n, c.failures, c.state, c.ran, c.missed from ${
-      byN(settlements.map(({ generation }) => [generation]))
-    } u cross join ${t.clock} c where c.n = u.n`)
+    const rows = yield* values(
+      sql`select c.n, c.failures, c.state, c.ran, c.missed from ${
+        byN(settlements.map(({ generation }) => [generation]))
+      } u cross join ${t.clock} c where c.n = u.n`
+    )
     const clocks = new Map(rows.map((cells) => [Number(cells[0]), cells]))
     const paused: Array<Cells> = []
     yield* db.setByN(
@@ -650,7 +669,7 @@ and n in (select u.n from ${byN(paused)} u)`
     const { keep, limit, maxTakeovers, now } = options
     const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority
 from (select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
-  order by x.lease_until, x.token limit ${limit}) e
+  order by x.lease_until, x.token ${db.limit(limit)}) e
 cross join ${t.run} r left join ${t.task} t on t.n = e.n
 where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
     const taken: Array<TakenOver> = []
@@ -724,7 +743,7 @@ where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
     db.write("prune", () =>
       Effect.gen(function*() {
         const rows = yield* sql`select h.n, h.no from ${t.history} h where h.ended_at < ${before}
-order by h.ended_at, h.n, h.no limit ${limit}`.values
+order by h.ended_at, h.n, h.no ${db.limit(limit)}`.values
         if (rows.length === 0) return 0
         const cells = rows.map(([n, no]) => [Number(n), Number(no)])
         yield* sql`delete from ${t.history} where (n, no) in (select u.n, u.no

@@ -86,75 +86,75 @@ export const makeTasks = (db: Database, runs: Runs): Tasks => {
   // ---------------------------------------------------------------------------
 
   const position = names(positionFields.flatMap((field) => field.columns), "c.")
-  const selected = sql.literal(`${selectTask}, ${selectRun}`)
 
-  /** Rows of tasks, each repeated for its open runs, as tasks with their runs; what cannot be read is told. */
+  /** Tasks with their open runs, in order of due; what cannot be read is told and left out. */
   const withRuns = (
     rows: ReadonlyArray<Cells>,
-    unreadable: (cells: Cells, why: Unreadable) => void
+    open: ReadonlyArray<Cells>,
+    unreadable: (n: number, why: Unreadable) => void
   ): Array<TaskWithRuns> => {
-    const tasks = new Map<unknown, { readonly row: TaskRow; readonly open: Array<RunRow> } | undefined>()
+    const tasks = new Map<number, { readonly row: TaskRow; readonly open: Array<RunRow> }>()
     for (const cells of rows) {
-      const n = cells[0]
-      let task = tasks.get(n)
-      if (task === undefined && tasks.has(n)) continue
-      if (task === undefined) {
-        const row = readable(() => decodeTask(cells, 0))
-        if (row instanceof Unreadable) {
-          tasks.set(n, undefined)
-          unreadable(cells, row)
-          continue
-        }
-        task = { row, open: [] }
-        tasks.set(n, task)
-      }
-      if (cells[taskWidth] === null) continue
-      const run = readable(() => decodeRun(cells, taskWidth))
+      const row = readable(() => decodeTask(cells, 0))
+      if (row instanceof Unreadable) unreadable(Number(cells[0]), row)
+      else tasks.set(row.generation, { row, open: [] })
+    }
+    for (const cells of open) {
+      const n = Number(cells[0])
+      const task = tasks.get(n)
+      if (task === undefined) continue
+      const run = readable(() => decodeRun(cells, 0))
       if (run instanceof Unreadable) {
         // a plan made without one of the open runs would be wrong
-        tasks.set(n, undefined)
-        unreadable(cells, run)
+        tasks.delete(n)
+        unreadable(n, run)
       } else task.open.push(run)
     }
-    const readableTasks: Array<TaskWithRuns> = []
-    for (const task of tasks.values()) {
-      if (task === undefined) continue
-      if (task.open.length > 1) task.open.sort((self, that) => self.due - that.due)
-      readableTasks.push(task)
-    }
-    return readableTasks
+    const list = [...tasks.values()]
+    for (const { open } of list) if (open.length > 1) open.sort((self, that) => self.due - that.due)
+    return list.sort((self, that) =>
+      (self.row.due ?? 0) - (that.row.due ?? 0) || self.row.generation - that.row.generation
+    )
   }
 
-  const get: Tasks["get"] = (ids) => {
-    if (ids.length === 0) return Effect.succeed([])
+  const get: Tasks["get"] = Effect.fnUntraced(function*(ids) {
+    if (ids.length === 0) return []
     const unique = [...new Set(ids)]
-    return db.read(
+    const rows = yield* db.read(
       "get",
-      Effect.map(
-        values(sql`select ${selected} from ${byId(unique.map((id) => [id]))} u
-cross join ${t.task} t cross join ${t.clock} c left join ${t.run} r on r.n = t.n
-where t.id = u.id and c.n = t.n`),
-        (rows) => {
-          const tasks = new Map(withRuns(rows, () => {}).map((task) => [task.row.id, task]))
-          return unique.flatMap((id) => tasks.get(id) ?? [])
-        }
+      values(sql`select ${sql.literal(selectTask)} from ${byId(unique.map((id) => [id]))} u
+cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
+    )
+    if (rows.length === 0) return []
+    const open = yield* db.read(
+      "get",
+      values(
+        sql`select ${sql.literal(selectRun)} from ${
+          byN(rows.map(([n]) => [Number(n)]))
+        } u cross join ${t.run} r where r.n = u.n`
       )
     )
-  }
+    const tasks = new Map(withRuns(rows, open, () => {}).map((task) => [task.row.id, task]))
+    return unique.flatMap((id) => tasks.get(id) ?? [])
+  })
 
   const due: Tasks["due"] = Effect.fnUntraced(function*({ limit, now, reader }) {
-    const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
     const rows = yield* db.read(
       "due",
-      values(sql`select ${selected} from (
+      values(sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n) from (
   select x.n from ${t.clock} x where x.due is not null and x.due <= ${now}
   and not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})
-  order by x.due, x.n limit ${limit}
-) d cross join ${t.clock} c cross join ${t.task} t left join ${t.run} r on r.n = d.n
-where c.n = d.n and t.n = d.n`)
+  order by x.due, x.n ${db.limit(limit)}
+) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`)
     )
-    const tasks = withRuns(rows, (cells, { reason }) => unreadable.push([Number(cells[0]), reader, reason, now]))
-    tasks.sort((self, that) => (self.row.due ?? 0) - (that.row.due ?? 0) || self.row.generation - that.row.generation)
+    // Most have none. What comes or goes in between is seen by the compare-and-set, or leaves a plan too careful by a run.
+    const busy = rows.flatMap((cells) => Number(cells[taskWidth]) === 0 ? [] : [[Number(cells[0])]])
+    const open = busy.length === 0 ? [] : yield* db.read(
+      "due",
+      values(sql`select ${sql.literal(selectRun)} from ${byN(busy)} u cross join ${t.run} r where r.n = u.n`)
+    )
+    const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
+    const tasks = withRuns(rows, open, (n, { reason }) => unreadable.push([n, reader, reason, now]))
     const first = yield* db.read(
       "due",
       sql`select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}`.values
@@ -208,7 +208,10 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
           for (const { n, task } of added) {
             bringsDue(write.brought, task.due)
             existing.set(task.id, newTaskRow(task, n))
+            const keys = new Set<string>()
             for (const run of task.runs ?? []) {
+              if (keys.has(run.key)) continue
+              keys.add(run.key)
               creations.push({ n, run, now: task.createdAt, lease: undefined, token: undefined })
               if (run.state === "ready") write.brought.ready = true
             }
@@ -230,10 +233,10 @@ select u.name, u.value, u.id, u.n from ${
     } u`
   }
 
-  /** Creates runs of keys that are not open; answers which were. */
+  /** Creates runs, each key of a task once, where it is not open already; answers whether all were created. */
   const create = Effect.fnUntraced(function*(
     creations: ReadonlyArray<Creation>
-  ): Effect.fn.Return<ReadonlyArray<Cells>, SqlError> {
+  ): Effect.fn.Return<boolean, SqlError> {
     // what a batch has in common, nearly always all of it, goes in once and not as a cell of each row
     const groups = new Map<string, { readonly first: Creation; readonly cells: Array<Cells> }>()
     for (const creation of creations) {
@@ -253,21 +256,21 @@ select u.name, u.value, u.id, u.n from ${
         token ?? null
       ])
     }
-    const created: Array<Cells> = []
+    let all = true
     for (const { cells, first: { lease, now, run } } of groups.values()) {
       runs.isLater(now, now)
       const state = lease === undefined ? run.state : "running"
-      created.push(
-        ...yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
+      yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
 state, later, created_at, attempt, owner, lease_until)
 select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
 ${state}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${lease === undefined ? 0 : 1},
 ${lease?.owner ?? null}, ${lease?.until ?? null}
 from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
-on conflict do nothing returning n, run_key`.values
-      )
+on conflict do nothing`
+      const affected = yield* db.dialect.affected(sql).values
+      if (Number(affected[0]?.[0]) !== cells.length) all = false
     }
-    return created
+    return all
   })
 
   // ---------------------------------------------------------------------------
@@ -374,7 +377,10 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
         db.dialect.update({
           table: t.run,
           set: sql.literal("tag = u.tag, version = u.version, executor = u.executor, priority = u.priority"),
-          source: source([["n", "int"], ["tag", "text"], ["version", "int"], ["executor", "text"], ["priority", "int"]])(
+          source: source([["n", "int"], ["tag", "text"], ["version", "int"], ["executor", "text"], [
+            "priority",
+            "int"
+          ]])(
             rerouted
           ),
           where: sql.literal("r.n = u.n and r.lease_until is null")
@@ -387,8 +393,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     }
   })
 
-  const unlabel = (ns: ReadonlyArray<Cells>) =>
-    sql`delete from ${t.label} where n in (select u.n from ${byN(ns)} u)`
+  const unlabel = (ns: ReadonlyArray<Cells>) => sql`delete from ${t.label} where n in (select u.n from ${byN(ns)} u)`
 
   interface Op {
     readonly accepted: Accepted
@@ -486,17 +491,22 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
         token: lease === undefined ? undefined : token++
       }
     })
-    const rows = yield* create(creations)
-    // all of them, nearly always: then there is nothing to look up
-    const created = rows.length === creations.length
-      ? undefined
-      : new Set(rows.map(([n, key]) => `${String(n)} ${String(key)}`))
-    creations.forEach(({ lease, n, now, run, token }, i) => {
-      if (created !== undefined && !created.has(`${n} ${run.key}`)) return
-      if (lease !== undefined && token !== undefined) {
+    const all = yield* create(creations)
+    // All of them, nearly always: then there is nothing to look up. A claim that found its key open has no such token.
+    let tokens: ReadonlySet<unknown> | undefined
+    if (!all) {
+      const rows = yield* sql`select r.token from ${
+        byRef(creations.map(({ n, run }) => [n, run.key]))
+      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`.values
+      tokens = new Set(rows.map(([token]) => token === null ? null : Number(token)))
+    }
+    creations.forEach(({ lease, now, run, token }, i) => {
+      if (lease === undefined || token === undefined) {
+        if (run.state === "ready") write.brought.ready = true
+      } else if (tokens === undefined || tokens.has(token)) {
         const { claimed, origin } = creates[i].accepted
         claimed.push(claimedRunRow(origin, run, now, lease, token))
-      } else if (run.state === "ready") write.brought.ready = true
+      }
     })
   })
 
@@ -505,9 +515,11 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(sql`select u.i, r.lease_until is not null, r.cancel
-from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
-      cancels.map(({ accepted, op }, i) => [i, accepted.change.generation, op.key])
-    )} u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
+from ${
+      source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
+        cancels.map(({ accepted, op }, i) => [i, accepted.change.generation, op.key])
+      )
+    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
     const endings: Array<Ending> = []
     const asked: Array<Cells> = []
     for (const [i, running, before] of rows.toSorted((self, that) => Number(self[0]) - Number(that[0]))) {
@@ -533,9 +545,11 @@ from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
   const reread = Effect.fnUntraced(function*(accepted: ReadonlyArray<Accepted>): Effect.fn.Return<void, SqlError> {
     const claimed = accepted.flatMap(({ claimed }) => claimed)
     if (claimed.length === 0) return
-    const rows = yield* values(sql`select ${sql.literal(selectRun)} from ${
-      byRef(claimed.map(({ generation, key }) => [generation, key]))
-    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
+    const rows = yield* values(
+      sql`select ${sql.literal(selectRun)} from ${
+        byRef(claimed.map(({ generation, key }) => [generation, key]))
+      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
+    )
     const now = new Map<number | null, RunRow>()
     for (const cells of rows) {
       const run = readable(() => decodeRun(cells, 0))

@@ -101,6 +101,10 @@ export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance 
     ran: row.counters.ran,
     paused
   })
+  // A run that waits since before the present trigger was counted under the one before.
+  const earlier = plan.drop.length === 0
+    ? 0
+    : task.open.filter((run) => run.due <= row.epoch && plan.drop.includes(run.key)).length
   const runs: Array<RunChange> = []
   for (const key of plan.drop) runs.push({ _tag: "Drop", key })
   for (const key of plan.cancel) runs.push({ _tag: "Cancel", key, reason: "replaced by a newer run" })
@@ -125,7 +129,11 @@ export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance 
       state: paused ? "paused" : plan.next !== undefined ? "scheduled" : restingState(row),
       due: paused || plan.next === undefined ? null : plan.next.due,
       nominal: paused || plan.next === undefined ? null : plan.next.nominal,
-      counters: addCounts(row.counters, plan.counts),
+      counters: addCounts(row.counters, earlier === 0 ? plan.counts : {
+        ...plan.counts,
+        ran: plan.counts.ran + earlier,
+        skipped: plan.counts.skipped - earlier
+      }),
       ranges: plan.ranges.length === 0
         ? row.ranges
         : Policy.encodeRanges(Policy.appendRanges(Policy.decodeRanges(row.ranges), plan.ranges)),

@@ -112,6 +112,8 @@ const listNames: ReadonlyArray<string> = [
 
 const conflicts: ReadonlyArray<string> = ["fail", "keep", "update", "replace"]
 
+const noRanges = Policy.encodeRanges([])
+
 /** Losing this often in a row means that something else is wrong. */
 const maxConflicts = 50
 
@@ -326,7 +328,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
           override: override === null ? null : next!.due,
           epoch: at - 1,
           counters: noCounters,
-          ranges: "[]",
+          ranges: noRanges,
           pausedAt: paused ? at : null,
           pauseNote: typeof given.paused === "string" ? given.paused : null,
           failures: 0

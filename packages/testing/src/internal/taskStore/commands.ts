@@ -60,8 +60,9 @@ const SetChoice = Schema.Literals([
 ])
 
 const RefChoice = Schema.Struct({
-  /** Counted back from the latest claim. */
-  claim: upTo(9),
+  /** Among the runs that are running, or back from the latest claim whatever became of it. */
+  claim: upTo(7),
+  running: Schema.Literals([true, true, false]),
   wrong: Schema.Literals(["nothing", "nothing", "nothing", "owner", "token", "key", "generation"])
 })
 
@@ -74,7 +75,17 @@ const SettlementChoice = Schema.Struct({
 
 const Command = Schema.Union([
   Schema.TaggedStruct("Insert", {
-    tasks: some(Schema.Struct({ task: upTo(3), due: upTo(3), runs: some(NewRunChoice, 0, 3) }), 1, 2)
+    tasks: some(
+      Schema.Struct({
+        task: upTo(3),
+        due: upTo(3),
+        priority: upTo(1),
+        version: upTo(1),
+        runs: some(NewRunChoice, 0, 4)
+      }),
+      1,
+      3
+    )
   }),
   Schema.TaggedStruct("Commit", {
     changes: some(
@@ -94,14 +105,9 @@ const Command = Schema.Union([
     reader: upTo(1),
     slots: some(Schema.Struct({ slot: upTo(3), version: upTo(2), limit: upTo(4) }), 1, 3),
     limit: upTo(6),
-    lease: upTo(3)
-  }),
-  Schema.TaggedStruct("Claim", {
-    owner: upTo(2),
-    reader: upTo(1),
-    slots: some(Schema.Struct({ slot: upTo(3), version: upTo(2), limit: upTo(4) }), 1, 3),
-    limit: upTo(6),
-    lease: upTo(3)
+    lease: upTo(3),
+    /** By how much the claimer's clock is behind the others'. */
+    behind: upTo(3)
   }),
   Schema.TaggedStruct("Work", { owner: upTo(2), reader: upTo(1), limit: upTo(6), keep: upTo(3) }),
   Schema.TaggedStruct("Start", { refs: some(RefChoice, 1, 3) }),
@@ -196,7 +202,7 @@ class Sequence {
       const token = answered[i]?.token ?? 0
       assert.isAbove(token, latest, "a token that is not larger than every earlier one")
       this.tokens.set(run.token ?? 0, token)
-      this.givens.push({ run, owner: run.owner ?? "" })
+      this.givens.push(given(run))
     }
   }
 
@@ -276,7 +282,10 @@ class Sequence {
 
   /** A reference to a claim that was given some time, in the model's numbers. */
   private reference(choice: typeof RefChoice.Type) {
-    const { owner, run } = this.givens.at(-1 - choice.claim) ?? this.givens.at(0) ?? nobody
+    const running = choice.running ? this.model.running() : []
+    const { owner, run } = running.length > 0
+      ? given(running[choice.claim % running.length])
+      : this.givens.at(-1 - choice.claim) ?? this.givens.at(0) ?? nobody
     return {
       owner: choice.wrong === "owner" ? "thief" : owner,
       generation: choice.wrong === "generation" ? -1 : run.generation,
@@ -343,10 +352,11 @@ class Sequence {
           const id = this.ids[choice.task]
           const due = choice.due === 0 ? null : this.instant(choice.due - 2)
           const known = model.task(id) !== undefined
-          return newTask(id, `${this.name}.${choice.task % 2 === 0 ? "a" : "b"}`, now, {
+          return newTask(id, `${this.name}.${choice.task === 3 ? "b" : "a"}`, now, {
             due,
             nominal: due,
-            executor: choice.task < 2 ? "default" : "threads",
+            priority: choice.priority,
+            version: choice.version + 1,
             runs: known ? [] : choice.runs.map((run) => this.newRun(id, run))
           })
         })
@@ -397,7 +407,7 @@ class Sequence {
       }
       case "Claim": {
         const options = {
-          now,
+          now: now - command.behind * second,
           lease: { owner: `owner-${command.owner}`, until: now + (command.lease + 1) * second },
           slots: distinct(command.slots).map(({ limit, slot, version }): Slot => ({
             executor: slots[slot][0],
@@ -553,6 +563,8 @@ class Sequence {
     yield* this.store.takeover({ now: this.now + apart / 2, limit: 100_000, maxTakeovers: 1, keep: 0 })
   }).pipe(Effect.ignore)
 }
+
+const given = (run: RunRow): Given => ({ run, owner: run.owner ?? "" })
 
 const nobody: Given = {
   owner: "nobody",

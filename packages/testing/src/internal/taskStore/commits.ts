@@ -7,7 +7,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Committed, RunChange } from "punctual/TaskStore"
 import type { Test } from "./lab.ts"
-import { change, create, newRun, ref, settlement, someCounters } from "./lab.ts"
+import { change, create, keys, newRun, ref, settlement, someCounters } from "./lab.ts"
 
 export const commits = (test: Test): void => {
   test("I5: position, definition and runs commit together", (lab) =>
@@ -264,6 +264,10 @@ export const runChanges = (test: Test): void => {
       assert.deepStrictEqual(yield* lab.claim({ now: now + 9, slots: [{ ...slot, version: 1 }] }), [])
       const claimed = yield* lab.claim({ now: now + 9, slots: [slot] })
       assert.deepStrictEqual(claimed.map(({ run }) => run.key), [String(now + 1)])
+      yield* lab.settle(settlement(running, now + 9, { _tag: "Release" }))
+      const back = (yield* lab.open("a"))[now]
+      assert.deepStrictEqual([back.tag, back.version, back.executor, back.priority], [tag, 2, "threads", 3])
+      assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 9, slots: [slot] })), [String(now)])
     }))
 
   test("Drop deletes a waiting run and leaves no trace, and nothing else", (lab) =>

@@ -44,11 +44,16 @@ export const inserts = (test: Test): void => {
       for (const one of inserted) assert.deepStrictEqual(one.row, row)
     }))
 
-  test("I2: insert creates runs with the row, each key once", (lab) =>
+  test("I2: insert creates runs with the row, the first of each key", (lab) =>
     Effect.gen(function*() {
       const { now } = lab
       yield* lab.add("a", {
-        runs: [newRun(now), newRun(now, { nominal: now + 1 }), newRun(now + 1, { state: "waiting" })]
+        runs: [
+          newRun(now),
+          newRun(now, { nominal: now + 1, state: "waiting" }),
+          newRun(now + 1, { state: "waiting" }),
+          newRun(now + 1, { slots: 9 })
+        ]
       })
       const open = yield* lab.open("a")
       assert.deepStrictEqual(yield* lab.states("a"), { [now]: "ready", [now + 1]: "waiting" })

@@ -1,0 +1,43 @@
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime } from "effect"
+import * as Report from "../ops/report.ts"
+
+describe("report", () => {
+  it("says how long in its two largest units", () => {
+    const said = [0, 999, 1_000, 9_990, 10_000, 59_499, 60_000, 3_599_000, 3_600_000, 90_061_000, 8 * 86_400_000]
+    assert.deepStrictEqual(said.map(Report.span), [
+      "0 ms",
+      "999 ms",
+      "1.0 s",
+      "10.0 s",
+      "10 s",
+      "59 s",
+      "1 min",
+      "59 min 59 s",
+      "1 h",
+      "1 d 1 h",
+      "8 d"
+    ])
+  })
+
+  it("says when, with the date unless it is today", () => {
+    const zone = DateTime.zoneMakeNamedUnsafe("Europe/Berlin")
+    const at = DateTime.makeUnsafe("2026-03-28T23:30:00Z")
+    assert.strictEqual(Report.clock(at, zone), "00:30:00")
+    assert.strictEqual(Report.clock(at, zone, DateTime.makeUnsafe("2026-03-28T22:00:00Z")), "2026-03-29 00:30:00")
+  })
+
+  it("counts, and leaves out what did not happen", () => {
+    const at = DateTime.makeUnsafe(0)
+    const range = { at, store: "default", id: "a", from: at, to: at, exact: true, reason: "grace" }
+    const tally = Report.count(
+      Report.count({ succeeded: 2 }, { _tag: "OccurrencesMissed", count: 3, ...range }),
+      { _tag: "OccurrencesMissed", count: 1, ...range }
+    )
+    assert.strictEqual(
+      Report.closing(tally, at, DateTime.makeUnsafe(61_000)),
+      "done after 1 min 1 s: 2 succeeded, 4 missed"
+    )
+    assert.strictEqual(Report.closing({}, at, at), "done after 0 ms: 0 succeeded")
+  })
+})
