@@ -231,7 +231,7 @@ const make = (
     const incarnation = Array.from({ length: 4 }, () => Math.floor(random.nextDoubleUnsafe() * 0x10000).toString(16).padStart(4, "0"))
       .join("")
 
-    const registry = yield* TaskRegistry.make(name)
+    const registry = yield* TaskRegistry.make(name, { drainTimeout: settings.drainTimeout })
     const registryContext = Context.add(outer, TaskRegistry.TaskRegistry, registry)
     const memoMap = Layer.CurrentMemoMap.forkOrCreate(outer)
     const executors = Context.get(

@@ -38,6 +38,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/Policy", "pure"],
   ["punctual/SchedulerError", "pure"],
   ["punctual/internal/options", "pure"],
+  ["punctual/internal/cache", "pure"],
   ["punctual/TaskRecord", "pure"],
   ["punctual/internal/timeZone*", "pure"],
   ["punctual/internal/cron*", "pure"],

@@ -232,6 +232,13 @@ describe("SqlTaskStore", () => {
       60_000
     )
 
+    it.live("one that only listens has nothing to stay for", () =>
+      Effect.gen(function*() {
+        const listener = yield* start("listener", yield* databaseFile)
+        assert.strictEqual(yield* listener.heard, "listening")
+        yield* listener.gone
+      }), 30_000)
+
     it.effect("closing the layer closes the file, and says so to whoever asks later", () =>
       Effect.gen(function*() {
         const file = yield* databaseFile

@@ -11,6 +11,8 @@ export interface Program {
   readonly send: (message: string) => void
   /** The next message. */
   readonly heard: Effect.Effect<string>
+  /** Waits until it has ended. */
+  readonly gone: Effect.Effect<void>
   /** Ends it as `kill -9` does, and waits until it is gone. */
   readonly kill: Effect.Effect<void>
 }
@@ -37,6 +39,7 @@ export const start = (name: string, ...args: ReadonlyArray<string>): Effect.Effe
     return {
       send: (message) => child.send(message),
       heard: Queue.take(heard),
+      gone: Effect.promise(() => gone),
       kill: Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), Effect.promise(() => gone))
     }
   })

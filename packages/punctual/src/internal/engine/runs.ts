@@ -209,7 +209,10 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
           }
           return end(entry, result._tag === "Failed" ? "failed" : "timedOut", result.exit)
         case "Unreadable":
-          return { result: { _tag: "Release" }, unreadable: result.reason }
+          // A tag that is handled no longer is not the row's fault.
+          return result.unhandled === true
+            ? { result: { _tag: "Release" } }
+            : { result: { _tag: "Release" }, unreadable: result.reason }
       }
     }
     if (Cause.hasInterruptsOnly(exit.cause)) {
