@@ -134,8 +134,6 @@ class Reader {
       const count = text.trim().split(/\s+/).length
       return this.fail(indent, `an entry is five fields and a command, and this has only ${words(count)}`)
     }
-    const parsed = CronExpression.parse(fields)
-    if (Result.isFailure(parsed)) return this.fail(indent + parsed.failure.position - 1, parsed.failure.message)
     const end = indent + fields.length
     const sixth = /^\s+(\S+)/.exec(text.slice(end))
     if (sixth !== null && fieldOnly.test(sixth[1])) {
@@ -144,6 +142,8 @@ class Reader {
         `\`${sixth[1]}\` looks like a sixth field: an entry has five; for seconds write \`@every 10s\``
       )
     }
+    const parsed = CronExpression.parse(fields)
+    if (Result.isFailure(parsed)) return this.fail(indent + parsed.failure.position - 1, parsed.failure.message)
     return { trigger: Trigger.cron(parsed.success, { timeZone: this.timeZone }), end }
   }
 

@@ -72,7 +72,7 @@ export const layer = <Resource, E, R, E2, R2>(
   Layer.effectDiscard(Effect.gen(function*() {
     const resource = yield* options.acquire
     const scheduler = yield* TaskScheduler
-    const tick = Effect.tapCause(options.tick(resource), (cause) =>
+    const tick = Effect.tapCause(Effect.suspend(() => options.tick(resource)), (cause) =>
       Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(`A tick of \`${name}\` failed.`, cause))
     const settings: ScheduleSettings = { id: `lifecycle:${name}`, name, trigger: options.trigger, store: options.store }
     yield* scheduler.addEffect(tick, settings)

@@ -266,6 +266,7 @@ const make = (
       stores,
       executors,
       defaults,
+      clock: host.clock,
       timeZone,
       pollInterval: settings.pollInterval,
       seen: () => host.phase !== "idle",

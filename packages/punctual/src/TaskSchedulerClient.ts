@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Commands from "./internal/engine/commands.ts"
@@ -54,6 +55,7 @@ export const layer = (
       stores: yield* Settings.stores,
       executors: undefined,
       defaults: settings.defaults,
+      clock: yield* Clock.Clock,
       timeZone: settings.timeZone,
       pollInterval: Settings.defaults.pollInterval,
       seen: () => false,

@@ -64,7 +64,7 @@ export class TaskStoreError extends Schema.TaggedError<TaskStoreError>()("TaskSt
 }) {
   /** Whether the same call may succeed later. */
   get retryable(): boolean {
-    return this.reason === "Unavailable" || this.reason === "Busy" || this.reason === "Unknown"
+    return this.reason === "Unavailable" || this.reason === "Busy"
   }
 }
 

@@ -293,6 +293,22 @@ describe("attempts", () => {
   })
 })
 
+describe("without a test runner", () => {
+  it.live("a program under virtual time brings its own clock", () => {
+    const Ping = Task.make("Ping")
+    return Effect.gen(function*() {
+      const handle = yield* (yield* Scheduler).add(Ping, { id: "ping", trigger: Trigger.every("1 day") })
+      const runs = yield* TestScheduler.advance("3 days")
+      assert.deepStrictEqual(runs.map((run) => iso(run.scheduledAt)), [
+        "2026-01-02T00:00:00",
+        "2026-01-03T00:00:00",
+        "2026-01-04T00:00:00"
+      ])
+      assert.strictEqual(iso((yield* handle.snapshot).createdAt), "2026-01-01T00:00:00")
+    }).pipe(Effect.provide(TestScheduler.layer(Ping.toLayer(() => Effect.void), { now })))
+  })
+})
+
 describe("leases", () => {
   const Slow = Task.make("Slow", { maxInstances: 1 })
   const makeApp = (log: Array<string>, name: string, seconds: number) =>
@@ -467,6 +483,41 @@ describe("a store that fails", () => {
       faults.down = false
       const runs = yield* TestScheduler.advance("10 seconds")
       assert.deepStrictEqual(runs.map((run) => [run.state, run.attempt]), [["succeeded", 1]])
+    }).pipe(Effect.provide(TestScheduler.layer(App, { now, store: FaultyStore.layer(faults) })))
+  })
+
+  it.effect("one outcome the store refuses keeps no other from being stored", () => {
+    const faults = FaultyStore.makeFaults()
+    const Ping = Task.make("Ping")
+    const App = Layer.mergeAll(
+      Ping.toLayer(() => Effect.sleep("1 second")),
+      Layer.effectDiscard(Scheduler.use((scheduler) =>
+        scheduler.addAll(Array.from({ length: 9 }, (_, i) => Task.scheduled(Ping, { id: `${i}`, trigger: Trigger.every("1 minute") })))
+      ))
+    )
+    return Effect.gen(function*() {
+      yield* TestScheduler.advance("60 seconds")
+      faults.refuse = "4"
+      const runs = yield* TestScheduler.advance("1 second")
+      assert.deepStrictEqual(runs.map((run) => run.taskId).sort(), ["0", "1", "2", "3", "5", "6", "7", "8"])
+    }).pipe(Effect.provide(TestScheduler.layer(App, { now, store: FaultyStore.layer(faults) })))
+  })
+
+  it.effect("one change the store refuses is set aside; the other tasks of its batch go on", () => {
+    const faults = FaultyStore.makeFaults()
+    faults.refuse = "4"
+    const Ping = Task.make("Ping")
+    const App = Layer.mergeAll(
+      Ping.toLayer(() => Effect.void),
+      Layer.effectDiscard(Scheduler.use((scheduler) =>
+        scheduler.addAll(Array.from({ length: 9 }, (_, i) => Task.scheduled(Ping, { id: `${i}`, trigger: Trigger.every("1 minute") })))
+      ))
+    )
+    return Effect.gen(function*() {
+      const runs = yield* TestScheduler.advance("2 minutes")
+      assert.strictEqual(runs.length, 16)
+      assert.isFalse(runs.some((run) => run.taskId === "4"))
+      assert.deepStrictEqual((yield* (yield* Scheduler).quarantined()).map((verdict) => verdict.id), ["4"])
     }).pipe(Effect.provide(TestScheduler.layer(App, { now, store: FaultyStore.layer(faults) })))
   })
 

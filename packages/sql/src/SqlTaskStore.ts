@@ -25,13 +25,17 @@ import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { makeClaims } from "./internal/claims.ts"
+import { makeCommits } from "./internal/commits.ts"
+import { makeCreations } from "./internal/creations.ts"
 import * as Database from "./internal/database.ts"
 import type { Dialect } from "./internal/dialect.ts"
 import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
+import { makeEnds } from "./internal/ends.ts"
 import { makeLists } from "./internal/lists.ts"
 import { int, readable, text, Unreadable } from "./internal/records.ts"
-import { makeRuns } from "./internal/runs.ts"
 import { migrate } from "./internal/schema.ts"
+import { makeSettlements } from "./internal/settlements.ts"
 import { makeTasks } from "./internal/tasks.ts"
 import * as Wakes from "./internal/wakes.ts"
 
@@ -116,8 +120,12 @@ export const make: (options?: Options) => Effect.Effect<
   })
   const db = Database.make({ sql, dialect, prefix, store: name, wakes })
   const { source, t, values } = db
-  const runs = makeRuns(db)
-  const tasks = makeTasks(db, runs)
+  const ends = makeEnds(db)
+  const creations = makeCreations(db, ends)
+  const tasks = makeTasks(db, ends, creations)
+  const commits = makeCommits(db, ends, creations)
+  const claims = makeClaims(db, ends)
+  const settlements = makeSettlements(db, ends)
   const lists = makeLists(db)
 
   /** What a command changes here would survive the rollback of a transaction that is not this client's. */
@@ -149,15 +157,15 @@ export const make: (options?: Options) => Effect.Effect<
     insert: (added) => shared("insert", tasks.insert(added)),
     get: tasks.get,
     due: tasks.due,
-    commit: (changes) => shared("commit", tasks.commit(changes)),
-    claim: runs.claim,
-    start: runs.start,
-    settle: runs.settle,
-    heartbeat: runs.heartbeat,
-    takeover: runs.takeover,
+    commit: (changes) => shared("commit", commits.commit(changes)),
+    claim: claims.claim,
+    start: claims.start,
+    settle: settlements.settle,
+    heartbeat: claims.heartbeat,
+    takeover: settlements.takeover,
     list: lists.list,
     runs: lists.runs,
-    prune: runs.prune,
+    prune: settlements.prune,
     quarantine: (verdicts) =>
       verdicts.length === 0 ? Effect.void : db.write("quarantine", () =>
         Effect.gen(function*() {
@@ -170,7 +178,7 @@ export const make: (options?: Options) => Effect.Effect<
           for (const { at, generation, id, reader, reason } of verdicts) {
             if (ids.get(generation) === id) latest.set(`${generation} ${reader}`, [generation, reader, reason, at])
           }
-          yield* runs.quarantine([...latest.values()])
+          yield* ends.quarantine([...latest.values()])
         })),
     verdicts: ({ limit }) =>
       db.read(

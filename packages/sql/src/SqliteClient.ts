@@ -111,7 +111,7 @@ const toSqlError = (cause: unknown, operation: string): SqlError => {
 
 const isBusy = (error: SqlError): boolean => {
   const code = codeOf(error.reason.cause)
-  // only the primary code: BUSY_SNAPSHOT and BUSY_RECOVERY carry more and end in 5 too, and all may be asked again
+  // the primary code, in the low byte: BUSY_RECOVERY and its like may be asked again too
   return code !== undefined && (code & 0xff) === SQLITE_BUSY
 }
 

@@ -15,13 +15,15 @@ export interface Faults {
   fail: string | undefined
   /** Calls of this operation fail after they were carried out: the reply is lost. */
   loseReplies: string | undefined
+  /** Settlements and changes of this task are refused, with the batch they are in. */
+  refuse: string | undefined
   /** Every call takes so many milliseconds of the clock it is called on; a function draws one for each. */
   delay: (() => number) | undefined
   /** Calls so far, by operation. */
   readonly calls: Map<string, number>
 }
 
-export const makeFaults = (): Faults => ({ down: false, fail: undefined, loseReplies: undefined, delay: undefined, calls: new Map() })
+export const makeFaults = (): Faults => ({ down: false, fail: undefined, loseReplies: undefined, refuse: undefined, delay: undefined, calls: new Map() })
 
 /** The same store, seen through its faults. */
 export const through = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
@@ -41,10 +43,17 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     insert: (tasks) => wrap("insert", store.insert(tasks)),
     get: (ids) => wrap("get", store.get(ids)),
     due: (options) => wrap("due", store.due(options)),
-    commit: (changes) => wrap("commit", store.commit(changes)),
+    commit: (changes) =>
+      wrap("commit", changes.some((change) => change.id === faults.refuse) ? refused(store, "commit") : store.commit(changes)),
     claim: (options) => wrap("claim", store.claim(options)),
     start: (options) => wrap("start", store.start(options)),
-    settle: (settlements, options) => wrap("settle", store.settle(settlements, options)),
+    settle: (settlements, options) =>
+      wrap("settle", Effect.gen(function*() {
+        const refuse = faults.refuse === undefined ? [] : yield* store.get([faults.refuse])
+        return yield* refuse.some(({ row }) => settlements.some((settlement) => settlement.generation === row.generation))
+          ? refused(store, "settle")
+          : store.settle(settlements, options)
+      })),
     heartbeat: (options) => wrap("heartbeat", store.heartbeat(options)),
     takeover: (options) => wrap("takeover", store.takeover(options)),
     list: (query) => wrap("list", store.list(query)),
@@ -58,6 +67,9 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     })
   }
 }
+
+const refused = (store: TaskStore["Service"], operation: string) =>
+  Effect.fail(new TaskStoreError({ store: store.name, operation, reason: "Unknown", message: "it does not fit" }))
 
 /** A memory store behind faults; several layers made from one `shared` store are several processes' views of it. */
 export const layer = (faults: Faults, shared?: TaskStore["Service"]): Layer.Layer<TaskStore> =>

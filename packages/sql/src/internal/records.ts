@@ -388,3 +388,8 @@ export const claimedRunRow = (
   queues: run.queues,
   atMostOnce: run.atMostOnce
 })
+
+/** Names an open run within one batch. */
+export const refKey = (n: unknown, key: unknown): string => `${String(n)} ${String(key)}`
+
+export const orNull = (cell: unknown): number | null => cell === null || cell === undefined ? null : Number(cell)

@@ -5,6 +5,7 @@
  */
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -60,6 +61,8 @@ export interface CommandsOptions {
   /** A client knows none and accepts any. */
   readonly executors: Executors["Service"] | undefined
   readonly defaults: Policy.Policy
+  /** The scheduler's clock, whoever asks. */
+  readonly clock: Clock.Clock
   /** Zone of instants written without an offset. */
   readonly timeZone: string
   /** How often another process's end of a run is looked for. */
@@ -147,7 +150,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     if (options.heard()) options.emit(event())
   }
 
-  const now = Effect.clockWith((clock) => Effect.sync(() => clock.currentTimeMillisUnsafe()))
+  const now = options.clock.currentTimeMillis
 
   // ---------------------------------------------------------------------------
   // options

@@ -82,6 +82,9 @@ export class Hub {
   }
 }
 
+/** Milliseconds of a clock that nobody sets: what leases and timeouts are counted on. */
+export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
 export const instant = (millis: number): DateTime.Utc => DateTime.makeUnsafe(millis)
 
 export const waiterKey = (store: string, run: { readonly generation: number; readonly key: string }): string =>

@@ -16,8 +16,11 @@ const tick = Duration.minutes(1)
 const virtualTick = Duration.hours(1)
 const ticksBetweenPruning = 10
 
-/** A cursor further ahead of the clock than this was evaluated under a clock that has been set back. */
-const farAhead = 60_000
+/**
+ * A cursor further ahead of the clock than this was evaluated under a clock that was wrong. Less than that is waited
+ * for, so that a correction of minutes repeats nothing.
+ */
+const farAhead = 3_600_000
 
 export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> => {
   const { store } = engine
@@ -49,7 +52,8 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     let after: string | undefined
     do {
       const page = yield* store.list({ state: "finished", sort: "created", descending: false, limit: batchSize, after })
-      const gone = page.items.filter((row) => row.updatedAt < old && row.cursor < old)
+      // What a program declares at every start would be new again: it stays as long as it is declared.
+      const gone = page.items.filter((row) => row.declared === null && row.updatedAt < old && row.cursor < old)
       if (gone.length > 0) {
         yield* store.commit(gone.map(({ generation, id, revision }) => ({
           id,
@@ -60,8 +64,8 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
           now: now()
         })))
       }
-      // Oldest first: where none of a page is old enough, the rest are younger.
-      after = gone.length === 0 ? undefined : page.next ?? undefined
+      // Oldest first: where none of a page was created long ago, the rest are younger.
+      after = page.items.some((row) => row.createdAt < old) ? page.next ?? undefined : undefined
     } while (after !== undefined)
   })
 

@@ -23,7 +23,7 @@ import type { RunRow, TaskRow, TerminalState } from "../../TaskRecord.ts"
 import type { Settlement, TaskStore } from "../../TaskStore.ts"
 import { TaskStoreError } from "../../TaskStore.ts"
 import { encodeFailure } from "../exitText.ts"
-import { type ExecutorSlot, type Host, instant, waiterKey } from "./host.ts"
+import { type ExecutorSlot, type Host, instant, monotonic, waiterKey } from "./host.ts"
 import * as Metrics from "./metrics.ts"
 import { runSpan } from "./trace.ts"
 
@@ -43,7 +43,7 @@ interface Running extends Ready {
   readonly id: string
   readonly label: string
   readonly startedAt: number
-  /** When its lease ends, counted from just before it was asked for. */
+  /** When its lease ends, counted from just before it was asked for; monotonic, like the rest. */
   leaseUntil: number
   fiber: Fiber.Fiber<RunResult> | undefined
   note: Note | undefined
@@ -62,8 +62,8 @@ interface Pending {
 export interface Runs {
   readonly size: () => number
   readonly list: () => ReadonlyArray<RunRow>
-  /** Begins runs that were claimed with this lease; marks those first that may begin once only. */
-  readonly start: (ready: ReadonlyArray<Ready>, leaseUntil: number) => Effect.Effect<void>
+  /** Begins runs whose lease was asked for at this monotonic instant; marks those first that may begin once only. */
+  readonly start: (ready: ReadonlyArray<Ready>, askedAt: number) => Effect.Effect<void>
   /** Ends claimed runs that were not begun. */
   readonly settle: (
     run: RunRow,
@@ -113,7 +113,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   // starting
   // ---------------------------------------------------------------------------
 
-  const start = (ready: ReadonlyArray<Ready>, leaseUntil: number): Effect.Effect<void> => {
+  const start = (ready: ReadonlyArray<Ready>, askedAt: number): Effect.Effect<void> => {
+    const leaseUntil = askedAt + settings.lease
     if (ready.length === 0) return Effect.void
     // Capacity is taken before anything is begun: a run that ends at once must not make room for a second claim.
     for (const entry of ready) entry.slot.running++
@@ -144,7 +145,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       ...ready,
       id,
       label,
-      startedAt: now(),
+      startedAt: monotonic(clock),
       leaseUntil,
       fiber: undefined,
       note: undefined,
@@ -153,10 +154,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     running.set(id, entry)
     idleLatch.closeUnsafe()
     runningLatch.openUnsafe()
-    const late = entry.startedAt - run.due
+    const at = now()
+    const late = at - run.due
     Metrics.started(late, run.attempt === 1, context)
     if (hub.heard) {
-      hub.emit({ _tag: "RunStarted", at: instant(entry.startedAt), store: alias, run: fromRun(run), lag: late })
+      hub.emit({ _tag: "RunStarted", at: instant(at), store: alias, run: fromRun(run), lag: late })
     }
     if (activity.virtual) activity.begin(label)
     const effect = slot.executor.run({ run, task, store: alias, timeout: policy.timeout })
@@ -174,7 +176,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   const ended = (entry: Running, exit: Exit.Exit<RunResult>): void => {
     entry.slot.running--
     const at = now()
-    Metrics.took(at - entry.startedAt, context)
+    Metrics.took(monotonic(clock) - entry.startedAt, context)
     // Detached: its outcome is recorded already, or belongs to whoever took it over.
     if (running.get(entry.id) !== entry) {
       options.onFree()
@@ -222,7 +224,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         case "timeout":
           return end(entry, "timedOut", null)
         case "shutdown":
-          return entry.run.atMostOnce ? end(entry, "abandoned", null) : { result: { _tag: "Release" } }
+          // Not a failure of the task: an orderly end of the process.
+          return { result: entry.run.atMostOnce ? { _tag: "End", state: "abandoned", exit: null } : { _tag: "Release" } }
         case undefined:
           break
       }
@@ -309,7 +312,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
             return Effect.andThen(settleBatch(batch.slice(0, half)), settleBatch(batch.slice(half)))
           }
           return Effect.logError(
-            `The outcome of ${batch[0]!.label} could not be stored; its lease will end and it will be run again. ${error.message}`
+            `The store refuses the outcome of ${batch[0]!.label}; its lease will end and it will be run again. ${error.message}`
           )
         }
       })
@@ -384,7 +387,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   const interrupt = (entry: Running, note: Note): void => {
     if (entry.note !== undefined) return
     entry.note = note
-    entry.interruptedAt = now()
+    entry.interruptedAt = monotonic(clock)
     entry.fiber?.interruptUnsafe()
   }
 
@@ -396,15 +399,15 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   }
 
   const heartbeat: Effect.Effect<void> = Effect.gen(function*() {
-    const askedAt = now()
+    const askedAt = monotonic(clock)
+    const asked = now()
     const entries = [...running.values()].filter((entry) => entry.note !== "leaseLost")
     if (entries.length === 0) return
-    const until = askedAt + settings.lease
     const answers = yield* Effect.option(options.call(
       "heartbeat",
       store.heartbeat({
-        now: askedAt,
-        lease: { owner: host.owner, until },
+        now: asked,
+        lease: { owner: host.owner, until: asked + settings.lease },
         runs: entries.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
       })
     ))
@@ -414,12 +417,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         const answer = answers.value[i]!
         if (!answer.alive) interrupt(entry, "leaseLost")
         else {
-          entry.leaseUntil = until
+          entry.leaseUntil = askedAt + settings.lease
           if (answer.cancel !== null) interrupt(entry, "cancelled")
         }
       }
     }
-    const at = now()
+    const at = monotonic(clock)
     for (const entry of entries) {
       // Whatever the store answers or does not, the handler stops before its lease ends.
       if (entry.leaseUntil - settings.interruptGrace <= at) interrupt(entry, "leaseLost")
@@ -432,7 +435,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       ) {
         detach(entry)
         if (entry.note === "cancelled" || entry.note === "timeout") {
-          push(entry, at, end(entry, entry.note === "cancelled" ? "cancelled" : "timedOut", null))
+          push(entry, now(), end(entry, entry.note === "cancelled" ? "cancelled" : "timedOut", null))
         } else lost(entry)
       }
     }
@@ -441,7 +444,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   /** A heartbeat, or before it the instant at which a run must stop because its lease was not extended. */
   const untilHeartbeat = (): number => {
-    const at = now()
+    const at = monotonic(clock)
     let wait = settings.heartbeat
     for (const { interruptedAt, leaseUntil } of running.values()) {
       wait = Math.min(wait, interruptedAt === undefined ? leaseUntil - settings.interruptGrace - at : settings.interruptGrace)

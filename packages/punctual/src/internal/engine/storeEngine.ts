@@ -18,7 +18,7 @@ import { fromRun } from "../../TaskInfo.ts"
 import type { TaskRow } from "../../TaskRecord.ts"
 import { type Change, type Claimed, type Committed, type Lease, type TaskStore, TaskStoreError } from "../../TaskStore.ts"
 import { advance, type Advance, newRun, type Rules, rulesOf } from "./advance.ts"
-import { batchSize, type ExecutorSlot, type Host, instant } from "./host.ts"
+import { batchSize, type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
 import * as Runs from "./runs.ts"
 
@@ -51,7 +51,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
   // store calls
   // ---------------------------------------------------------------------------
 
-  let unavailable = false
+  /** Operations whose last call failed. */
+  const failing = new Set<string>()
 
   const call = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
     store.capabilities.durable
@@ -72,17 +73,16 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
 
   const down = (operation: string, error: TaskStoreError): Effect.Effect<void> =>
     Effect.suspend(() => {
-      if (unavailable) return Effect.void
-      unavailable = true
-      if (hub.heard) {
+      if (failing.has(operation)) return Effect.void
+      failing.add(operation)
+      if (failing.size === 1 && hub.heard) {
         hub.emit({ _tag: "StoreUnavailable", at: instant(now()), store: alias, operation, message: error.message })
       }
       return Effect.logWarning(`Store \`${store.name}\` failed at \`${operation}\`, and will be asked again. ${error.message}`)
     })
 
-  const up = (): void => {
-    if (!unavailable) return
-    unavailable = false
+  const up = (operation: string): void => {
+    if (!failing.delete(operation) || failing.size > 0) return
     if (hub.heard) hub.emit({ _tag: "StoreRecovered", at: instant(now()), store: alias })
   }
 
@@ -94,7 +94,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
   ): Effect.Effect<A, TaskStoreError> =>
     Effect.matchEffect(call(operation, effect), {
       onSuccess: (value) => {
-        up()
+        up(operation)
         return Effect.succeed(value)
       },
       onFailure: (error) =>
@@ -214,7 +214,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       nextDue = Infinity
       const { next, tasks } = yield* call("due", store.due({ now: at, limit: batchSize, reader: host.reader }))
       nextDue = Math.min(nextDue, next ?? Infinity)
-      if (tasks.length === 0) return
+      // A backlog does not keep the scheduler from closing.
+      if (tasks.length === 0 || host.phase !== "running") return
+      const askedAt = monotonic(clock)
       const lease: Lease = { owner: host.owner, until: at + settings.lease }
       const tags = yield* handled
       const free = new Map<ExecutorSlot, number>()
@@ -269,7 +271,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
           if (answer.claimed.length < advance.plan.runs.length) claimable = true
         }
       }
-      yield* runs.start(ready, lease.until)
+      yield* runs.start(ready, askedAt)
     }
   })
 
@@ -338,6 +340,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         const tags = yield* slot.executor.tags
         if (tags.size === 0) break
         const at = now()
+        const askedAt = monotonic(clock)
         const limit = Math.min(room, batchSize)
         const lease: Lease = { owner: host.owner, until: at + settings.lease }
         const answer = yield* call(
@@ -350,7 +353,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
             slots: Array.from(tags, ([tag, version]) => ({ executor: slot.alias, tag, version, limit }))
           })
         )
-        yield* runs.start(answer.runs.flatMap((claimed) => judge(claimed, slot, at)), lease.until)
+        yield* runs.start(answer.runs.flatMap((claimed) => judge(claimed, slot, at)), askedAt)
         if (answer.runs.length < limit) {
           nextReady = Math.min(nextReady, answer.next ?? Infinity)
           break
@@ -441,7 +444,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         onFailure: (error) => error
       }))
       if (problem === undefined) {
-        up()
+        up("evaluate")
         backoff = firstBackoff
         const poll = store.capabilities.shared && !activity.virtual ? now() + settings.pollInterval : Infinity
         yield* sleepUntil(Math.min(nextDue, nextReady, nextLease, poll))
@@ -500,6 +503,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         const [current] = yield* persist("get", store.get([row.id]))
         if (current === undefined || current.row.generation !== row.generation) return
         const at = now()
+        const askedAt = monotonic(clock)
         const lease: Lease = { owner: host.owner, until: at + settings.lease }
         const run = newRun(rules.success.policy, false, {
           key: `e:${event}:${incarnation}`,
@@ -522,7 +526,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         if (answer?._tag !== "Committed") continue
         yield* runs.start(
           answer.claimed.map((claimed) => ({ run: claimed, task: current.row, policy: rules.success.policy, slot })),
-          lease.until
+          askedAt
         )
         // Shutdown tasks end one after another, the last registered first.
         if (event === "shutdown") yield* runs.drained

@@ -1,0 +1,228 @@
+/**
+ * How runs get an owner, and how that owner keeps them: claim, start, heartbeat.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
+import type { Database } from "./database.ts"
+import type { Ends } from "./ends.ts"
+import type { Cells } from "./records.ts"
+import {
+  decodeRun,
+  decodeTask,
+  orNull,
+  readable,
+  refKey,
+  selectRun,
+  selectTask,
+  taskWidth,
+  Unreadable
+} from "./records.ts"
+
+type Store = TaskStore["Service"]
+
+/** Ready runs moved from `later` to claimable by one claim: a clock that jumps over a backlog takes several. */
+const ripenLimit = 5000
+
+export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "start" | "heartbeat"> => {
+  const { dialect, source, sql, t, values } = db
+
+  const slotSource = source([["i", "int"], ["executor", "text"], ["tag", "text"], ["version", "int"]])
+  const inSlot = "q.executor = u.executor and q.tag = u.tag and q.state = 'ready' and q.held = 0"
+
+  const claim: Store["claim"] = Effect.fnUntraced(function*(options) {
+    const { lease, limit, now, reader, slots } = options
+    if (slots.length === 0) return { runs: [], next: null }
+
+    // Asked before the lock is taken: most claims of an idle program find nothing, and need not make others wait.
+    const states = yield* db.read(
+      "claim",
+      sql`select u.i,
+exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0),
+exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now}),
+(select min(q.ready_at) from ${t.run} q
+  where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version)
+from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.version]))} u`.values
+    )
+    let next: number | null = null
+    const sooner = (at: number | null) => {
+      if (at !== null && (next === null || at < next)) next = at
+    }
+    const claimable: Array<Slot> = []
+    let ripe = false
+    for (const [i, some, late, at] of states) {
+      sooner(orNull(at))
+      if (Number(late) !== 0) ripe = true
+      if (Number(some) !== 0 || Number(late) !== 0) claimable.push(slots[Number(i)])
+    }
+    if (now < ends.latest()) {
+      const rows = yield* db.read(
+        "claim",
+        sql`select (select min(q.ready_at) from ${t.run} q
+  where ${sql.literal(inSlot)} and q.later = 0 and q.ready_at > ${now} and q.version <= u.version)
+from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.version]))} u`.values
+      )
+      for (const [at] of rows) sooner(orNull(at))
+    }
+    if (claimable.length === 0 || limit <= 0) return { runs: [], next }
+
+    const runs = yield* db.write("claim", (write) =>
+      Effect.gen(function*() {
+        ends.isLater(now, now)
+        if (ripe) yield* ripen(claimable, now)
+        const picked = yield* pick(claimable, options)
+        if (picked.length === 0) return []
+        const rows = yield* values(sql`select u.i, ${sql.literal(selectRun)}, ${sql.literal(selectTask)}
+from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(picked.map(([n, key], i) => [i, n, key]))} u
+cross join ${t.run} r cross join ${t.clock} c cross join ${t.task} t
+where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
+        const claims = new Array<Claimed | undefined>(picked.length)
+        const unreadable: Array<readonly [number, string, string, number]> = []
+        for (const cells of rows) {
+          const claimed = readable((): Claimed => ({
+            run: decodeRun(cells, 1),
+            task: decodeTask(cells, cells.length - taskWidth)
+          }))
+          const i = Number(cells[0])
+          if (claimed instanceof Unreadable) unreadable.push([picked[i][0], reader, claimed.reason, now])
+          else claims[i] = claimed
+        }
+        yield* ends.quarantine(unreadable)
+        const mine = claims.filter((claimed) => claimed !== undefined)
+        if (mine.length === 0) return []
+        const first = yield* write.tokens(mine.length)
+        yield* sql`${
+          dialect.update({
+            table: t.run,
+            set: sql`state = 'running', owner = ${lease.owner}, token = u.token, lease_until = ${lease.until},
+attempt = r.attempt + 1, started_at = null`,
+            source: owned(mine.map(({ run }, i) => [run.generation, run.key, first + i])),
+            where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+          })
+        }`
+        return mine.map(({ run, task }, i): Claimed => ({
+          run: {
+            ...run,
+            state: "running",
+            owner: lease.owner,
+            token: first + i,
+            leaseUntil: lease.until,
+            attempt: run.attempt + 1,
+            startedAt: null
+          },
+          task
+        }))
+      }))
+    return { runs, next }
+  })
+
+  /** Moves runs whose time has come to where claims look. */
+  const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
+    sql`update ${t.run} set later = 0 where (n, run_key) in (select q.n, q.run_key
+from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.version]))} u cross join ${t.run} q
+where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)})`
+
+  /** One probe per (executor, tag), then one run of each slot in turn. */
+  const pick = Effect.fnUntraced(function*(
+    slots: ReadonlyArray<Slot>,
+    options: { readonly now: number; readonly limit: number; readonly reader: string }
+  ): Effect.fn.Return<ReadonlyArray<readonly [n: number, key: string]>, SqlError> {
+    interface Queue {
+      readonly executor: string
+      readonly tag: string
+      version: number
+      limit: number
+      rows: ReadonlyArray<Cells>
+      readonly taken: Set<number>
+    }
+    const queues = new Map<string, Queue>()
+    const turns = slots.map((slot) => {
+      const key = JSON.stringify([slot.executor, slot.tag])
+      let queue = queues.get(key)
+      if (queue === undefined) {
+        queues.set(key, queue = { ...slot, limit: 0, rows: [], taken: new Set() })
+      }
+      queue.version = Math.max(queue.version, slot.version)
+      queue.limit += Math.max(0, slot.limit)
+      return { queue, version: slot.version, left: slot.limit, at: 0 }
+    })
+    for (const queue of queues.values()) {
+      queue.rows = yield* sql`select q.n, q.run_key, q.version from ${t.run} q
+where q.executor = ${queue.executor} and q.tag = ${queue.tag} and q.state = 'ready' and q.held = 0 and q.later = 0
+and q.ready_at <= ${options.now} and q.version <= ${queue.version}
+and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${options.reader})
+order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit, options.limit))}`.values
+    }
+    const picked: Array<readonly [number, string]> = []
+    let active = turns
+    while (active.length > 0 && picked.length < options.limit) {
+      const rest: typeof turns = []
+      for (const turn of active) {
+        if (turn.left <= 0 || picked.length >= options.limit) continue
+        const { rows, taken } = turn.queue
+        while (turn.at < rows.length && (taken.has(turn.at) || Number(rows[turn.at][2]) > turn.version)) turn.at++
+        if (turn.at >= rows.length) continue
+        taken.add(turn.at)
+        picked.push([Number(rows[turn.at][0]), String(rows[turn.at][1])])
+        turn.left--
+        rest.push(turn)
+      }
+      active = rest
+    }
+    return picked
+  })
+
+  const owned = source([["n", "int"], ["run_key", "text"], ["token", "int"]])
+  // `lease_until is not null` says that a run is running, and names no column of a partial index: where rows are found
+  // by key, a planner must not be tempted by an index full of dead entries
+  const isOwned = (owner: string) =>
+    sql`r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null`
+  const ownedCells = (runs: ReadonlyArray<RunRef>): ReadonlyArray<Cells> =>
+    runs.map(({ generation, key, token }) => [generation, key, token])
+
+  const start: Store["start"] = ({ now, owner, runs }) =>
+    runs.length === 0 ? Effect.succeed([]) : db.write("start", () =>
+      Effect.map(
+        sql`${
+          dialect.update({
+            table: t.run,
+            set: sql`started_at = coalesce(r.started_at, ${now})`,
+            source: owned(ownedCells(runs)),
+            where: isOwned(owner),
+            returning: "n, run_key, token"
+          })
+        }`.values,
+        (rows) => {
+          const started = new Map(rows.map(([n, key, token]) => [refKey(n, key), Number(token)]))
+          return runs.map(({ generation, key, token }) => started.get(refKey(generation, key)) === token)
+        }
+      ))
+
+  const heartbeat: Store["heartbeat"] = ({ lease, runs }) =>
+    runs.length === 0 ? Effect.succeed([]) : db.write("heartbeat", () =>
+      Effect.map(
+        sql`${
+          dialect.update({
+            table: t.run,
+            set: sql`lease_until = ${lease.until}`,
+            source: owned(ownedCells(runs)),
+            where: isOwned(lease.owner),
+            returning: "n, run_key, token, cancel"
+          })
+        }`.values,
+        (rows) => {
+          const alive = new Map(
+            rows.map(([n, key, token, cancel]) => [refKey(n, key), [Number(token), cancel] as const])
+          )
+          return runs.map(({ generation, key, token }): Heartbeat => {
+            const found = alive.get(refKey(generation, key))
+            if (found === undefined || found[0] !== token) return { alive: false, cancel: null }
+            return { alive: true, cancel: typeof found[1] === "string" ? found[1] : null }
+          })
+        }
+      ))
+
+  return { claim, start, heartbeat }
+}

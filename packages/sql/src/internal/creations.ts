@@ -1,0 +1,99 @@
+/**
+ * What both an insertion and a commit write: new runs, and labels.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { NewRun } from "punctual/TaskRecord"
+import type { Lease } from "punctual/TaskStore"
+import type { Database } from "./database.ts"
+import type { Columns } from "./dialect.ts"
+import type { Ends } from "./ends.ts"
+import type { Cells } from "./records.ts"
+import { labelPairs } from "./records.ts"
+
+const newRunColumns: Columns = [
+  ["n", "int"],
+  ["run_key", "text"],
+  ["due", "int"],
+  ["nominal", "int"],
+  ["ready_at", "int"],
+  ["slots", "int"],
+  ["queues", "int"],
+  ["at_most_once", "int"],
+  ["token", "int"]
+]
+
+export interface Creation {
+  readonly n: number
+  readonly run: NewRun
+  readonly now: number
+  readonly lease: Lease | undefined
+  readonly token: number | undefined
+}
+
+export interface Creations {
+  /** Creates runs, each key of a task once, where it is not open already; answers whether all were created. */
+  readonly create: (creations: ReadonlyArray<Creation>) => Effect.Effect<boolean, SqlError>
+  readonly label: (
+    tasks: ReadonlyArray<{ readonly n: number; readonly id: string; readonly labels: string }>
+  ) => Effect.Effect<unknown, SqlError>
+  readonly unlabel: (ns: ReadonlyArray<Cells>) => Effect.Effect<unknown, SqlError>
+}
+
+export const makeCreations = (db: Database, ends: Ends): Creations => {
+  const { source, sql, t } = db
+
+  const names = (columns: Columns, alias = "") => sql.literal(columns.map(([name]) => `${alias}${name}`).join(", "))
+
+  const create: Creations["create"] = Effect.fnUntraced(function*(creations) {
+    // what a batch has in common, nearly always all of it, goes in once and not as a cell of each row
+    const groups = new Map<string, { readonly first: Creation; readonly cells: Array<Cells> }>()
+    for (const creation of creations) {
+      const { lease, n, now, run, token } = creation
+      const key = `${now} ${run.state} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
+      let group = groups.get(key)
+      if (group === undefined) groups.set(key, group = { first: creation, cells: [] })
+      group.cells.push([
+        n,
+        run.key,
+        run.due,
+        run.nominal,
+        run.readyAt,
+        run.slots,
+        run.queues ? 1 : 0,
+        run.atMostOnce ? 1 : 0,
+        token ?? null
+      ])
+    }
+    let all = true
+    for (const { cells, first: { lease, now, run } } of groups.values()) {
+      ends.isLater(now, now)
+      const state = lease === undefined ? run.state : "running"
+      yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
+state, later, created_at, attempt, owner, lease_until)
+select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
+${state}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${lease === undefined ? 0 : 1},
+${lease?.owner ?? null}, ${lease?.until ?? null}
+from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
+on conflict do nothing`
+      const affected = yield* db.dialect.affected(sql).values
+      if (Number(affected[0]?.[0]) !== cells.length) all = false
+    }
+    return all
+  })
+
+  const label: Creations["label"] = (tasks) => {
+    const cells = tasks.flatMap(({ id, labels, n }) => labelPairs(labels).map(([name, value]) => [name, value, id, n]))
+    return cells.length === 0 ? Effect.void : sql`insert into ${t.label} (name, value, id, n)
+select u.name, u.value, u.id, u.n from ${
+      source([["name", "text"], ["value", "text"], ["id", "text"], ["n", "int"]])(cells)
+    } u`
+  }
+
+  const unlabel: Creations["unlabel"] = (ns) =>
+    sql`delete from ${t.label} where n in (select u.n from ${source([["n", "int"]])(ns)} u)`
+
+  return { create, label, unlabel }
+}

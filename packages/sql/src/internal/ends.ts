@@ -1,0 +1,175 @@
+/**
+ * How runs end and what their ends bring about, for every operation that ends some.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Database, Write } from "./database.ts"
+import type { Columns } from "./dialect.ts"
+import type { Cells } from "./records.ts"
+import { runColumns } from "./records.ts"
+
+/** A run that ends: `cells` are its new values for the columns that `bury` was given. */
+export interface Ending {
+  readonly n: number
+  readonly key: string
+  /** The last number in the history of its task, where the caller has read it. */
+  readonly last?: number | undefined
+  readonly now: number
+  readonly cells: Cells
+}
+
+export interface Ends {
+  /** Moves open runs to history, numbered after those of their task, and drops numbers beyond `keep`. */
+  readonly bury: (
+    overrides: Columns,
+    endings: ReadonlyArray<Ending>,
+    keep: number | undefined
+  ) => Effect.Effect<void, SqlError>
+  /** waiting → ready */
+  readonly ready: (
+    refs: ReadonlyArray<readonly [n: number, key: string]>,
+    now: number,
+    write: Write
+  ) => Effect.Effect<void, SqlError>
+  /**
+   * What the end of runs that queue does for their tasks: one more revision and one promotion for each, of the run that
+   * is due first, if fewer than its `slots` are then ready or running. `revised` are tasks whose revision changes anyway.
+   */
+  readonly afterEnds: (
+    ended: ReadonlyMap<number, number>,
+    now: number,
+    write: Write,
+    revised: ReadonlySet<number>
+  ) => Effect.Effect<void, SqlError>
+  /** Forgets removed tasks that have no runs left. */
+  readonly forget: (ns: Iterable<number>) => Effect.Effect<unknown, SqlError>
+  readonly quarantine: (
+    rows: ReadonlyArray<readonly [n: number, reader: string, reason: string, at: number]>
+  ) => Effect.Effect<unknown, SqlError>
+  /** Whether a run is not to be looked at by claims yet. */
+  readonly isLater: (readyAt: number, now: number) => 0 | 1
+  /**
+   * The largest `now` by which this instance decided what is `later`. A claim with a smaller one (clocks differ) looks at
+   * claimable runs too when it answers what is next.
+   */
+  readonly latest: () => number
+}
+
+export const makeEnds = (db: Database): Ends => {
+  const { dialect, source, sql, t, values } = db
+
+  const byN = source([["n", "int"]])
+  const byRef = source([["n", "int"], ["run_key", "text"]])
+
+  let latest = -Infinity
+  const isLater = (readyAt: number, now: number): 0 | 1 => {
+    if (now > latest) latest = now
+    return readyAt > now ? 1 : 0
+  }
+
+  const forget: Ends["forget"] = (ns: Iterable<number>) =>
+    sql`delete from ${t.gone} where n in (select u.n from ${byN(Array.from(ns, (n) => [n]))} u)
+and not exists (select 1 from ${t.run} r where r.n = ${t.gone}.n)
+and not exists (select 1 from ${t.history} h where h.n = ${t.gone}.n)`
+
+  const bury: Ends["bury"] = Effect.fnUntraced(function*(overrides, endings, keep) {
+    if (endings.length === 0) return
+    const last = new Map<number, number>()
+    for (const ending of endings) if (ending.last !== undefined) last.set(ending.n, ending.last)
+    const unknown = new Set(endings.flatMap(({ n }) => last.has(n) ? [] : [n]))
+    if (unknown.size > 0) {
+      const rows = yield* sql`select u.n, coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
+from ${byN(Array.from(unknown, (n) => [n]))} u`.values
+      for (const [n, no] of rows) last.set(Number(n), Number(no))
+    }
+    const cells = endings.map(({ cells, key, n, now }) => {
+      const no = (last.get(n) ?? 0) + 1
+      last.set(n, no)
+      return [n, key, no, now, ...cells]
+    })
+    const given = new Set(overrides.map(([name]) => name))
+    const select = runColumns.map((column) => `${given.has(column) ? "u" : "r"}.${column}`).join(", ")
+    const columns: Columns = [["n", "int"], ["run_key", "text"], ["no", "int"], ["ended_at", "int"], ...overrides]
+    yield* sql`insert into ${t.history} (${sql.literal(runColumns.join(", "))}, no, ended_at)
+select ${sql.literal(select)}, u.no, u.ended_at from ${source(columns)(cells)} u cross join ${t.run} r
+where r.n = u.n and r.run_key = u.run_key`
+    yield* sql`delete from ${t.run} where (n, run_key) in (select u.n, u.run_key from ${
+      byRef(endings.map(({ key, n }) => [n, key]))
+    } u)`
+    if (keep === undefined) return
+    const beyond: Array<Cells> = []
+    for (const [n, no] of last) if (no - keep >= 1) beyond.push([n, no - keep])
+    if (beyond.length === 0) return
+    yield* sql`delete from ${t.history} where (n, no) in (select h.n, h.no
+from ${source([["n", "int"], ["no", "int"]])(beyond)} u cross join ${t.history} h where h.n = u.n and h.no <= u.no)`
+    if (keep < 1) yield* forget(last.keys())
+  })
+
+  const ready: Ends["ready"] = Effect.fnUntraced(function*(refs, now, write) {
+    if (refs.length === 0) return
+    isLater(now, now)
+    yield* sql`update ${t.run} set state = 'ready', later = case when ready_at > ${now} then 1 else 0 end
+where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(refs)} u)`
+    write.brought.ready = true
+  })
+
+  /**
+   * What the end of runs that queue does for their tasks: one more revision and one promotion for each, of the run that
+   * is due first, if fewer than its `slots` are then ready or running.
+   */
+  const afterEnds = Effect.fnUntraced(function*(
+    ended: ReadonlyMap<number, number>,
+    now: number,
+    write: Write,
+    /** Tasks that get their revision otherwise. */
+    revised: ReadonlySet<number>
+  ): Effect.fn.Return<void, SqlError> {
+    if (ended.size === 0) return
+    const rows = yield* values(
+      sql`select r.n, r.run_key, r.state, r.slots from ${
+        byN(Array.from(ended.keys(), (n) => [n]))
+      } u cross join ${t.run} r where r.n = u.n order by r.n, r.due, r.run_key`
+    )
+    const tasks = new Map<number, { active: number; readonly waiting: Array<readonly [key: string, slots: number]> }>()
+    for (const [cell, key, state, slots] of rows) {
+      const n = Number(cell)
+      let task = tasks.get(n)
+      if (task === undefined) tasks.set(n, task = { active: 0, waiting: [] })
+      if (state === "waiting") task.waiting.push([String(key), Number(slots)])
+      else task.active++
+    }
+    const promoted: Array<readonly [number, string]> = []
+    for (const [n, { active, waiting }] of tasks) {
+      // they ended one after another: the first saw the others still running
+      let next = 0
+      for (let others = (ended.get(n) ?? 0) - 1; others >= 0 && next < waiting.length; others--) {
+        const [key, slots] = waiting[next]
+        if (active + others + next >= slots) continue
+        promoted.push([n, key])
+        next++
+      }
+    }
+    yield* ready(promoted, now, write)
+    const revisions = [...ended].filter(([n]) => !revised.has(n))
+    if (revisions.length === 0) return
+    yield* sql`${
+      dialect.update({
+        table: t.clock,
+        set: sql.literal("revision = r.revision + u.ended"),
+        source: source([["n", "int"], ["ended", "int"]])(revisions),
+        where: sql.literal("r.n = u.n")
+      })
+    }`
+  })
+
+  const quarantine: Ends["quarantine"] = (rows) =>
+    rows.length === 0
+      ? Effect.void
+      : sql`insert into ${t.verdict} (n, reader, reason, at) select u.n, u.reader, u.reason, u.at
+from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where true
+on conflict (n, reader) do update set reason = excluded.reason, at = excluded.at`
+
+  return { bury, ready, afterEnds, forget, quarantine, isLater, latest: () => latest }
+}

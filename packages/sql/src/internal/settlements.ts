@@ -1,0 +1,358 @@
+/**
+ * How attempts end: by their owner's settlement, or by the loss of its lease; and how long history remembers them.
+ *
+ * Each operation reads what it was asked about, decides, and writes set by set. Between the two nobody else writes: the
+ * transaction has the lock.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { TerminalState } from "punctual/TaskRecord"
+import type { Settled, Settlement, TakenOver, TaskStore } from "punctual/TaskStore"
+import type { Database, Write } from "./database.ts"
+import type { Columns } from "./dialect.ts"
+import type { Ending, Ends } from "./ends.ts"
+import type { Cells } from "./records.ts"
+import { decodeRun, orNull, readable, refKey, selectRun, Unreadable } from "./records.ts"
+
+type Store = TaskStore["Service"]
+
+export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" | "takeover" | "prune"> => {
+  const { dialect, source, sql, t, values } = db
+  const { afterEnds, bury, forget, isLater } = ends
+
+  const byN = source([["n", "int"]])
+  const byRef = source([["n", "int"], ["run_key", "text"]])
+
+  interface Entry {
+    readonly i: number
+    readonly settlement: Settlement
+  }
+
+  const settle: Store["settle"] = (settlements, { keep }) =>
+    settlements.length === 0 ? Effect.succeed([]) : db.write("settle", (write) =>
+      Effect.gen(function*() {
+        const answers = new Array<Settled>(settlements.length).fill("Stale")
+        let entries: ReadonlyArray<Entry> = settlements.map((settlement, i) => ({ i, settlement }))
+        while (entries.length > 0) entries = yield* settleBatch(entries, keep, answers, write)
+        return answers
+      }))
+
+  const endState: Columns = [["state", "text"], ["exit", "text"]]
+  const endReleased: Columns = [["state", "text"], ["attempt", "int"]]
+
+  /**
+   * Settles a batch and answers what must come after it: settlements of one task that change its row follow each other,
+   * since each sees what the one before it did.
+   */
+  const settleBatch = Effect.fnUntraced(function*(
+    entries: ReadonlyArray<Entry>,
+    keep: number,
+    answers: Array<Settled>,
+    write: Write
+  ): Effect.fn.Return<ReadonlyArray<Entry>, SqlError> {
+    const found = new Map<number, Cells>()
+    const rows = yield* values(
+      sql`select u.i, r.token, r.owner, r.lease_until is not null, r.queues, r.cancel, r.attempt,
+exists (select 1 from ${t.clock} c where c.n = u.n),
+coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
+from ${
+        source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
+          entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
+        )
+      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
+    )
+    for (const cells of rows) found.set(Number(cells[0]), cells)
+
+    const later: Array<Entry> = []
+    const unknown: Array<Entry> = []
+    /** Runs this batch has settled or put off, with what may settle them again. */
+    const settled = new Map<string, Settlement>()
+    const deferred = new Set<string>()
+    /** Tasks with a settlement that changes their row. */
+    const turn = new Set<number>()
+
+    const endings: Array<Ending> = []
+    const released: Array<Ending> = []
+    const retries: Array<Cells> = []
+    const releases: Array<Cells> = []
+    const ended = new Map<number, number>()
+    const tasks: Array<Settlement> = []
+
+    for (let j = 0; j < entries.length; j++) {
+      const entry = entries[j]
+      const { settlement } = entry
+      const { generation: n, key, now, result } = settlement
+      const ref = refKey(n, key)
+      if (deferred.has(ref)) {
+        later.push(entry)
+        continue
+      }
+      const before = settled.get(ref)
+      if (before !== undefined) {
+        if (before.token === settlement.token && before.owner === settlement.owner) answers[entry.i] = "Settled"
+        continue
+      }
+      const run = found.get(j)
+      if (run === undefined) {
+        unknown.push(entry)
+        continue
+      }
+      if (Number(run[1]) !== settlement.token || run[1] === null || run[2] !== settlement.owner) continue
+      answers[entry.i] = "Settled"
+      // back to ready by this token: the same settlement again
+      if (Number(run[3]) === 0) continue
+      const queues = Number(run[4]) !== 0
+      const alive = Number(run[7]) !== 0
+      if (alive && (queues || settlement.task !== undefined)) {
+        if (turn.has(n)) {
+          answers[entry.i] = "Stale"
+          deferred.add(ref)
+          later.push(entry)
+          continue
+        }
+        turn.add(n)
+      }
+      settled.set(ref, settlement)
+      const ends = result._tag === "End" || run[5] !== null || !alive
+      if (ends) {
+        const state: TerminalState = result._tag === "End" ? result.state : "cancelled"
+        if (result._tag === "Release") released.push({ n, key, now, cells: [state, Number(run[6]) - 1] })
+        else endings.push({ n, key, now, last: Number(run[8]), cells: [state, result.exit] })
+        if (queues && alive) ended.set(n, 1)
+      } else if (result._tag === "Release") releases.push([n, key, now])
+      else retries.push([n, key, result.readyAt, isLater(result.readyAt, now), result.exit])
+      if (alive && settlement.task !== undefined) tasks.push(settlement)
+    }
+
+    if (unknown.length > 0) yield* settledBefore(unknown, answers)
+    yield* bury(endState, endings, keep)
+    yield* bury(endReleased, released, keep)
+    yield* back(
+      retries,
+      [["ready_at", "int"], ["later", "int"], ["exit", "text"]],
+      "ready_at = u.ready_at, later = u.later, exit = u.exit",
+      write
+    )
+    yield* back(
+      releases,
+      [["now", "int"]],
+      "attempt = r.attempt - 1, later = case when r.ready_at > u.now then 1 else 0 end",
+      write
+    )
+    if (ended.size > 0 || tasks.length > 0) yield* settleTasks(tasks, ended, write, entries[0].settlement.now)
+    return later
+  })
+
+  /** Settlements of runs that are no longer open: of this very token, they are repeated. */
+  const settledBefore = Effect.fnUntraced(function*(
+    entries: ReadonlyArray<Entry>,
+    answers: Array<Settled>
+  ): Effect.fn.Return<void, SqlError> {
+    const rows = yield* values(
+      sql`select u.i, h.token, h.owner from ${
+        source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
+          entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
+        )
+      } u cross join ${t.history} h where h.n = u.n and h.run_key = u.run_key order by h.no`
+    )
+    const last = new Map(rows.map(([i, token, owner]) => [Number(i), [token, owner] as const]))
+    entries.forEach(({ i, settlement }, j) => {
+      const found = last.get(j)
+      if (found === undefined || found[0] === null) return
+      if (Number(found[0]) === settlement.token && found[1] === settlement.owner) answers[i] = "Settled"
+    })
+  })
+
+  /** running → ready, as what the task now is: a claim must be able to decode the payload it gets. */
+  const back = Effect.fnUntraced(function*(
+    cells: ReadonlyArray<Cells>,
+    columns: Columns,
+    set: string,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    if (cells.length === 0) return
+    yield* sql`${
+      dialect.update({
+        table: t.run,
+        set: sql.literal(`state = 'ready', lease_until = null, ${set},
+tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`),
+        source: sql`(select u.*, t.tag, t.version, t.executor, t.priority
+from ${source([["n", "int"], ["run_key", "text"], ...columns])(cells)} u cross join ${t.task} t where t.n = u.n)`,
+        where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+      })
+    }`
+    write.brought.ready = true
+  })
+
+  /** What settlements change in the rows of their tasks, which are different ones. */
+  const settleTasks = Effect.fnUntraced(function*(
+    settlements: ReadonlyArray<Settlement>,
+    ended: ReadonlyMap<number, number>,
+    write: Write,
+    now: number
+  ): Effect.fn.Return<void, SqlError> {
+    // one revision for both: those with a change of their own are counted below
+    const own = new Set(settlements.map(({ generation }) => generation))
+    yield* afterEnds(ended, now, write, own)
+    if (settlements.length === 0) return
+    const rows = yield* values(
+      sql`select c.n, c.failures, c.state, c.ran, c.missed from ${
+        byN(settlements.map(({ generation }) => [generation]))
+      } u cross join ${t.clock} c where c.n = u.n`
+    )
+    const clocks = new Map(rows.map((cells) => [Number(cells[0]), cells]))
+    const paused: Array<Cells> = []
+    yield* db.setByN(
+      t.clock,
+      "revision = r.revision + 1",
+      settlements.flatMap(({ generation: n, now, task }) => {
+        const clock = clocks.get(n)
+        if (clock === undefined || task === undefined) return []
+        const columns: Array<Columns[number]> = []
+        const cells: Array<number | string | null> = []
+        const set = (name: string, type: "int" | "text", cell: number | string | null) => {
+          columns.push([name, type])
+          cells.push(cell)
+        }
+        let failures = Number(clock[1])
+        if (task.failures !== undefined) {
+          failures = task.failures === "reset" ? 0 : failures + 1
+          set("failures", "int", failures)
+        }
+        if (task.missed === true) {
+          set("ran", "int", Number(clock[3]) - 1)
+          set("missed", "int", Number(clock[4]) + 1)
+        }
+        const { pauseAt } = task
+        if (pauseAt !== undefined && failures >= pauseAt.failures && clock[2] !== "paused" && clock[2] !== "finished") {
+          set("state", "text", "paused")
+          set("paused_at", "int", now)
+          set("pause_note", "text", pauseAt.note)
+          set("due", "int", null)
+          set("nominal", "int", null)
+          paused.push([n])
+        }
+        return [{ n, columns, cells }]
+      })
+    )
+    if (paused.length > 0) {
+      yield* sql`update ${t.run} set held = 1 where state in ('ready', 'waiting')
+and n in (select u.n from ${byN(paused)} u)`
+    }
+  })
+
+  // ---------------------------------------------------------------------------
+  // takeover, prune
+  // ---------------------------------------------------------------------------
+
+  const takeover: Store["takeover"] = ({ keep, limit, maxTakeovers, now }) =>
+    Effect.gen(function*() {
+      // without the lock, since mostly nothing has ended
+      const expired = yield* db.read(
+        "takeover",
+        sql`select min(r.lease_until) from ${t.run} r where r.state = 'running'`.values
+      )
+      const first = orNull(expired[0]?.[0])
+      if (first === null || first > now || limit <= 0) return { runs: [], next: first }
+      return yield* db.write("takeover", (write) =>
+        Effect.gen(function*() {
+          const runs = yield* takeOver({ keep, limit, maxTakeovers, now }, write)
+          const left = yield* sql`select min(r.lease_until) from ${t.run} r where r.state = 'running'`.values
+          return { runs, next: orNull(left[0]?.[0]) }
+        }))
+    })
+
+  const takeOver = Effect.fnUntraced(function*(
+    options: { readonly now: number; readonly limit: number; readonly maxTakeovers: number; readonly keep: number },
+    write: Write
+  ): Effect.fn.Return<ReadonlyArray<TakenOver>, SqlError> {
+    const { keep, limit, maxTakeovers, now } = options
+    const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority
+from (select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
+  order by x.lease_until, x.token ${db.limit(limit)}) e
+cross join ${t.run} r left join ${t.task} t on t.n = e.n
+where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
+    const taken: Array<TakenOver> = []
+    const endings: Array<Ending> = []
+    const back: Array<Cells> = []
+    const odd: Array<Cells> = []
+    const ended = new Map<number, number>()
+    for (const cells of rows) {
+      const run = readable(() => decodeRun(cells, 0))
+      if (run instanceof Unreadable) {
+        odd.push([Number(cells[0]), String(cells[1])])
+        continue
+      }
+      const [tag, version, executor, priority] = cells.slice(-4)
+      const alive = tag !== null
+      const takeovers = run.takeovers + 1
+      const became: TakenOver["became"] = run.cancel !== null
+        ? "cancelled"
+        : takeovers >= maxTakeovers || !alive || (run.atMostOnce && run.startedAt !== null)
+        ? "abandoned"
+        : "ready"
+      const { generation: n, key } = run
+      const lost = { ...run, state: became, takeovers, token: null, leaseUntil: null }
+      if (became === "ready") {
+        const origin = {
+          tag: String(tag),
+          version: Number(version),
+          executor: String(executor),
+          priority: Number(priority)
+        }
+        back.push([n, key, origin.tag, origin.version, origin.executor, origin.priority])
+        taken.push({ run: { ...lost, ...origin }, became, owner: run.owner ?? "" })
+        continue
+      }
+      endings.push({ n, key, now, cells: [became, null, takeovers] })
+      if (run.queues && alive) ended.set(n, (ended.get(n) ?? 0) + 1)
+      taken.push({ run: { ...lost, endedAt: now }, became, owner: run.owner ?? "" })
+    }
+    yield* bury([["state", "text"], ["token", "int"], ["takeovers", "int"]], endings, keep)
+    if (back.length > 0) {
+      isLater(now, now)
+      yield* sql`${
+        dialect.update({
+          table: t.run,
+          set: sql`state = 'ready', lease_until = null, token = null, takeovers = r.takeovers + 1,
+later = case when r.ready_at > ${now} then 1 else 0 end,
+tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
+          source: source([
+            ["n", "int"],
+            ["run_key", "text"],
+            ["tag", "text"],
+            ["version", "int"],
+            ["executor", "text"],
+            ["priority", "int"]
+          ])(back),
+          where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+        })
+      }`
+      write.brought.ready = true
+    }
+    // a row nobody can read has no lease any more: it would be the first to be taken over, for ever
+    if (odd.length > 0) {
+      yield* sql`update ${t.run} set lease_until = null, token = null
+where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
+    }
+    yield* afterEnds(ended, now, write, new Set())
+    return taken
+  })
+
+  const prune: Store["prune"] = ({ before, limit }) =>
+    db.write("prune", () =>
+      Effect.gen(function*() {
+        const rows = yield* sql`select h.n, h.no from ${t.history} h where h.ended_at < ${before}
+order by h.ended_at, h.n, h.no ${db.limit(limit)}`.values
+        if (rows.length === 0) return 0
+        const cells = rows.map(([n, no]) => [Number(n), Number(no)])
+        yield* sql`delete from ${t.history} where (n, no) in (select u.n, u.no
+from ${source([["n", "int"], ["no", "int"]])(cells)} u)`
+        yield* forget(new Set(cells.map(([n]) => n)))
+        return rows.length
+      }))
+
+  return { settle, takeover, prune }
+}
