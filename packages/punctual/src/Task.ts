@@ -11,7 +11,9 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -20,10 +22,11 @@ import * as Scope from "effect/Scope"
 import type { CurrentRun } from "./CurrentRun.ts"
 import { refuseUnknown } from "./internal/options.ts"
 import { TaskScheduler } from "./internal/schedulerTag.ts"
-import { codecOf } from "./internal/taskCodec.ts"
+import { codecOf, decodeExit as decodeStoredExit } from "./internal/taskCodec.ts"
 import { type Any, InvalidTask, type Retry, TypeId } from "./internal/taskModel.ts"
 import * as Policy from "./Policy.ts"
 import type { AddError, Scheduled, ScheduleOptions } from "./TaskHandle.ts"
+import type { RunInfo } from "./TaskInfo.ts"
 import { type TaskAlreadyHandled, TaskRegistry } from "./TaskRegistry.ts"
 import type * as Trigger from "./Trigger.ts"
 
@@ -363,3 +366,25 @@ export const layerScheduled = <const T extends Any>(
   options: ScheduleOptions<T>
 ): Layer.Layer<never, AddError, TaskScheduler | Handler<T["tag"]> | T["payload"]["EncodingServices"]> =>
   Layer.effectDiscard(TaskScheduler.use((scheduler) => scheduler.add(task, options)))
+
+// -----------------------------------------------------------------------------
+// results
+// -----------------------------------------------------------------------------
+
+/**
+ * The exit of a run of this task, typed: none while it has none, because it has not ended or was cancelled.
+ *
+ * @category destructors
+ * @since 0.1.0
+ */
+export const decodeExit = <const T extends Any>(
+  task: T,
+  run: Pick<RunInfo, "exit">
+): Effect.Effect<
+  Option.Option<Exit.Exit<Success<T>, Error<T>>>,
+  UnreadableExit,
+  T["success"]["DecodingServices"] | T["error"]["DecodingServices"]
+> =>
+  Option.isNone(run.exit)
+    ? Effect.succeedNone
+    : Effect.map(decodeStoredExit(task, JSON.stringify(run.exit.value)), Option.some) as never

@@ -214,7 +214,9 @@ export interface TaskHandle<T extends Task.Any> {
   /** What became of an instant, and why. */
   readonly explain: (instant: Trigger.InstantInput) => Effect.Effect<Explanation, CommandError | InvalidOption>
   /** Its runs, newest first: open ones and the history that is kept. */
-  readonly runs: (options?: RunListOptions) => Effect.Effect<Page<RunInfo>, TaskStoreError | InvalidOption | UnknownStore>
+  readonly runs: (
+    options?: RunListOptions
+  ) => Effect.Effect<Page<RunInfo>, TaskStoreError | InvalidOption | UnknownStore>
 }
 
 /** @category models @since 0.1.0 */

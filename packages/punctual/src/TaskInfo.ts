@@ -54,6 +54,7 @@ export interface TaskInfo {
   readonly labels: Readonly<Record<string, string>>
   readonly owner: Option.Option<string>
   readonly state: TaskState
+  /** May lie in the past: due, and not yet evaluated. */
   readonly nextRunTime: Option.Option<DateTime.Utc>
   readonly pausedSince: Option.Option<DateTime.Utc>
   readonly pauseNote: Option.Option<string>
@@ -189,7 +190,8 @@ export const fromRow = (
  * @category destructors
  * @since 0.1.0
  */
-export const runId = (run: { readonly generation: number; readonly key: string }): string => `${run.generation}:${run.key}`
+export const runId = (run: { readonly generation: number; readonly key: string }): string =>
+  `${run.generation}:${run.key}`
 
 /**
  * A snapshot of a stored run.

@@ -24,7 +24,7 @@ import * as Executor from "./Executor.ts"
 import * as Executors from "./Executors.ts"
 import * as Commands from "./internal/engine/commands.ts"
 import * as Engine from "./internal/engine/engine.ts"
-import { type ExecutorSlot, type Host, Hub } from "./internal/engine/host.ts"
+import { type ExecutorSlot, type Host, Hub, type Listener } from "./internal/engine/host.ts"
 import * as Settings from "./internal/engine/settings.ts"
 import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
@@ -245,7 +245,9 @@ const make = (
 
     const activity = yield* Activity.Activity
     const hub = new Hub()
-    if (activity.observe !== undefined) hub.add(activity.observe)
+    if (activity.observe !== undefined) hub.add({ onEvent: activity.observe, onEnd: () => {} })
+    // Acquired first, released last: when everything has closed there is nothing more to tell.
+    yield* Effect.addFinalizer(() => Effect.sync(hub.end))
     const slots = new Map<string, ExecutorSlot>(
       Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
     )
@@ -296,8 +298,15 @@ const make = (
       })),
       events: Stream.callback<SchedulerEvent>((queue) =>
         Effect.acquireRelease(
-          Effect.sync(() => hub.add((event) => void Queue.offerUnsafe(queue, event))),
-          (remove) => Effect.sync(remove)
+          Effect.sync(() => {
+            const listener: Listener = {
+              onEvent: (event) => void Queue.offerUnsafe(queue, event),
+              onEnd: () => void Queue.endUnsafe(queue)
+            }
+            hub.add(listener)
+            return listener
+          }),
+          (listener) => Effect.sync(() => hub.remove(listener))
         ), { bufferSize: 1_024, strategy: "sliding" })
     })
 

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
@@ -14,30 +13,38 @@ import { at, clock, counts, Echo, hourly, nextTime, scheduled, Slow, start, Tick
 
 describe("add", () => {
   it.effect("commits at once, with the definition's and the scheduler's defaults", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const handle = yield* scheduler.add(Echo, { id: "a", payload: { text: "hi" }, trigger: hourly, maxInstances: 2 })
-      assert.strictEqual(handle.id, "a")
-      assert.strictEqual(handle.store, "default")
-      const info = yield* handle.snapshot
-      assert.deepInclude(info, {
-        id: "a",
-        store: "default",
-        name: "Echo",
-        callable: "Echo",
-        payload: { text: "hi" },
-        executor: "default",
-        priority: 0,
-        labels: {},
-        state: "scheduled",
-        revision: 1
-      })
-      assert.strictEqual(nextTime(info), "01:00")
-      const policy = Option.getOrThrow(info.policy)
-      assert.strictEqual(policy.maxInstances, 2)
-      assert.strictEqual(policy.misfireGrace, 60_000)
-      assert.strictEqual(clock(info.createdAt), "00:00")
-    }), { defaults: { misfireGrace: "1 minute", maxInstances: 5 } }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const handle = yield* scheduler.add(Echo, {
+          id: "a",
+          payload: { text: "hi" },
+          trigger: hourly,
+          maxInstances: 2
+        })
+        assert.strictEqual(handle.id, "a")
+        assert.strictEqual(handle.store, "default")
+        const info = yield* handle.snapshot
+        assert.deepInclude(info, {
+          id: "a",
+          store: "default",
+          name: "Echo",
+          callable: "Echo",
+          payload: { text: "hi" },
+          executor: "default",
+          priority: 0,
+          labels: {},
+          state: "scheduled",
+          revision: 1
+        })
+        assert.strictEqual(nextTime(info), "01:00")
+        const policy = Option.getOrThrow(info.policy)
+        assert.strictEqual(policy.maxInstances, 2)
+        assert.strictEqual(policy.misfireGrace, 60_000)
+        assert.strictEqual(clock(info.createdAt), "00:00")
+      }),
+      { defaults: { misfireGrace: "1 minute", maxInstances: 5 } }
+    ))
 
   it.effect("gives a random id to who gives none", () =>
     scheduled(Effect.gen(function*() {
@@ -93,22 +100,25 @@ describe("add", () => {
     })))
 
   it.effect("runs an `at` of the past at once, under its own instant; grace decides when nobody evaluates it in time", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const past = Trigger.at("2025-12-31T20:00:00Z")
-      yield* scheduler.add(Tick, { id: "strict", trigger: past, misfireGrace: "1 minute" })
-      yield* scheduler.add(Tick, { id: "patient", trigger: past })
-      yield* TestScheduler.advance("2 minutes")
-      yield* scheduler.start
-      const runs = yield* TestScheduler.settle
-      assert.deepStrictEqual(runs.map((run) => run.taskId), ["patient"])
-      assert.deepStrictEqual(times(runs), ["2025-12-31 20:00"])
-      assert.strictEqual(clock(runs[0]!.dueAt), "00:00")
-      assert.deepStrictEqual(counts((yield* scheduler.handle("strict").snapshot).counters), { missed: 1 })
-      assert.deepStrictEqual(counts((yield* scheduler.handle("patient").snapshot).counters), { ran: 1 })
-      yield* scheduler.add(Tick, { id: "prompt", trigger: past, misfireGrace: "1 minute" })
-      assert.deepStrictEqual((yield* TestScheduler.settle).map((run) => run.taskId), ["prompt"])
-    }), { start: "manual" }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const past = Trigger.at("2025-12-31T20:00:00Z")
+        yield* scheduler.add(Tick, { id: "strict", trigger: past, misfireGrace: "1 minute" })
+        yield* scheduler.add(Tick, { id: "patient", trigger: past })
+        yield* TestScheduler.advance("2 minutes")
+        yield* scheduler.start
+        const runs = yield* TestScheduler.settle
+        assert.deepStrictEqual(runs.map((run) => run.taskId), ["patient"])
+        assert.deepStrictEqual(times(runs), ["2025-12-31 20:00"])
+        assert.strictEqual(clock(runs[0]!.dueAt), "00:00")
+        assert.deepStrictEqual(counts((yield* scheduler.handle("strict").snapshot).counters), { missed: 1 })
+        assert.deepStrictEqual(counts((yield* scheduler.handle("patient").snapshot).counters), { ran: 1 })
+        yield* scheduler.add(Tick, { id: "prompt", trigger: past, misfireGrace: "1 minute" })
+        assert.deepStrictEqual((yield* TestScheduler.settle).map((run) => run.taskId), ["prompt"])
+      }),
+      { start: "manual" }
+    ))
 
   describe("nextRunTime", () => {
     const spellings: ReadonlyArray<readonly [string, Trigger.InstantInput, string]> = [
@@ -123,14 +133,17 @@ describe("add", () => {
     ]
     for (const [name, input, expected] of spellings) {
       it.effect(`takes ${name}`, () =>
-        scheduled(Effect.gen(function*() {
-          const scheduler = yield* TaskScheduler
-          const handle = yield* scheduler.add(Tick, { trigger: Trigger.every("1 day"), nextRunTime: input })
-          assert.strictEqual(nextTime(yield* handle.snapshot), expected)
-          const runs = yield* TestScheduler.advance("23 hours")
-          assert.deepStrictEqual(times(runs), [expected])
-          assert.strictEqual(nextTime(yield* handle.snapshot), "2026-01-02 00:00")
-        }), { timeZone: "Europe/Berlin" }))
+        scheduled(
+          Effect.gen(function*() {
+            const scheduler = yield* TaskScheduler
+            const handle = yield* scheduler.add(Tick, { trigger: Trigger.every("1 day"), nextRunTime: input })
+            assert.strictEqual(nextTime(yield* handle.snapshot), expected)
+            const runs = yield* TestScheduler.advance("23 hours")
+            assert.deepStrictEqual(times(runs), [expected])
+            assert.strictEqual(nextTime(yield* handle.snapshot), "2026-01-02 00:00")
+          }),
+          { timeZone: "Europe/Berlin" }
+        ))
     }
 
     it.effect("silences the trigger until then, whether it is earlier or later than its own", () =>
@@ -179,7 +192,11 @@ describe("add", () => {
       const plain = yield* scheduler.add(Tick, { id: "plain", trigger: hourly, paused: true })
       yield* scheduler.add(Tick, { id: "running", trigger: hourly, paused: false })
       const info = yield* noted.snapshot
-      assert.deepInclude(info, { state: "paused", pauseNote: Option.some("until the move"), nextRunTime: Option.none() })
+      assert.deepInclude(info, {
+        state: "paused",
+        pauseNote: Option.some("until the move"),
+        nextRunTime: Option.none()
+      })
       assert.strictEqual(clock(Option.getOrThrow(info.pausedSince)), "00:00")
       assert.deepInclude(yield* plain.snapshot, { state: "paused", pauseNote: Option.none() })
       const runs = yield* TestScheduler.advance("2 hours")
@@ -221,19 +238,22 @@ describe("add refuses", () => {
   const stores = TaskStores.layer({ default: MemoryTaskStore.layer, memory: MemoryTaskStore.layer })
   for (const [name, options, tag, message] of refusals) {
     it.effect(name, () =>
-      scheduled(Effect.gen(function*() {
-        const scheduler = yield* TaskScheduler
-        const error = yield* Effect.flip(scheduler.add(Tick, { trigger: hourly, ...options } as never))
-        assert.strictEqual(error._tag, tag)
-        assert.match(error.message, message)
-        const among = yield* Effect.flip(scheduler.addAll([
-          Task.scheduled(Tick, { id: "good", trigger: hourly }),
-          Task.scheduled(Tick, { trigger: hourly, ...options } as never)
-        ]))
-        assert.strictEqual(among._tag, tag)
-        assert.deepStrictEqual((yield* scheduler.list()).items, [])
-        assert.deepStrictEqual((yield* scheduler.list({ store: "memory" })).items, [])
-      }), { store: stores }))
+      scheduled(
+        Effect.gen(function*() {
+          const scheduler = yield* TaskScheduler
+          const error = yield* Effect.flip(scheduler.add(Tick, { trigger: hourly, ...options } as never))
+          assert.strictEqual(error._tag, tag)
+          assert.match(error.message, message)
+          const among = yield* Effect.flip(scheduler.addAll([
+            Task.scheduled(Tick, { id: "good", trigger: hourly }),
+            Task.scheduled(Tick, { trigger: hourly, ...options } as never)
+          ]))
+          assert.strictEqual(among._tag, tag)
+          assert.deepStrictEqual((yield* scheduler.list()).items, [])
+          assert.deepStrictEqual((yield* scheduler.list({ store: "memory" })).items, [])
+        }),
+        { store: stores }
+      ))
   }
 
   it.effect("a payload that does not fit, naming the field", () =>
@@ -298,7 +318,12 @@ describe("add of an id that exists", () => {
   it.effect("replace: starts a new generation and keeps nothing", () =>
     scheduled(Effect.gen(function*() {
       const scheduler = yield* TaskScheduler
-      const handle = yield* scheduler.add(Echo, { id: "a", payload: { text: "old" }, trigger: hourly, labels: { x: "1" } })
+      const handle = yield* scheduler.add(Echo, {
+        id: "a",
+        payload: { text: "old" },
+        trigger: hourly,
+        labels: { x: "1" }
+      })
       yield* TestScheduler.advance("90 minutes")
       yield* handle.runNow()
       yield* TestScheduler.settle
@@ -456,21 +481,24 @@ describe("addAll", () => {
 
   it.effect("stores nothing when one of them exists and must not, in whichever store", () => {
     const stores = TaskStores.layer({ default: MemoryTaskStore.layer, other: MemoryTaskStore.layer })
-    return scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      yield* scheduler.add(Tick, { id: "taken", trigger: hourly, store: "other" })
-      const error = yield* Effect.flip(scheduler.addAll([
-        Task.scheduled(Tick, { id: "a", trigger: hourly }),
-        Task.scheduled(Tick, { id: "taken", trigger: hourly, store: "other" })
-      ]))
-      assert.deepInclude(error, { _tag: "DuplicateTask", id: "taken", store: "other" })
-      assert.deepStrictEqual((yield* scheduler.list()).items, [])
-      const same = yield* scheduler.addAll([
-        Task.scheduled(Tick, { id: "taken", trigger: hourly }),
-        Task.scheduled(Tick, { id: "a", trigger: hourly, store: "other" })
-      ])
-      assert.deepStrictEqual(same.map((handle) => handle.store), ["default", "other"])
-    }), { store: stores as Layer.Layer<never> as never })
+    return scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        yield* scheduler.add(Tick, { id: "taken", trigger: hourly, store: "other" })
+        const error = yield* Effect.flip(scheduler.addAll([
+          Task.scheduled(Tick, { id: "a", trigger: hourly }),
+          Task.scheduled(Tick, { id: "taken", trigger: hourly, store: "other" })
+        ]))
+        assert.deepInclude(error, { _tag: "DuplicateTask", id: "taken", store: "other" })
+        assert.deepStrictEqual((yield* scheduler.list()).items, [])
+        const same = yield* scheduler.addAll([
+          Task.scheduled(Tick, { id: "taken", trigger: hourly }),
+          Task.scheduled(Tick, { id: "a", trigger: hourly, store: "other" })
+        ])
+        assert.deepStrictEqual(same.map((handle) => handle.store), ["default", "other"])
+      }),
+      { store: stores }
+    )
   })
 
   it.effect("does with each what it says", () =>
@@ -491,4 +519,3 @@ describe("addAll", () => {
       ])
     })))
 })
-

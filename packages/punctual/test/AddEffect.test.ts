@@ -94,15 +94,18 @@ describe("addEffect", () => {
       ...store,
       capabilities: { ...store.capabilities, durable: true }
     })))
-    return scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const error = yield* Effect.flip(scheduler.addEffect(Effect.void, { id: "a", trigger: hourly }))
-      assert.deepInclude(error, { _tag: "ClosureNotPersistable", id: "a", store: "default" })
-      assert.match(error.message, /TaskStores\.layer/)
-      const handle = yield* scheduler.addEffect(Effect.void, { id: "a", trigger: hourly, store: "memory" })
-      assert.strictEqual(handle.store, "memory")
-      assert.strictEqual((yield* TestScheduler.advance("1 hour")).length, 1)
-      assert.deepStrictEqual((yield* scheduler.list()).items, [])
-    }), { store: TaskStores.layer({ default: durable, memory: MemoryTaskStore.layer }) })
+    return scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const error = yield* Effect.flip(scheduler.addEffect(Effect.void, { id: "a", trigger: hourly }))
+        assert.deepInclude(error, { _tag: "ClosureNotPersistable", id: "a", store: "default" })
+        assert.match(error.message, /TaskStores\.layer/)
+        const handle = yield* scheduler.addEffect(Effect.void, { id: "a", trigger: hourly, store: "memory" })
+        assert.strictEqual(handle.store, "memory")
+        assert.strictEqual((yield* TestScheduler.advance("1 hour")).length, 1)
+        assert.deepStrictEqual((yield* scheduler.list()).items, [])
+      }),
+      { store: TaskStores.layer({ default: durable, memory: MemoryTaskStore.layer }) }
+    )
   })
 })

@@ -6,13 +6,27 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
-import { TaskScheduler } from "../src/TaskScheduler.ts"
+import type { TaskScheduler } from "../src/TaskScheduler.ts"
 import * as Scheduler from "../src/TaskScheduler.ts"
 import { TaskSchedulerClient } from "../src/TaskSchedulerClient.ts"
 import * as Client from "../src/TaskSchedulerClient.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
-import { at, clock, counts, Echo, Fail, Handlers, hourly, nextTime, Refused, Slow, start, Tick, times } from "./utils.ts"
+import {
+  at,
+  clock,
+  counts,
+  Echo,
+  Fail,
+  Handlers,
+  hourly,
+  nextTime,
+  Refused,
+  Slow,
+  start,
+  Tick,
+  times
+} from "./utils.ts"
 
 /** A client and, once `run` is built, a scheduler, over one store. */
 const together = <A, E>(
@@ -85,9 +99,12 @@ describe("TaskSchedulerClient", () => {
         const fail = yield* client.add(Fail, { id: "fail", payload: { why: "no" }, trigger: Trigger.every("1 day") })
         const first = yield* slow.runNow()
         const second = yield* fail.runNow()
-        const results = yield* Effect.forkChild(Effect.all([first.await, Effect.flip(second.await)], { concurrency: 2 }), {
-          startImmediately: true
-        })
+        const results = yield* Effect.forkChild(
+          Effect.all([first.await, Effect.flip(second.await)], { concurrency: 2 }),
+          {
+            startImmediately: true
+          }
+        )
         yield* run
         yield* TestScheduler.advance("11 minutes")
         const [minutes, error] = yield* Fiber.join(results)

@@ -2,13 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as TriggerText from "../src/internal/triggerText.ts"
 import * as Result from "effect/Result"
+import * as TriggerText from "../src/internal/triggerText.ts"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
 import * as Policy from "../src/Policy.ts"
+import type { TaskRow } from "../src/TaskRecord.ts"
 import { TaskScheduler } from "../src/TaskScheduler.ts"
 import * as TaskStore from "../src/TaskStore.ts"
-import type { TaskRow } from "../src/TaskRecord.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
 import { scheduled, Slow } from "./utils.ts"
@@ -84,7 +84,11 @@ const sequence = (seed: number, steps: number) =>
       cursor = row.cursor
       const runs = (yield* store.runs({ taskId: "a", limit: 10_000 })).items.filter((run) => !run.key.startsWith("x:"))
       const current = runs.filter((run) => run.due > row.epoch)
-      assert.strictEqual(new Set(runs.map((run) => run.key)).size, runs.length, `one run for each instant after ${told}`)
+      assert.strictEqual(
+        new Set(runs.map((run) => run.key)).size,
+        runs.length,
+        `one run for each instant after ${told}`
+      )
       assert.strictEqual(current.filter((run) => run.state !== "missed").length, ran, `runs after ${told}`)
       for (const run of current) {
         assert.isTrue(
@@ -162,7 +166,9 @@ const sequence = (seed: number, steps: number) =>
   }).pipe(
     Effect.catchCause((cause) => {
       const error = Cause.squash(cause)
-      return Effect.die(new Error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`, { cause: error }))
+      return Effect.die(
+        new Error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`, { cause: error })
+      )
     })
   )
 

@@ -2,10 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { CurrentRun } from "../src/CurrentRun.ts"
@@ -282,6 +284,40 @@ describe("what happened", () => {
         ])
       }),
       TestScheduler.layer(App, { now })
+    )
+  })
+
+  it.effect("the stream of events ends when the scheduler has closed", () => {
+    const Work = Task.make("Work")
+    return isolated(
+      Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(
+          (yield* Scheduler).events.pipe(Stream.map((event) => event._tag), Stream.runCollect),
+          { startImmediately: true }
+        )
+        yield* TestScheduler.shutdown
+        assert.deepStrictEqual([...(yield* Fiber.join(fiber))], ["SchedulerStopping", "SchedulerStopped"])
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.void), { now })
+    )
+  })
+
+  it.effect("a task that its failures paused says so", () => {
+    const Broken = Task.make("Broken", { error: Schema.String, pauseOnFailure: 2 })
+    return isolated(
+      Effect.gen(function*() {
+        const handle = yield* (yield* Scheduler).add(Broken, { id: "broken", trigger: Trigger.every("1 minute") })
+        yield* TestScheduler.advance("10 minutes")
+        const events = yield* TestScheduler.events
+        assert.deepStrictEqual(
+          events.flatMap((event) => event._tag === "TaskPaused" ? [[time(event.at), event.note]] : []),
+          [["00:02:00", "paused by 2 failed runs in a row"]]
+        )
+        const [run] = (yield* handle.runs()).items
+        const exit = Option.getOrThrow(yield* Task.decodeExit(Broken, run!))
+        assert.deepStrictEqual(exit, Exit.fail("no"))
+      }),
+      TestScheduler.layer(Broken.toLayer(() => Effect.fail("no")), { now })
     )
   })
 

@@ -29,7 +29,10 @@ const makeApp = (log: Array<string>, options: { readonly store?: string; readonl
     ),
     tick: (resource) =>
       Effect.suspend(() =>
-        Effect.andThen(add(`tick ${resource} ${++ticks}`), ticks === options.failAt ? Effect.fail("no answer") : Effect.void)
+        Effect.andThen(
+          add(`tick ${resource} ${++ticks}`),
+          ticks === options.failAt ? Effect.fail("no answer") : Effect.void
+        )
       ),
     trigger: hourly,
     store: options.store
@@ -60,9 +63,11 @@ describe("Lifecycle.layer", () => {
     const App = Layer.mergeAll(
       makeApp(log),
       Tick.toLayer(() => Effect.sync(() => void log.push("shutdown task"))),
-      Layer.effectDiscard(TaskScheduler.use((scheduler) =>
-        scheduler.addEffect(Effect.sync(() => log.push("shutdown effect")), { id: "last", trigger: Trigger.shutdown })
-      ))
+      Layer.effectDiscard(
+        TaskScheduler.use((scheduler) =>
+          scheduler.addEffect(Effect.sync(() => log.push("shutdown effect")), { id: "last", trigger: Trigger.shutdown })
+        )
+      )
     )
     return Effect.gen(function*() {
       const scheduler = yield* TaskScheduler
@@ -145,7 +150,9 @@ describe("Lifecycle.layer", () => {
       const scheduler = yield* TaskScheduler
       yield* TestScheduler.advance("1 hour")
       assert.deepStrictEqual(log.slice(2), ["tick cache 1"])
-      assert.deepStrictEqual((yield* scheduler.list({ store: "memory" })).items.map((info) => info.id), ["lifecycle:cache"])
+      assert.deepStrictEqual((yield* scheduler.list({ store: "memory" })).items.map((info) => info.id), [
+        "lifecycle:cache"
+      ])
     }).pipe(Effect.provide(TestScheduler.layer(makeApp(log, { store: "memory" }), { now: start, store: stores })))
   })
 

@@ -58,13 +58,20 @@ describe("list", () => {
     scheduled(Effect.gen(function*() {
       const scheduler = yield* TaskScheduler
       yield* scheduler.addAll(
-        Array.from({ length: 25 }, (_, n) => ({ task: Tick, options: { id: `t${n}`, trigger: Trigger.every(`${n + 1} hours`) } }))
+        Array.from(
+          { length: 25 },
+          (_, n) => ({ task: Tick, options: { id: `t${n}`, trigger: Trigger.every(`${n + 1} hours`) } })
+        )
       )
       for (const sort of ["id", "due", "created"] as const) {
         const seen: Array<string> = []
         let after: string | undefined
         do {
-          const page: Effect.Success<ReturnType<typeof scheduler.list>> = yield* scheduler.list({ sort, limit: 10, after })
+          const page: Effect.Success<ReturnType<typeof scheduler.list>> = yield* scheduler.list({
+            sort,
+            limit: 10,
+            after
+          })
           seen.push(...page.items.map((info) => info.id))
           after = page.next ?? undefined
         } while (after !== undefined)
@@ -135,35 +142,53 @@ describe("what this program cannot read", () => {
   })))
 
   it.effect("is kept, listed, set aside for this program only, and comes back when it is repaired", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const bad = yield* scheduler.add(Tick, { id: "bad", trigger: hourly })
-      yield* scheduler.add(Tick, { id: "good", trigger: hourly })
-      const runs = yield* TestScheduler.advance("2 hours")
-      assert.deepStrictEqual(runs.map((run) => run.taskId), ["good", "good"])
-      const [verdict] = yield* scheduler.quarantined()
-      assert.strictEqual(verdict!.id, "bad")
-      const info = yield* bad.snapshot
-      assert.deepInclude(info, { when: "unreadable", trigger: Option.none(), unreadable: Option.some(verdict!.reason) })
-      assert.deepStrictEqual((yield* scheduler.list({ search: "bad" })).items, [info])
-      for (const command of [bad.pause(), bad.preview(1), bad.explain(at("01:00")), bad.runNow(), bad.update({ name: "x" })]) {
-        const error = yield* Effect.flip(command as Effect.Effect<unknown, { readonly _tag: string }>)
-        assert.strictEqual(error._tag, "TaskUnreadable")
-      }
-      const repaired = yield* bad.reschedule(hourly)
-      assert.isTrue(Option.isNone(repaired.unreadable))
-      assert.strictEqual(nextTime(repaired), "03:00")
-      assert.deepStrictEqual(yield* scheduler.quarantined(), [])
-      assert.strictEqual((yield* TestScheduler.advance("1 hour")).length, 2)
-    }), { store: damaged }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const bad = yield* scheduler.add(Tick, { id: "bad", trigger: hourly })
+        yield* scheduler.add(Tick, { id: "good", trigger: hourly })
+        const runs = yield* TestScheduler.advance("2 hours")
+        assert.deepStrictEqual(runs.map((run) => run.taskId), ["good", "good"])
+        const [verdict] = yield* scheduler.quarantined()
+        assert.strictEqual(verdict!.id, "bad")
+        const info = yield* bad.snapshot
+        assert.deepInclude(info, {
+          when: "unreadable",
+          trigger: Option.none(),
+          unreadable: Option.some(verdict!.reason)
+        })
+        assert.deepStrictEqual((yield* scheduler.list({ search: "bad" })).items, [info])
+        for (
+          const command of [
+            bad.pause(),
+            bad.preview(1),
+            bad.explain(at("01:00")),
+            bad.runNow(),
+            bad.update({ name: "x" })
+          ]
+        ) {
+          const error = yield* Effect.flip(command as Effect.Effect<unknown, { readonly _tag: string }>)
+          assert.strictEqual(error._tag, "TaskUnreadable")
+        }
+        const repaired = yield* bad.reschedule(hourly)
+        assert.isTrue(Option.isNone(repaired.unreadable))
+        assert.strictEqual(nextTime(repaired), "03:00")
+        assert.deepStrictEqual(yield* scheduler.quarantined(), [])
+        assert.strictEqual((yield* TestScheduler.advance("1 hour")).length, 2)
+      }),
+      { store: damaged }
+    ))
 
   it.effect("can be removed", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const bad = yield* scheduler.add(Tick, { id: "bad", trigger: hourly })
-      yield* TestScheduler.advance("2 hours")
-      yield* bad.remove()
-      assert.deepStrictEqual(yield* scheduler.quarantined(), [])
-      assert.deepStrictEqual((yield* scheduler.list()).items, [])
-    }), { store: damaged }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const bad = yield* scheduler.add(Tick, { id: "bad", trigger: hourly })
+        yield* TestScheduler.advance("2 hours")
+        yield* bad.remove()
+        assert.deepStrictEqual(yield* scheduler.quarantined(), [])
+        assert.deepStrictEqual((yield* scheduler.list()).items, [])
+      }),
+      { store: damaged }
+    ))
 })

@@ -31,7 +31,13 @@ describe("preview", () => {
         runs.slice(0, 5).map((run) => [clock(run.dueAt), clock(run.scheduledAt)]),
         preview.map((point) => [clock(point.due), clock(point.nominal)])
       )
-      assert.deepStrictEqual(preview.map((point) => clock(point.nominal)), ["01:00", "02:00", "03:00", "04:00", "05:00"])
+      assert.deepStrictEqual(preview.map((point) => clock(point.nominal)), [
+        "01:00",
+        "02:00",
+        "03:00",
+        "04:00",
+        "05:00"
+      ])
     })))
 
   it.effect("respects what is left of maxRuns, a next run time, and the end of the trigger", () =>
@@ -94,7 +100,11 @@ describe("explain", () => {
       yield* TestScheduler.advance("250 minutes")
       yield* scheduler.resume
       yield* TestScheduler.settle
-      assert.deepStrictEqual(counts((yield* scheduler.handle("a").snapshot).counters), { ran: 1, missed: 2, coalesced: 1 })
+      assert.deepStrictEqual(counts((yield* scheduler.handle("a").snapshot).counters), {
+        ran: 1,
+        missed: 2,
+        coalesced: 1
+      })
       const missed = yield* outcome(at("02:00"))
       assert.strictEqual(missed.outcome, "missed")
       assert.match(missed.reason, /later than its grace/)
@@ -132,22 +142,25 @@ describe("explain", () => {
     })))
 
   it.effect("unknown: from before the present trigger, or older than what is kept", () =>
-    scheduled(Effect.gen(function*() {
-      const handle = yield* tick()
-      yield* TestScheduler.advance("4 hours")
-      const pruned = yield* outcome(at("01:00"))
-      assert.deepInclude(pruned, { outcome: "unknown" })
-      assert.match(pruned.reason, /older than the history/)
-      assert.strictEqual((yield* outcome(at("04:00"))).outcome, "ran")
-      yield* handle.reschedule(Trigger.every("30 minutes"))
-      const before = yield* outcome(at("02:00"))
-      assert.strictEqual(before.outcome, "unknown")
-      assert.match(before.reason, /before the present trigger/)
-      // Its run is kept, so it is known all the same.
-      assert.strictEqual((yield* outcome(at("04:00"))).outcome, "ran")
-      const long = yield* outcome("2020-01-01T00:00:00Z")
-      assert.strictEqual(long.outcome, "unknown")
-    }), { retention: { runs: 1 } }))
+    scheduled(
+      Effect.gen(function*() {
+        const handle = yield* tick()
+        yield* TestScheduler.advance("4 hours")
+        const pruned = yield* outcome(at("01:00"))
+        assert.deepInclude(pruned, { outcome: "unknown" })
+        assert.match(pruned.reason, /older than the history/)
+        assert.strictEqual((yield* outcome(at("04:00"))).outcome, "ran")
+        yield* handle.reschedule(Trigger.every("30 minutes"))
+        const before = yield* outcome(at("02:00"))
+        assert.strictEqual(before.outcome, "unknown")
+        assert.match(before.reason, /before the present trigger/)
+        // Its run is kept, so it is known all the same.
+        assert.strictEqual((yield* outcome(at("04:00"))).outcome, "ran")
+        const long = yield* outcome("2020-01-01T00:00:00Z")
+        assert.strictEqual(long.outcome, "unknown")
+      }),
+      { retention: { runs: 1 } }
+    ))
 
   it.effect("missed by a queue that was too slow", () =>
     scheduled(Effect.gen(function*() {

@@ -88,34 +88,40 @@ describe("reconcile", () => {
     })))
 
   it.effect("refuses entries without id, with onConflict, for another store, twice, or invalid: nothing is changed", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      yield* reconcile("mail", [digest("a")])
-      const before = (yield* scheduler.list()).items
-      const refused = (entry: ReturnType<typeof digest>, message: RegExp) =>
-        Effect.gen(function*() {
-          const error = yield* Effect.flip(reconcile("mail", [digest("b"), entry]))
-          assert.match(error.message, message)
-          assert.deepStrictEqual((yield* scheduler.list()).items, before)
-        })
-      yield* refused(digest("c", { id: undefined }), /every task it is given must have one/)
-      yield* refused(digest("c", { onConflict: "replace" }), /leave onConflict out/)
-      yield* refused(digest("c", { store: "other" }), /works on one store/)
-      yield* refused(digest("b"), /exists/)
-      yield* refused(digest("c", { payload: { text: 1 } }), /text/)
-      yield* refused(digest("c", { trigger: Trigger.never }), /never run/)
-      assert.match((yield* Effect.flip(reconcile(" ", []))).message, /owner/)
-      const unknown = yield* Effect.flip(scheduler.reconcile("mail", [], { store: "nope" }))
-      assert.strictEqual(unknown._tag, "UnknownStore")
-    }), { store: TaskStores.layer({ default: MemoryTaskStore.layer, other: MemoryTaskStore.layer }) }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        yield* reconcile("mail", [digest("a")])
+        const before = (yield* scheduler.list()).items
+        const refused = (entry: ReturnType<typeof digest>, message: RegExp) =>
+          Effect.gen(function*() {
+            const error = yield* Effect.flip(reconcile("mail", [digest("b"), entry]))
+            assert.match(error.message, message)
+            assert.deepStrictEqual((yield* scheduler.list()).items, before)
+          })
+        yield* refused(digest("c", { id: undefined }), /every task it is given must have one/)
+        yield* refused(digest("c", { onConflict: "replace" }), /leave onConflict out/)
+        yield* refused(digest("c", { store: "other" }), /works on one store/)
+        yield* refused(digest("b"), /exists/)
+        yield* refused(digest("c", { payload: { text: 1 } }), /text/)
+        yield* refused(digest("c", { trigger: Trigger.never }), /never run/)
+        assert.match((yield* Effect.flip(reconcile(" ", []))).message, /owner/)
+        const unknown = yield* Effect.flip(scheduler.reconcile("mail", [], { store: "nope" }))
+        assert.strictEqual(unknown._tag, "UnknownStore")
+      }),
+      { store: TaskStores.layer({ default: MemoryTaskStore.layer, other: MemoryTaskStore.layer }) }
+    ))
 
   it.effect("works on the store it is given", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      yield* scheduler.reconcile("mail", [digest("a", { store: "other" }), digest("b")], { store: "other" })
-      assert.deepStrictEqual((yield* scheduler.list()).items, [])
-      assert.strictEqual((yield* scheduler.list({ store: "other" })).items.length, 2)
-    }), { store: TaskStores.layer({ default: MemoryTaskStore.layer, other: MemoryTaskStore.layer }) }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        yield* scheduler.reconcile("mail", [digest("a", { store: "other" }), digest("b")], { store: "other" })
+        assert.deepStrictEqual((yield* scheduler.list()).items, [])
+        assert.strictEqual((yield* scheduler.list({ store: "other" })).items.length, 2)
+      }),
+      { store: TaskStores.layer({ default: MemoryTaskStore.layer, other: MemoryTaskStore.layer }) }
+    ))
 
   it.effect("goes through more than one page", () =>
     scheduled(Effect.gen(function*() {

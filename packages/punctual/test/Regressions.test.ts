@@ -38,14 +38,17 @@ describe("B1", () => {
   ]
   for (const [name, change] of rows) {
     it.effect(`B1 one failing row never stops the loop: ${name}`, () =>
-      scheduled(Effect.gen(function*() {
-        const scheduler = yield* TaskScheduler
-        yield* scheduler.add(Echo, { id: "bad", payload: { text: "x" }, trigger: hourly })
-        yield* scheduler.add(Echo, { id: "good", payload: { text: "x" }, trigger: hourly })
-        const runs = yield* TestScheduler.advance("3 hours")
-        assert.deepStrictEqual(times(runs.filter((run) => run.taskId === "good")), ["01:00", "02:00", "03:00"])
-        assert.strictEqual((yield* scheduler.list()).items.length, 2)
-      }), { store: damage(change) }))
+      scheduled(
+        Effect.gen(function*() {
+          const scheduler = yield* TaskScheduler
+          yield* scheduler.add(Echo, { id: "bad", payload: { text: "x" }, trigger: hourly })
+          yield* scheduler.add(Echo, { id: "good", payload: { text: "x" }, trigger: hourly })
+          const runs = yield* TestScheduler.advance("3 hours")
+          assert.deepStrictEqual(times(runs.filter((run) => run.taskId === "good")), ["01:00", "02:00", "03:00"])
+          assert.strictEqual((yield* scheduler.list()).items.length, 2)
+        }),
+        { store: damage(change) }
+      ))
   }
 
   it.effect("B1 a handler that dies never stops the loop, nor its own next run", () => {
@@ -104,8 +107,10 @@ describe("what a restart must keep", () => {
     ))
 
   it.effect("B18 a deploy does not un-pause or re-phase a task, and adds it once", () => {
-    const deploy = Effect.flatMap(TaskScheduler, (scheduler) =>
-      scheduler.add(Tick, { id: "a", trigger: Trigger.every("2 hours"), onConflict: "update" }))
+    const deploy = Effect.flatMap(
+      TaskScheduler,
+      (scheduler) => scheduler.add(Tick, { id: "a", trigger: Trigger.every("2 hours"), onConflict: "update" })
+    )
     return restarts(
       Effect.gen(function*() {
         yield* deploy
@@ -194,17 +199,20 @@ describe("B9", () => {
 
 describe("B10", () => {
   it.effect("B10 an id that exists is refused at once, before the start as after it", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      yield* scheduler.add(Tick, { id: "a", trigger: hourly })
-      const error = yield* Effect.flip(scheduler.add(Tick, { id: "a", trigger: Trigger.every("2 hours") }))
-      assert.strictEqual(error._tag, "DuplicateTask")
-      yield* scheduler.start
-      yield* scheduler.start
-      assert.deepStrictEqual(times(yield* TestScheduler.advance("2 hours")), ["01:00", "02:00"])
-      yield* TestScheduler.shutdown
-      yield* TestScheduler.shutdown
-    }), { start: "manual" }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        yield* scheduler.add(Tick, { id: "a", trigger: hourly })
+        const error = yield* Effect.flip(scheduler.add(Tick, { id: "a", trigger: Trigger.every("2 hours") }))
+        assert.strictEqual(error._tag, "DuplicateTask")
+        yield* scheduler.start
+        yield* scheduler.start
+        assert.deepStrictEqual(times(yield* TestScheduler.advance("2 hours")), ["01:00", "02:00"])
+        yield* TestScheduler.shutdown
+        yield* TestScheduler.shutdown
+      }),
+      { start: "manual" }
+    ))
 
   it.effect("B10 an application that fails to build leaves nothing behind, and the next one starts", () =>
     Effect.gen(function*() {
@@ -223,7 +231,10 @@ describe("B10", () => {
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) as { readonly _tag: string } : undefined
       assert.strictEqual(error?._tag, "UnknownStore")
       assert.deepStrictEqual(log, ["open", "close"])
-      const runs = yield* Effect.provide(TestScheduler.advance("1 hour"), TestScheduler.layer(App(false), { now: start }))
+      const runs = yield* Effect.provide(
+        TestScheduler.advance("1 hour"),
+        TestScheduler.layer(App(false), { now: start })
+      )
       assert.strictEqual(runs.length, 1)
     }))
 })
@@ -283,7 +294,9 @@ describe("B12", () => {
         ["first", "succeeded"]
       ])
       assert.deepStrictEqual(log, ["work", "last", "first", "app closed"])
-    }).pipe(Effect.provide(TestScheduler.layer(App, { now: start, drainTimeout: "5 minutes", shutdownTimeout: "5 minutes" })))
+    }).pipe(
+      Effect.provide(TestScheduler.layer(App, { now: start, drainTimeout: "5 minutes", shutdownTimeout: "5 minutes" }))
+    )
   })
 
   it.effect("B12 what does not end in time is interrupted, given back and told of", () =>
@@ -369,17 +382,20 @@ describe("B17", () => {
 
 describe("B18", () => {
   it.effect("B18 a pause before the start survives the start; so does being added paused", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const a = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
-      const b = yield* scheduler.add(Tick, { id: "b", trigger: hourly, paused: true })
-      assert.strictEqual((yield* a.snapshot).state, "pending")
-      yield* a.pause()
-      yield* scheduler.start
-      assert.deepStrictEqual(yield* TestScheduler.advance("3 hours"), [])
-      assert.strictEqual((yield* a.snapshot).state, "paused")
-      assert.strictEqual((yield* b.snapshot).state, "paused")
-    }), { start: "manual" }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const a = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
+        const b = yield* scheduler.add(Tick, { id: "b", trigger: hourly, paused: true })
+        assert.strictEqual((yield* a.snapshot).state, "pending")
+        yield* a.pause()
+        yield* scheduler.start
+        assert.deepStrictEqual(yield* TestScheduler.advance("3 hours"), [])
+        assert.strictEqual((yield* a.snapshot).state, "paused")
+        assert.strictEqual((yield* b.snapshot).state, "paused")
+      }),
+      { start: "manual" }
+    ))
 })
 
 describe("B19", () => {
@@ -412,7 +428,10 @@ describe("B20", () => {
         const offset = run.dueAt.epochMilliseconds - run.scheduledAt.epochMilliseconds
         assert.isTrue(offset >= 0 && offset < 1_800_000)
       })
-      assert.isAbove(new Set(runs.map((run) => run.dueAt.epochMilliseconds - run.scheduledAt.epochMilliseconds)).size, 100)
+      assert.isAbove(
+        new Set(runs.map((run) => run.dueAt.epochMilliseconds - run.scheduledAt.epochMilliseconds)).size,
+        100
+      )
     })))
 })
 
@@ -488,33 +507,36 @@ describe("B21", () => {
 
 describe("B22", () => {
   it.effect("B22 years of missed occurrences are decided at once, never as a list", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const every = yield* scheduler.add(Tick, { id: "every", trigger: Trigger.every("1 second") })
-      const union = yield* scheduler.add(Tick, {
-        id: "union",
-        trigger: Trigger.union(Trigger.every("1 second"), Trigger.cron("*/7 * * * * *"))
-      })
-      const all = yield* scheduler.add(Tick, { id: "all", trigger: Trigger.every("1 second"), coalesce: "none" })
-      yield* TestScheduler.jump("1000 days")
-      const before = performance.now()
-      yield* scheduler.start
-      yield* TestScheduler.settle
-      assert.isBelow(performance.now() - before, 1_000)
-      const seconds = 1_000 * 86_400
-      const { counters } = yield* every.snapshot
-      assert.strictEqual(counters.ran + counters.coalesced, seconds)
-      assert.isBelow(counters.ran, 20)
-      const caught = (yield* all.snapshot).counters
-      assert.strictEqual(caught.ran + caught.missed, seconds)
-      assert.strictEqual(caught.ran, 100)
-      // Where counting is not arithmetic it stops at a limit and says so.
-      const counted = (yield* union.snapshot).counters
-      assert.isFalse(counted.exact)
-      assert.isAtLeast(counted.coalesced, 10_000)
-      const ranges = (yield* every.snapshot).ranges
-      assert.isAtMost(ranges.length, 32)
-    }), { start: "manual" }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const every = yield* scheduler.add(Tick, { id: "every", trigger: Trigger.every("1 second") })
+        const union = yield* scheduler.add(Tick, {
+          id: "union",
+          trigger: Trigger.union(Trigger.every("1 second"), Trigger.cron("*/7 * * * * *"))
+        })
+        const all = yield* scheduler.add(Tick, { id: "all", trigger: Trigger.every("1 second"), coalesce: "none" })
+        yield* TestScheduler.jump("1000 days")
+        const before = performance.now()
+        yield* scheduler.start
+        yield* TestScheduler.settle
+        assert.isBelow(performance.now() - before, 1_000)
+        const seconds = 1_000 * 86_400
+        const { counters } = yield* every.snapshot
+        assert.strictEqual(counters.ran + counters.coalesced, seconds)
+        assert.isBelow(counters.ran, 20)
+        const caught = (yield* all.snapshot).counters
+        assert.strictEqual(caught.ran + caught.missed, seconds)
+        assert.strictEqual(caught.ran, 100)
+        // Where counting is not arithmetic it stops at a limit and says so.
+        const counted = (yield* union.snapshot).counters
+        assert.isFalse(counted.exact)
+        assert.isAtLeast(counted.coalesced, 10_000)
+        const ranges = (yield* every.snapshot).ranges
+        assert.isAtMost(ranges.length, 32)
+      }),
+      { start: "manual" }
+    ))
 })
 
 describe("the page this product grew from", () => {

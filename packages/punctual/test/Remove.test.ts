@@ -5,11 +5,15 @@ import { TaskScheduler } from "../src/TaskScheduler.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import { counts, hourly, nextTime, scheduled, Slow, Tick, times } from "./utils.ts"
 
-const slow = Effect.flatMap(TaskScheduler, (scheduler) =>
-  scheduler.add(Slow, { id: "a", payload: { minutes: 100 }, trigger: hourly, whenBusy: "queueAll" }))
+const slow = Effect.flatMap(
+  TaskScheduler,
+  (scheduler) => scheduler.add(Slow, { id: "a", payload: { minutes: 100 }, trigger: hourly, whenBusy: "queueAll" })
+)
 
-const states = Effect.flatMap(TaskScheduler, (scheduler) =>
-  Effect.map(scheduler.handle("a").runs(), ({ items }) => items.map((run) => run.state)))
+const states = Effect.flatMap(
+  TaskScheduler,
+  (scheduler) => Effect.map(scheduler.handle("a").runs(), ({ items }) => items.map((run) => run.state))
+)
 
 describe("remove", () => {
   it.effect("forgets the task", () =>
@@ -20,7 +24,10 @@ describe("remove", () => {
       assert.deepStrictEqual((yield* scheduler.list()).items, [])
       assert.deepStrictEqual(times(yield* TestScheduler.advance("3 hours")), [])
       for (const command of [handle.remove(), handle.snapshot, handle.pause(), handle.runNow(), handle.preview(1)]) {
-        assert.strictEqual((yield* Effect.flip(command as Effect.Effect<unknown, { readonly _tag: string }>))._tag, "TaskNotFound")
+        assert.strictEqual(
+          (yield* Effect.flip(command as Effect.Effect<unknown, { readonly _tag: string }>))._tag,
+          "TaskNotFound"
+        )
       }
     })))
 

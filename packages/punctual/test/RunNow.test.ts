@@ -10,11 +10,29 @@ import * as Task from "../src/Task.ts"
 import { TaskScheduler } from "../src/TaskScheduler.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
-import { at, clock, counts, Echo, Fail, Handlers, hourly, nextTime, Refused, scheduled, Slow, start, Tick, times } from "./utils.ts"
+import {
+  at,
+  clock,
+  counts,
+  Echo,
+  Fail,
+  Handlers,
+  hourly,
+  nextTime,
+  Refused,
+  scheduled,
+  Slow,
+  start,
+  Tick,
+  times
+} from "./utils.ts"
 
 const slow = (options: object = {}) =>
-  Effect.flatMap(TaskScheduler, (scheduler) =>
-    scheduler.add(Slow, { id: "a", payload: { minutes: 10 }, trigger: Trigger.every("1 day"), ...options }))
+  Effect.flatMap(
+    TaskScheduler,
+    (scheduler) =>
+      scheduler.add(Slow, { id: "a", payload: { minutes: 10 }, trigger: Trigger.every("1 day"), ...options })
+  )
 
 describe("runNow", () => {
   it.effect("answers the handler's typed result", () =>
@@ -54,7 +72,8 @@ describe("runNow", () => {
 
   it.effect("leaves the schedule untouched and is counted apart", () =>
     scheduled(Effect.gen(function*() {
-      const handle = yield* Effect.flatMap(TaskScheduler, (scheduler) => scheduler.add(Tick, { id: "a", trigger: hourly }))
+      const handle = yield* Effect.flatMap(TaskScheduler, (scheduler) =>
+        scheduler.add(Tick, { id: "a", trigger: hourly }))
       yield* TestScheduler.advance("90 minutes")
       const before = yield* handle.snapshot
       yield* (yield* handle.runNow()).await
@@ -162,26 +181,29 @@ describe("runNow", () => {
     })))
 
   it.effect("at an occurrence's own instant both run", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const handle = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
-      yield* TestScheduler.advance("1 hour")
-      yield* handle.runNow()
-      yield* TestScheduler.settle
-      yield* scheduler.pause
-      yield* TestScheduler.advance("1 hour")
-      yield* handle.runNow({ whenBusy: "allow" })
-      yield* scheduler.resume
-      yield* TestScheduler.settle
-      const runs = yield* TestScheduler.runs
-      assert.deepStrictEqual(runs.map((run) => `${clock(run.scheduledAt)}${run.extra ? " extra" : ""}`).sort(), [
-        "01:00",
-        "01:00 extra",
-        "02:00",
-        "02:00 extra"
-      ])
-      assert.deepStrictEqual(counts((yield* handle.snapshot).counters), { ran: 2, extra: 2 })
-    }), { defaults: { maxInstances: 2 } }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const handle = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
+        yield* TestScheduler.advance("1 hour")
+        yield* handle.runNow()
+        yield* TestScheduler.settle
+        yield* scheduler.pause
+        yield* TestScheduler.advance("1 hour")
+        yield* handle.runNow({ whenBusy: "allow" })
+        yield* scheduler.resume
+        yield* TestScheduler.settle
+        const runs = yield* TestScheduler.runs
+        assert.deepStrictEqual(runs.map((run) => `${clock(run.scheduledAt)}${run.extra ? " extra" : ""}`).sort(), [
+          "01:00",
+          "01:00 extra",
+          "02:00",
+          "02:00 extra"
+        ])
+        assert.deepStrictEqual(counts((yield* handle.snapshot).counters), { ran: 2, extra: 2 })
+      }),
+      { defaults: { maxInstances: 2 } }
+    ))
 
   it.effect("a handler may run another task and wait for its result", () => {
     const Outer = Task.make("Outer", { success: Schema.Int })
@@ -218,15 +240,18 @@ describe("runNow", () => {
     })))
 
   it.effect("starts nothing before the scheduler has started, and then it runs", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const handle = yield* slow()
-      yield* handle.runNow()
-      yield* TestScheduler.advance("1 hour")
-      assert.deepStrictEqual((yield* handle.runs()).items.map((run) => run.state), ["ready"])
-      yield* scheduler.start
-      assert.strictEqual((yield* TestScheduler.advance("10 minutes")).length, 1)
-    }), { start: "manual" }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const handle = yield* slow()
+        yield* handle.runNow()
+        yield* TestScheduler.advance("1 hour")
+        assert.deepStrictEqual((yield* handle.runs()).items.map((run) => run.state), ["ready"])
+        yield* scheduler.start
+        assert.strictEqual((yield* TestScheduler.advance("10 minutes")).length, 1)
+      }),
+      { start: "manual" }
+    ))
 })
 
 describe("cancel", () => {
@@ -275,7 +300,10 @@ describe("cancel", () => {
       yield* first.cancel
       assert.strictEqual((yield* second.info).state, "ready")
       yield* scheduler.resume
-      assert.deepStrictEqual((yield* TestScheduler.advance("10 minutes")).map((run) => run.state), ["cancelled", "succeeded"])
+      assert.deepStrictEqual((yield* TestScheduler.advance("10 minutes")).map((run) => run.state), [
+        "cancelled",
+        "succeeded"
+      ])
     })))
 
   it.effect("of a run by its snapshot, from a list", () =>
@@ -304,16 +332,19 @@ describe("cancel", () => {
     })))
 
   it.effect("a result that history no longer has", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const handle = yield* scheduler.add(Echo, { id: "a", payload: { text: "x" }, trigger: hourly })
-      const run = yield* handle.runNow()
-      yield* TestScheduler.settle
-      yield* handle.runNow()
-      yield* TestScheduler.settle
-      assert.strictEqual((yield* Effect.flip(run.await))._tag, "RunNotFound")
-      assert.strictEqual((yield* Effect.flip(run.info))._tag, "RunNotFound")
-    }), { retention: { runs: 1 } }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const handle = yield* scheduler.add(Echo, { id: "a", payload: { text: "x" }, trigger: hourly })
+        const run = yield* handle.runNow()
+        yield* TestScheduler.settle
+        yield* handle.runNow()
+        yield* TestScheduler.settle
+        assert.strictEqual((yield* Effect.flip(run.await))._tag, "RunNotFound")
+        assert.strictEqual((yield* Effect.flip(run.info))._tag, "RunNotFound")
+      }),
+      { retention: { runs: 1 } }
+    ))
 
   it.effect("an await that is interrupted leaves the run alone", () =>
     scheduled(Effect.gen(function*() {

@@ -11,37 +11,43 @@ import { counts, Echo, hourly, nextTime, scheduled, start, Tick } from "./utils.
 
 describe("TaskInfo.state", () => {
   it.effect("is pending until a scheduler has started", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const a = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
-      assert.strictEqual((yield* a.snapshot).state, "pending")
-      assert.strictEqual(nextTime(yield* a.snapshot), "01:00")
-      assert.deepStrictEqual((yield* scheduler.list({ state: "scheduled" })).items, [])
-      assert.strictEqual((yield* scheduler.list({ state: "pending" })).items.length, 1)
-      yield* scheduler.start
-      assert.strictEqual((yield* a.snapshot).state, "scheduled")
-      assert.deepStrictEqual((yield* scheduler.list({ state: "pending" })).items, [])
-      const b = yield* scheduler.add(Tick, { id: "b", trigger: hourly })
-      assert.strictEqual((yield* b.snapshot).state, "scheduled")
-    }), { start: "manual" }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const a = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
+        assert.strictEqual((yield* a.snapshot).state, "pending")
+        assert.strictEqual(nextTime(yield* a.snapshot), "01:00")
+        assert.deepStrictEqual((yield* scheduler.list({ state: "scheduled" })).items, [])
+        assert.strictEqual((yield* scheduler.list({ state: "pending" })).items.length, 1)
+        yield* scheduler.start
+        assert.strictEqual((yield* a.snapshot).state, "scheduled")
+        assert.deepStrictEqual((yield* scheduler.list({ state: "pending" })).items, [])
+        const b = yield* scheduler.add(Tick, { id: "b", trigger: hourly })
+        assert.strictEqual((yield* b.snapshot).state, "scheduled")
+      }),
+      { start: "manual" }
+    ))
 
   it.effect("stays pending through commands that decide nothing, and paused through the start", () =>
-    scheduled(Effect.gen(function*() {
-      const scheduler = yield* TaskScheduler
-      const a = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
-      yield* TestScheduler.advance("5 minutes")
-      assert.strictEqual((yield* a.update({ name: "A" })).state, "pending")
-      assert.strictEqual((yield* a.pause()).state, "paused")
-      yield* TestScheduler.advance("2 hours")
-      assert.strictEqual((yield* a.resume).state, "pending")
-      assert.strictEqual((yield* a.reschedule(Trigger.every("2 hours"))).state, "pending")
-      yield* a.pause("still")
-      yield* scheduler.start
-      yield* TestScheduler.advance("5 hours")
-      const info = yield* a.snapshot
-      assert.strictEqual(info.state, "paused")
-      assert.deepStrictEqual(counts(info.counters), {})
-    }), { start: "manual" }))
+    scheduled(
+      Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler
+        const a = yield* scheduler.add(Tick, { id: "a", trigger: hourly })
+        yield* TestScheduler.advance("5 minutes")
+        assert.strictEqual((yield* a.update({ name: "A" })).state, "pending")
+        assert.strictEqual((yield* a.pause()).state, "paused")
+        yield* TestScheduler.advance("2 hours")
+        assert.strictEqual((yield* a.resume).state, "pending")
+        assert.strictEqual((yield* a.reschedule(Trigger.every("2 hours"))).state, "pending")
+        yield* a.pause("still")
+        yield* scheduler.start
+        yield* TestScheduler.advance("5 hours")
+        const info = yield* a.snapshot
+        assert.strictEqual(info.state, "paused")
+        assert.deepStrictEqual(counts(info.counters), {})
+      }),
+      { start: "manual" }
+    ))
 
   it.effect("is finished, onStartup or onShutdown where nothing is due", () =>
     scheduled(Effect.gen(function*() {

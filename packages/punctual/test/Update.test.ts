@@ -6,8 +6,10 @@ import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
 import { at, clock, counts, Echo, hourly, nextTime, scheduled, Slow, Tick, times } from "./utils.ts"
 
-const echo = Effect.flatMap(TaskScheduler, (scheduler) =>
-  scheduler.add(Echo, { id: "a", payload: { text: "one" }, trigger: hourly }))
+const echo = Effect.flatMap(
+  TaskScheduler,
+  (scheduler) => scheduler.add(Echo, { id: "a", payload: { text: "one" }, trigger: hourly })
+)
 
 describe("update", () => {
   it.effect("changes what it is given and nothing else", () =>
@@ -212,6 +214,23 @@ describe("reschedule", () => {
       const info = yield* handle.snapshot
       assert.strictEqual(info.state, "finished")
       assert.deepStrictEqual(counts(info.counters), { ran: 1 })
+    })))
+
+  it.effect("what waits since the trigger before is not counted under the new one: neither replaced nor missed", () =>
+    scheduled(Effect.gen(function*() {
+      const scheduler = yield* TaskScheduler
+      const add = (id: string, options: object) =>
+        scheduler.add(Slow, { id, payload: { minutes: 100 }, trigger: hourly, whenBusy: "queue", ...options })
+      const replaced = yield* add("replaced", {})
+      const missed = yield* add("missed", { misfireGrace: "10 minutes" })
+      yield* TestScheduler.advance("130 minutes")
+      yield* replaced.reschedule(Trigger.every("20 minutes"))
+      yield* missed.reschedule(Trigger.every("1 day"))
+      yield* TestScheduler.advance("20 minutes")
+      assert.deepStrictEqual(counts((yield* replaced.snapshot).counters), { ran: 1 })
+      yield* TestScheduler.advance("20 minutes")
+      assert.deepStrictEqual((yield* missed.runs()).items.map((run) => run.state), ["missed", "succeeded"])
+      assert.deepStrictEqual(counts((yield* missed.snapshot).counters), {})
     })))
 
   it.effect("a paused task stays paused", () =>

@@ -8,9 +8,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Task from "../src/Task.ts"
-import * as TaskScheduler from "../src/TaskScheduler.ts"
 import type { RunInfo, TaskInfo } from "../src/TaskInfo.ts"
 import type { Counters } from "../src/TaskRecord.ts"
+import type * as TaskScheduler from "../src/TaskScheduler.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
 
@@ -34,8 +34,8 @@ export const nextTime = (info: TaskInfo): string | undefined =>
   Option.getOrUndefined(Option.map(info.nextRunTime, clock))
 
 /** The counters that are not zero. */
-export const counts = ({ exact, ...counters }: Counters): Readonly<Record<string, number>> =>
-  Object.fromEntries(Object.entries(counters).filter(([, count]) => count !== 0))
+export const counts = (counters: Counters): Readonly<Record<string, number>> =>
+  Object.fromEntries(Object.entries(counters).filter(([name, count]) => name !== "exact" && count !== 0))
 
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {}
 

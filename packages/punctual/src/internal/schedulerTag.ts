@@ -117,7 +117,10 @@ export class TaskScheduler extends Context.Service<
     readonly pause: Effect.Effect<void>
     readonly resume: Effect.Effect<void>
     readonly status: Effect.Effect<SchedulerStatus>
-    /** What happens from now on; at most once, the oldest dropped for a listener that is 1,024 behind. */
+    /**
+     * What happens from now on; at most once, the oldest dropped for a listener that is 1,024 behind. Ends when the
+     * scheduler has closed.
+     */
     readonly events: Stream.Stream<SchedulerEvent>
   }
 >()("punctual/TaskScheduler") {}

@@ -212,7 +212,9 @@ const build = <A, E, R>(
     const idle = awaitIdle(time, patience)
     const advanceTo = (target: number) =>
       Effect.gen(function*() {
-        if (isTestClock(yield* Clock.Clock) && (yield* Clock.Clock) !== testClock && (yield* Clock.Clock) !== time.clock) {
+        if (
+          isTestClock(yield* Clock.Clock) && (yield* Clock.Clock) !== testClock && (yield* Clock.Clock) !== time.clock
+        ) {
           return yield* Effect.die(new NotVirtualTime())
         }
         while (true) {
@@ -234,7 +236,8 @@ const build = <A, E, R>(
           since(Effect.suspend(() =>
             advanceTo(testClock.currentTimeMillisUnsafe() + Duration.toMillis(Duration.fromInputUnsafe(duration)))
           )),
-        advanceTo: (target) => since(Effect.suspend(() => advanceTo(instantOf(target, "UTC") - time.offset()))),
+        advanceTo: (target) =>
+          since(Effect.suspend(() => advanceTo(instantOf(target, "UTC") - time.offset()))),
         jump: (duration) => Effect.sync(() => time.jump(Duration.toMillis(Duration.fromInputUnsafe(duration)))),
         settle: since(idle),
         shutdown: since(close),
@@ -304,7 +307,8 @@ export const advance = (duration: Duration.Input): Effect.Effect<ReadonlyArray<R
  */
 export const advanceTo = (
   target: Trigger.InstantInput
-): Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle, TestScheduler> => TestScheduler.use((test) => test.advanceTo(target))
+): Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle, TestScheduler> =>
+  TestScheduler.use((test) => test.advanceTo(target))
 
 /**
  * Moves the wall clock without waking what sleeps.

@@ -35,10 +35,11 @@ export interface Ends {
   ) => Effect.Effect<void, SqlError>
   /**
    * What the end of runs that queue does for their tasks: one more revision and one promotion for each, of the run that
-   * is due first, if fewer than its `slots` are then ready or running. `revised` are tasks whose revision changes anyway.
+   * is due first, if fewer than its `slots` are then ready or running. `ended` are all runs that ended, task by task and
+   * in their order: whether each queues. `revised` are tasks whose revision changes anyway.
    */
   readonly afterEnds: (
-    ended: ReadonlyMap<number, number>,
+    ended: ReadonlyMap<number, ReadonlyArray<boolean>>,
     now: number,
     write: Write,
     revised: ReadonlySet<number>
@@ -115,21 +116,12 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
     write.brought.ready = true
   })
 
-  /**
-   * What the end of runs that queue does for their tasks: one more revision and one promotion for each, of the run that
-   * is due first, if fewer than its `slots` are then ready or running.
-   */
-  const afterEnds = Effect.fnUntraced(function*(
-    ended: ReadonlyMap<number, number>,
-    now: number,
-    write: Write,
-    /** Tasks that get their revision otherwise. */
-    revised: ReadonlySet<number>
-  ): Effect.fn.Return<void, SqlError> {
-    if (ended.size === 0) return
+  const afterEnds: Ends["afterEnds"] = Effect.fnUntraced(function*(ended, now, write, revised) {
+    const queueing = [...ended].filter(([, ends]) => ends.includes(true))
+    if (queueing.length === 0) return
     const rows = yield* values(
       sql`select r.n, r.run_key, r.state, r.slots from ${
-        byN(Array.from(ended.keys(), (n) => [n]))
+        byN(queueing.map(([n]) => [n]))
       } u cross join ${t.run} r where r.n = u.n order by r.n, r.due, r.run_key`
     )
     const tasks = new Map<number, { active: number; readonly waiting: Array<readonly [key: string, slots: number]> }>()
@@ -142,17 +134,18 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
     }
     const promoted: Array<readonly [number, string]> = []
     for (const [n, { active, waiting }] of tasks) {
-      // they ended one after another: the first saw the others still running
+      const ends = ended.get(n) ?? []
       let next = 0
-      for (let others = (ended.get(n) ?? 0) - 1; others >= 0 && next < waiting.length; others--) {
+      for (let i = 0; i < ends.length && next < waiting.length; i++) {
         const [key, slots] = waiting[next]
-        if (active + others + next >= slots) continue
+        // they ended one after another: each saw those after it still running
+        if (!ends[i] || active + (ends.length - 1 - i) + next >= slots) continue
         promoted.push([n, key])
         next++
       }
     }
     yield* ready(promoted, now, write)
-    const revisions = [...ended].filter(([n]) => !revised.has(n))
+    const revisions = queueing.flatMap(([n, ends]) => revised.has(n) ? [] : [[n, ends.filter((queues) => queues).length]])
     if (revisions.length === 0) return
     yield* sql`${
       dialect.update({

@@ -43,8 +43,8 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
   const endReleased: Columns = [["state", "text"], ["attempt", "int"]]
 
   /**
-   * Settles a batch and answers what must come after it: settlements of one task that change its row follow each other,
-   * since each sees what the one before it did.
+   * Settles a batch and answers what must come after it: where one settlement changes the row of its task, all of that
+   * task follow each other, since each sees what the one before it did.
    */
   const settleBatch = Effect.fnUntraced(function*(
     entries: ReadonlyArray<Entry>,
@@ -64,20 +64,32 @@ from ${
       } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
     )
     for (const cells of rows) found.set(Number(cells[0]), cells)
+    const ends = (settlement: Settlement, run: Cells) =>
+      settlement.result._tag === "End" || run[5] !== null || Number(run[7]) === 0
+
+    /** Tasks whose settlements are made one at a time. */
+    const ordered = new Set<number>()
+    entries.forEach(({ settlement }, j) => {
+      const run = found.get(j)
+      if (run === undefined || !owns(settlement, run)) return
+      const changesTask = Number(run[7]) !== 0 && (Number(run[4]) !== 0 || settlement.task !== undefined)
+      if (changesTask || (settlement.result._tag === "Release" && ends(settlement, run))) {
+        ordered.add(settlement.generation)
+      }
+    })
+    const turn = new Set<number>()
 
     const later: Array<Entry> = []
     const unknown: Array<Entry> = []
     /** Runs this batch has settled or put off, with what may settle them again. */
     const settled = new Map<string, Settlement>()
     const deferred = new Set<string>()
-    /** Tasks with a settlement that changes their row. */
-    const turn = new Set<number>()
 
     const endings: Array<Ending> = []
     const released: Array<Ending> = []
     const retries: Array<Cells> = []
     const releases: Array<Cells> = []
-    const ended = new Map<number, number>()
+    const ended = new Map<number, Array<boolean>>()
     const tasks: Array<Settlement> = []
 
     for (let j = 0; j < entries.length; j++) {
@@ -99,13 +111,13 @@ from ${
         unknown.push(entry)
         continue
       }
-      if (Number(run[1]) !== settlement.token || run[1] === null || run[2] !== settlement.owner) continue
+      if (!owns(settlement, run)) continue
       answers[entry.i] = "Settled"
       // back to ready by this token: the same settlement again
       if (Number(run[3]) === 0) continue
       const queues = Number(run[4]) !== 0
       const alive = Number(run[7]) !== 0
-      if (alive && (queues || settlement.task !== undefined)) {
+      if (ordered.has(n)) {
         if (turn.has(n)) {
           answers[entry.i] = "Stale"
           deferred.add(ref)
@@ -115,12 +127,11 @@ from ${
         turn.add(n)
       }
       settled.set(ref, settlement)
-      const ends = result._tag === "End" || run[5] !== null || !alive
-      if (ends) {
+      if (ends(settlement, run)) {
         const state: TerminalState = result._tag === "End" ? result.state : "cancelled"
         if (result._tag === "Release") released.push({ n, key, now, cells: [state, Number(run[6]) - 1] })
         else endings.push({ n, key, now, last: Number(run[8]), cells: [state, result.exit] })
-        if (queues && alive) ended.set(n, 1)
+        if (alive && queues) ended.set(n, [true])
       } else if (result._tag === "Release") releases.push([n, key, now])
       else retries.push([n, key, result.readyAt, isLater(result.readyAt, now), result.exit])
       if (alive && settlement.task !== undefined) tasks.push(settlement)
@@ -144,6 +155,10 @@ from ${
     if (ended.size > 0 || tasks.length > 0) yield* settleTasks(tasks, ended, write, entries[0].settlement.now)
     return later
   })
+
+  /** Whether a settlement presents the token of the latest claim: in `cells`, token and owner come second and third. */
+  const owns = ({ owner, token }: Settlement, cells: Cells) =>
+    cells[1] !== null && Number(cells[1]) === token && cells[2] === owner
 
   /** Settlements of runs that are no longer open: of this very token, they are repeated. */
   const settledBefore = Effect.fnUntraced(function*(
@@ -189,7 +204,7 @@ from ${source([["n", "int"], ["run_key", "text"], ...columns])(cells)} u cross j
   /** What settlements change in the rows of their tasks, which are different ones. */
   const settleTasks = Effect.fnUntraced(function*(
     settlements: ReadonlyArray<Settlement>,
-    ended: ReadonlyMap<number, number>,
+    ended: ReadonlyMap<number, ReadonlyArray<boolean>>,
     write: Write,
     now: number
   ): Effect.fn.Return<void, SqlError> {
@@ -278,7 +293,7 @@ where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
     const endings: Array<Ending> = []
     const back: Array<Cells> = []
     const odd: Array<Cells> = []
-    const ended = new Map<number, number>()
+    const ended = new Map<number, Array<boolean>>()
     for (const cells of rows) {
       const run = readable(() => decodeRun(cells, 0))
       if (run instanceof Unreadable) {
@@ -307,7 +322,11 @@ where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
         continue
       }
       endings.push({ n, key, now, cells: [became, null, takeovers] })
-      if (run.queues && alive) ended.set(n, (ended.get(n) ?? 0) + 1)
+      if (alive) {
+        const ends = ended.get(n)
+        if (ends === undefined) ended.set(n, [run.queues])
+        else ends.push(run.queues)
+      }
       taken.push({ run: { ...lost, endedAt: now }, became, owner: run.owner ?? "" })
     }
     yield* bury([["state", "text"], ["token", "int"], ["takeovers", "int"]], endings, keep)

@@ -129,11 +129,14 @@ export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance 
       state: paused ? "paused" : plan.next !== undefined ? "scheduled" : restingState(row),
       due: paused || plan.next === undefined ? null : plan.next.due,
       nominal: paused || plan.next === undefined ? null : plan.next.nominal,
-      counters: addCounts(row.counters, earlier === 0 ? plan.counts : {
-        ...plan.counts,
-        ran: plan.counts.ran + earlier,
-        skipped: plan.counts.skipped - earlier
-      }),
+      counters: addCounts(
+        row.counters,
+        earlier === 0 ? plan.counts : {
+          ...plan.counts,
+          ran: plan.counts.ran + earlier,
+          skipped: plan.counts.skipped - earlier
+        }
+      ),
       ranges: plan.ranges.length === 0
         ? row.ranges
         : Policy.encodeRanges(Policy.appendRanges(Policy.decodeRanges(row.ranges), plan.ranges)),

@@ -3,15 +3,16 @@
  *
  * Each command on a task is one compare-and-set: read the row, decide, commit; read again when somebody was faster.
  */
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
-import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import type { Executors, UnknownExecutor } from "../../Executors.ts"
 import * as Policy from "../../Policy.ts"
 import {
   DuplicateTask,
@@ -41,10 +42,26 @@ import type {
 } from "../../TaskHandle.ts"
 import { RunNotCompleted } from "../../TaskHandle.ts"
 import { fromRow, fromRun, runId } from "../../TaskInfo.ts"
-import { isOpen, noCounters, type RunRow, type StoredState, type TaskDefinition, type TaskPosition, type TaskRow } from "../../TaskRecord.ts"
-import type { Executors, UnknownExecutor } from "../../Executors.ts"
+import {
+  isOpen,
+  noCounters,
+  type RunRow,
+  type StoredState,
+  type TaskDefinition,
+  type TaskPosition,
+  type TaskRow
+} from "../../TaskRecord.ts"
+import type {
+  Change,
+  NewTask,
+  Page,
+  RunChange,
+  TaskStore,
+  TaskStoreError,
+  TaskWithRuns,
+  Verdict
+} from "../../TaskStore.ts"
 import type { TaskStores } from "../../TaskStores.ts"
-import type { Change, NewTask, Page, RunChange, TaskStore, TaskStoreError, TaskWithRuns, Verdict } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import { refuseUnknown } from "../options.ts"
 import type { Api, Reconciled } from "../schedulerTag.ts"
@@ -169,7 +186,11 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       catch: (error) => invalid(option, value, error instanceof Error ? error.message : String(error))
     })
 
-  const checkNames = (given: object, known: ReadonlyArray<string>, where: string): Effect.Effect<void, InvalidOption> => {
+  const checkNames = (
+    given: object,
+    known: ReadonlyArray<string>,
+    where: string
+  ): Effect.Effect<void, InvalidOption> => {
     const refused = refuseUnknown(given, known, where)
     return refused === undefined
       ? Effect.void
@@ -192,13 +213,17 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       }
       for (const [key, value] of Object.entries(labels)) {
         if (key === "" || typeof value !== "string") {
-          return Effect.fail(invalid("labels", labels, `Labels are texts under keys that are not empty; \`${key}\` is not.`))
+          return Effect.fail(
+            invalid("labels", labels, `Labels are texts under keys that are not empty; \`${key}\` is not.`)
+          )
         }
       }
     }
     if (trigger !== undefined) {
       if (!Trigger.isTrigger(trigger)) {
-        return Effect.fail(invalid("trigger", trigger, "A trigger is made with Trigger.every, Trigger.cron, Trigger.at …"))
+        return Effect.fail(
+          invalid("trigger", trigger, "A trigger is made with Trigger.every, Trigger.cron, Trigger.at …")
+        )
       }
       const valid = Trigger.validate(trigger)
       if (Result.isFailure(valid)) return Effect.fail(valid.failure)
@@ -212,8 +237,10 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
     const known = policyTexts.get(task)
     if (own.length === 0 && known !== undefined) return Result.succeed(known)
     return Result.map(
-      Result.flatMap(Policy.make(task.policy, options.defaults), (policy) =>
-        Policy.make(Object.fromEntries(own.map((key) => [key, given[key as keyof typeof given]])), policy)),
+      Result.flatMap(
+        Policy.make(task.policy, options.defaults),
+        (policy) => Policy.make(Object.fromEntries(own.map((key) => [key, given[key as keyof typeof given]])), policy)
+      ),
       (policy) => {
         const text = Policy.encode(policy)
         if (own.length === 0) policyTexts.set(task, text)
@@ -316,7 +343,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
           onStartup: events.startup,
           onShutdown: events.shutdown,
           owner,
-          declared: conflict === "update" ? JSON.stringify({ ...declaration, revision }) : null,
+          declared: conflict === "update" || conflict === "keep" ? JSON.stringify({ ...declaration, revision }) : null,
           trace,
           createdAt: at,
           updatedAt: at,
@@ -447,7 +474,12 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         }
         const [answer] = yield* store.insert([prepared.row])
         if (answer?._tag === "Inserted") {
-          emit(() => ({ _tag: "TaskAdded", at: instant(prepared.row.createdAt), store: prepared.store, id: prepared.row.id }))
+          emit(() => ({
+            _tag: "TaskAdded",
+            at: instant(prepared.row.createdAt),
+            store: prepared.store,
+            id: prepared.row.id
+          }))
           return { id: prepared.row.id, what: "added" as const }
         }
       }
@@ -644,7 +676,9 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         epoch: after.cursor,
         counters: { ...noCounters, extra: after.counters.extra }
       }
-    } else if (current !== undefined && Result.isSuccess(policy) && (trigger !== undefined || set.policy !== undefined)) {
+    } else if (
+      current !== undefined && Result.isSuccess(policy) && (trigger !== undefined || set.policy !== undefined)
+    ) {
       // A new policy may finish a task or go on with a finished one (`maxRuns`).
       const bound = rulesOf(after)
       const next = Result.isSuccess(bound)
@@ -747,8 +781,7 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       what:
         | { readonly _tag: "TaskUpdated" | "TaskRescheduled" | "TaskResumed" | "TaskRemoved" }
         | { readonly _tag: "TaskPaused"; readonly note: string | null }
-    ): Effect.Effect<void> =>
-      Effect.map(now, (at) => emit(() => ({ ...what, at: instant(at), store: alias, id })))
+    ): Effect.Effect<void> => Effect.map(now, (at) => emit(() => ({ ...what, at: instant(at), store: alias, id })))
 
     const update = (changes: TaskChanges<T>): Effect.Effect<void, UpdateError> =>
       Effect.gen(function*() {
@@ -775,7 +808,8 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
         const nextRunTime = changes.nextRunTime === undefined
           ? undefined
           : yield* checkInstant("nextRunTime", changes.nextRunTime)
-        const { executor: _e, labels: _l, name: _n, nextRunTime: _t, payload: _p, priority: _r, trigger, ...policy } = changes
+        const { executor: _e, labels: _l, name: _n, nextRunTime: _t, payload: _p, priority: _r, trigger, ...policy } =
+          changes
         const policyChanges = policy as Policy.Options
         // Refused before the row is read, whatever it says.
         yield* Effect.fromResult(Policy.make(policyChanges))
@@ -808,7 +842,8 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       id,
       store: alias,
       snapshot,
-      update: (changes) => update(changes).pipe(Effect.andThen(announced({ _tag: "TaskUpdated" })), Effect.andThen(snapshot)),
+      update: (changes) =>
+        update(changes).pipe(Effect.andThen(announced({ _tag: "TaskUpdated" })), Effect.andThen(snapshot)),
       reschedule: (trigger) =>
         update({ trigger } as TaskChanges<T>).pipe(
           Effect.andThen(announced({ _tag: "TaskRescheduled" })),
@@ -825,9 +860,13 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
             const settled = advance(task, rules, at)
             const held: Array<RunChange> = []
             for (const run of task.open) {
-              if (run.state !== "running" && !settled.plan.drop.includes(run.key)) held.push({ _tag: "Hold", key: run.key })
+              if (run.state !== "running" && !settled.plan.drop.includes(run.key)) {
+                held.push({ _tag: "Hold", key: run.key })
+              }
             }
-            for (const run of settled.plan.runs) held.push({ _tag: "Hold", key: String(run.due) })
+            for (const run of settled.plan.runs) {
+              held.push({ _tag: "Hold", key: String(run.due) })
+            }
             return {
               value: true,
               set: {
@@ -962,34 +1001,36 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
       const store = yield* Effect.mapError(storeOf(alias), () => new TaskNotFound({ id, store: alias }))
       const created = yield* change<RunRef, TaskBusy | TaskUnreadable>(store, alias, id, (task, at) => {
         const { open, row } = task
-        const create = Effect.suspend(() => Effect.fromResult(Result.flatMap(readable(row), ({ policy }) => {
-          const admitted = Policy.admitExtra(
-            given.whenBusy === undefined ? policy : { ...policy, whenBusy: override.whenBusy },
-            open.map(openRun)
-          )
-          if (admitted.state === "skipped") {
-            const by = admitted.reason.startsWith("busy:") ? admitted.reason.slice("busy:".length) : undefined
-            return Result.fail(
-              new TaskBusy({
-                id,
-                by: runId({ generation: row.generation, key: by ?? open[0]!.key }),
-                waiting: by === undefined ? open.filter((run) => run.state === "waiting").length : 0
-              })
+        const create = Effect.suspend(() =>
+          Effect.fromResult(Result.flatMap(readable(row), ({ policy }) => {
+            const admitted = Policy.admitExtra(
+              given.whenBusy === undefined ? policy : { ...policy, whenBusy: override.whenBusy },
+              open.map(openRun)
             )
-          }
-          const run = newRun(policy, true, { key, due: at, nominal: at, state: admitted.state, readyAt: at })
-          const runs: Array<RunChange> = admitted.cancel.map((key) => ({
-            _tag: "Cancel",
-            key,
-            reason: "replaced by a run asked for"
+            if (admitted.state === "skipped") {
+              const by = admitted.reason.startsWith("busy:") ? admitted.reason.slice("busy:".length) : undefined
+              return Result.fail(
+                new TaskBusy({
+                  id,
+                  by: runId({ generation: row.generation, key: by ?? open[0]!.key }),
+                  waiting: by === undefined ? open.filter((run) => run.state === "waiting").length : 0
+                })
+              )
+            }
+            const run = newRun(policy, true, { key, due: at, nominal: at, state: admitted.state, readyAt: at })
+            const runs: Array<RunChange> = admitted.cancel.map((key) => ({
+              _tag: "Cancel",
+              key,
+              reason: "replaced by a run asked for"
+            }))
+            runs.push({ _tag: "Create", run })
+            return Result.succeed<Decision<RunRef>>({
+              value: { taskId: id, generation: row.generation, key, state: admitted.state },
+              set: { counters: { ...row.counters, extra: row.counters.extra + 1 } },
+              runs
+            })
           }))
-          runs.push({ _tag: "Create", run })
-          return Result.succeed<Decision<RunRef>>({
-            value: { taskId: id, generation: row.generation, key, state: admitted.state },
-            set: { counters: { ...row.counters, extra: row.counters.extra + 1 } },
-            runs
-          })
-        })))
+        )
         if (given.key === undefined) return create
         const known = open.find((run) => run.key === key)
         if (known !== undefined) return Result.succeed({ value: known })
@@ -1252,12 +1293,13 @@ export const make = (options: CommandsOptions): Api<"anywhere"> => {
   return {
     add: add as Api<"anywhere">["add"],
     addAll: ((entries: ReadonlyArray<Scheduled<Task.Any>>) =>
-      Effect.map(addEntries(entries, null), (answers) =>
-        answers.map(({ id }, i) =>
-          handle(id, entries[i]!.options.store ?? "default", entries[i]!.task)
-        ))) as unknown as Api<"anywhere">["addAll"],
-    reconcile: ((owner: string, entries: ReadonlyArray<Scheduled<Task.Any>>, given?: { readonly store?: string }) =>
-      reconcile(owner, entries, given?.store ?? "default")) as unknown as Api<"anywhere">["reconcile"],
+      Effect.map(
+        addEntries(entries, null),
+        (answers) => answers.map(({ id }, i) => handle(id, entries[i]!.options.store ?? "default", entries[i]!.task))
+      )) as unknown as Api<"anywhere">["addAll"],
+    reconcile:
+      ((owner: string, entries: ReadonlyArray<Scheduled<Task.Any>>, given?: { readonly store?: string }) =>
+        reconcile(owner, entries, given?.store ?? "default")) as unknown as Api<"anywhere">["reconcile"],
     handle: (id, given) => handle(id, given?.store ?? "default", given?.task),
     list: list_,
     runs: (given) => listRuns(given?.store, given, { tag: given?.task?.tag }),
@@ -1366,4 +1408,3 @@ const randomId: Effect.Effect<string> = Effect.map(
     return text
   }
 )
-

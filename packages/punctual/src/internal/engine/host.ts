@@ -64,21 +64,35 @@ export interface Host {
   phase: Phase
 }
 
+/** Who hears events, until the scheduler has closed. */
+export interface Listener {
+  readonly onEvent: (event: SchedulerEvent) => void
+  readonly onEnd: () => void
+}
+
 /** Listeners of events. With none, no event is made. */
 export class Hub {
-  private readonly listeners = new Set<(event: SchedulerEvent) => void>()
+  private readonly listeners = new Set<Listener>()
 
   get heard(): boolean {
     return this.listeners.size > 0
   }
 
-  readonly add = (listener: (event: SchedulerEvent) => void): () => void => {
+  readonly add = (listener: Listener): void => {
     this.listeners.add(listener)
-    return () => this.listeners.delete(listener)
+  }
+
+  readonly remove = (listener: Listener): void => {
+    this.listeners.delete(listener)
   }
 
   readonly emit = (event: SchedulerEvent): void => {
-    for (const listener of this.listeners) listener(event)
+    for (const listener of this.listeners) listener.onEvent(event)
+  }
+
+  readonly end = (): void => {
+    for (const listener of this.listeners) listener.onEnd()
+    this.listeners.clear()
   }
 }
 

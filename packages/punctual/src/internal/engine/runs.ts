@@ -302,10 +302,10 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       "settle"
     ).pipe(
       Effect.matchEffect({
-        onSuccess: (results) =>
-          Effect.sync(() => {
-            for (let i = 0; i < batch.length; i++) settled(batch[i]!, results[i] === "Settled")
-          }),
+        onSuccess: (results) => {
+          for (let i = 0; i < batch.length; i++) settled(batch[i]!, results[i] === "Settled")
+          return tellPauses(batch)
+        },
         onFailure: (error) => {
           if (batch.length > 1) {
             const half = batch.length >>> 1
@@ -317,6 +317,23 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         }
       })
     )
+
+  /** A settlement may have paused its task: only the store knows. */
+  const tellPauses = (batch: ReadonlyArray<Pending>): Effect.Effect<void> => {
+    if (!hub.heard) return Effect.void
+    const ids = batch.filter(({ settlement }) => settlement.task?.pauseAt !== undefined).map(({ run }) => run.taskId)
+    if (ids.length === 0) return Effect.void
+    return options.call("get", store.get([...new Set(ids)])).pipe(
+      Effect.map((tasks) => {
+        for (const { row } of tasks) {
+          if (row.pausedAt === null || !batch.some(({ settlement }) => settlement.now === row.pausedAt)) continue
+          hub.emit({ _tag: "TaskPaused", at: instant(row.pausedAt), store: alias, id: row.id, note: row.pauseNote })
+        }
+      }),
+      // An event may be lost; the row says it.
+      Effect.ignore
+    )
+  }
 
   const settled = (entry: Pending, accepted: boolean): void => {
     const { run, settlement } = entry
