@@ -37,7 +37,7 @@ const Journal = (options: Options) =>
 
     // Listens before the first change, and speaks after the first screen.
     const journal = yield* scheduler.events.pipe(
-      Stream.runForEachWhile(Effect.fnUntraced(function*(event) {
+      Stream.runForEach(Effect.fnUntraced(function*(event) {
         yield* opened.await
         if (event._tag === "RunStarted") begun.set(event.run.id, event.at)
         tally = Report.count(tally, event)
@@ -45,7 +45,6 @@ const Journal = (options: Options) =>
         const line = Report.line({ event, zone, startedAt, begunAt })
         if (line !== undefined) yield* Console.log(line)
         if (event._tag === "RunEnded") begun.delete(event.run.id)
-        return event._tag !== "SchedulerStopped"
       })),
       Effect.forkScoped({ startImmediately: true })
     )
@@ -60,10 +59,9 @@ const Journal = (options: Options) =>
     }
     yield* opened.open
 
-    // The scheduler has stopped when its application closes: the journal is at its last event, or nearly.
+    // The scheduler has stopped when its application closes, and its events have ended.
     yield* Effect.addFinalizer(() =>
       Fiber.await(journal).pipe(
-        Effect.timeoutOption("1 second"),
         Effect.andThen(DateTime.now),
         Effect.flatMap((now) => Console.log(Report.closing(tally, startedAt, now)))
       )

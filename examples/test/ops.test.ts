@@ -103,7 +103,8 @@ describe("ops", () => {
         "12:00:05  ok         greet             0 ms late, took 0 ms  hello",
         "12:00:06  skipped    long              1 time, 12:00:06: the run before is still at work",
         "12:00:08  skipped    long              1 time, 12:00:08: the run before is still at work",
-        "12:00:08  FAILED     broken            0 ms late, took 0 ms  exit code 3: 3", // and is paused by that
+        "12:00:08  FAILED     broken            0 ms late, took 0 ms  exit code 3: 3",
+        "12:00:08  paused     broken            paused by 2 failed runs in a row",
         "12:00:09  ok         long              0 ms late, took 7.0 s  slept",
         "12:00:09  TIMED OUT  slow              0 ms late, took 3.0 s  Attempt 1 of task `ops/RunCommand` timed out after 3s",
         "12:00:10  ok         greet             0 ms late, took 0 ms  hello",

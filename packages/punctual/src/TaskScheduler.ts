@@ -246,8 +246,6 @@ const make = (
     const activity = yield* Activity.Activity
     const hub = new Hub()
     if (activity.observe !== undefined) hub.add({ onEvent: activity.observe, onEnd: () => {} })
-    // Acquired first, released last: when everything has closed there is nothing more to tell.
-    yield* Effect.addFinalizer(() => Effect.sync(hub.end))
     const slots = new Map<string, ExecutorSlot>(
       Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
     )

@@ -118,8 +118,8 @@ export class TaskScheduler extends Context.Service<
     readonly resume: Effect.Effect<void>
     readonly status: Effect.Effect<SchedulerStatus>
     /**
-     * What happens from now on; at most once, the oldest dropped for a listener that is 1,024 behind. Ends when the
-     * scheduler has closed.
+     * What happens from now on; at most once, the oldest dropped for a listener that is 1,024 behind. Ends with
+     * `SchedulerStopped`, before the application closes.
      */
     readonly events: Stream.Stream<SchedulerEvent>
   }

@@ -33,7 +33,7 @@ import type { RunInfo } from "../TaskInfo.ts"
 import type { TaskRegistry } from "../TaskRegistry.ts"
 import * as TaskScheduler from "../TaskScheduler.ts"
 import type { TaskSchedulerClient } from "../TaskSchedulerClient.ts"
-import { TaskStore } from "../TaskStore.ts"
+import type { TaskStore } from "../TaskStore.ts"
 import type * as Trigger from "../Trigger.ts"
 
 /**

@@ -121,6 +121,7 @@ export const make = (
     if (started && hub.heard) {
       hub.emit({ _tag: "SchedulerStopped", at: instant(now()), drained: before - left, interrupted: left, detached })
     }
+    hub.end()
   })
 
   const interruptRest: Effect.Effect<Array<string>> = Effect.gen(function*() {
