@@ -13,7 +13,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -23,12 +22,13 @@ import * as Activity from "./Activity.ts"
 import * as Executor from "./Executor.ts"
 import * as Executors from "./Executors.ts"
 import * as Commands from "./internal/engine/commands.ts"
+import * as Effects from "./internal/engine/effects.ts"
 import * as Engine from "./internal/engine/engine.ts"
 import { type ExecutorSlot, type Host, Hub, type Listener } from "./internal/engine/host.ts"
 import * as Settings from "./internal/engine/settings.ts"
 import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
-import { ClosureNotPersistable, InvalidOption } from "./SchedulerError.ts"
+import { InvalidOption } from "./SchedulerError.ts"
 import type { SchedulerEvent } from "./SchedulerEvent.ts"
 import * as Task from "./Task.ts"
 import { fromRun } from "./TaskInfo.ts"
@@ -278,7 +278,7 @@ const make = (
 
     const scheduler = TaskScheduler.of({
       ...api,
-      addEffect: addEffect(api, registry, stores.aliases, scope),
+      addEffect: Effects.make({ api, hub, registry, scope, stores: stores.aliases }),
       start: engine.start,
       pause: engine.pause,
       resume: engine.resume,
@@ -320,40 +320,3 @@ const make = (
     yield* engine.serve(options.start ?? "auto")
     return Context.merge(app as Context.Context<never>, Context.omit(TaskRegistry.TaskRegistry)(own))
   })
-
-/**
- * Effects of this process as tasks: each has a tag of its own, handled for as long as its task exists.
- */
-const addEffect = (
-  api: Context.Service.Shape<typeof TaskSchedulerClient>,
-  registry: TaskRegistry.TaskRegistry["Service"],
-  stores: ReadonlyMap<string, TaskStore["Service"]>,
-  scope: Scope.Scope
-): Context.Service.Shape<typeof TaskScheduler>["addEffect"] =>
-(effect, options) =>
-  Effect.gen(function*() {
-    const random = yield* Random.Random
-    const id = options.id ?? `effect-${Math.floor(random.nextDoubleUnsafe() * 2 ** 48).toString(36)}`
-    const alias = options.store ?? "default"
-    const store = stores.get(alias)
-    if (store?.capabilities.durable === true) return yield* new ClosureNotPersistable({ id, store: alias })
-    const context = yield* Effect.context<never>()
-    const task = yield* Effect.try({
-      try: () => Task.make(`effect:${id}`, { name: options.name ?? id }),
-      catch: (error) => error as Task.InvalidTask
-    })
-    const registration = yield* Scope.fork(scope)
-    yield* registry.register(task, {
-      handler: () => Effect.asVoid(effect) as Effect.Effect<void, never>,
-      context: Context.omit(Scope.Scope)(context)
-    }).pipe(Scope.provide(registration))
-    const handle = yield* Effect.onError(
-      api.add(task, { ...options, id }),
-      (cause) => Scope.close(registration, Exit.failCause(cause))
-    )
-    return {
-      ...handle,
-      remove: (given?: { readonly interrupt?: boolean | undefined }) =>
-        Effect.tap(handle.remove(given), Scope.close(registration, Exit.void))
-    }
-  }) as never

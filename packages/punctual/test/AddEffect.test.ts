@@ -27,7 +27,7 @@ describe("addEffect", () => {
       assert.deepStrictEqual(times(yield* TestScheduler.advance("2 hours")), ["01:00", "02:00"])
       assert.deepStrictEqual(log, ["hello greet", "hello greet"])
       const info = yield* handle.snapshot
-      assert.deepInclude(info, { id: "greet", name: "greet", callable: "effect:greet" })
+      assert.deepInclude(info, { id: "greet", name: "greet", callable: "effect:default/greet" })
       yield* (yield* handle.runNow()).await
       assert.strictEqual(log.length, 3)
     })))
@@ -57,12 +57,33 @@ describe("addEffect", () => {
       const log: Array<string> = []
       const first = yield* scheduler.addEffect(Effect.sync(() => log.push("first")), { id: "a", trigger: hourly })
       const twice = yield* Effect.flip(scheduler.addEffect(Effect.void, { id: "a", trigger: hourly }))
-      assert.strictEqual(twice._tag, "TaskAlreadyHandled")
+      assert.strictEqual(twice._tag, "DuplicateTask")
       yield* TestScheduler.advance("1 hour")
       yield* first.remove()
       yield* scheduler.addEffect(Effect.sync(() => log.push("second")), { id: "a", trigger: hourly })
       yield* TestScheduler.advance("1 hour")
       assert.deepStrictEqual(log, ["first", "second"])
+    })))
+
+  it.effect("a handler goes with its task, whoever removes it; another declaration takes its place", () =>
+    scheduled(Effect.gen(function*() {
+      const scheduler = yield* TaskScheduler
+      const log: Array<string> = []
+      const add = (text: string, onConflict?: "keep" | "update" | "replace") =>
+        scheduler.addEffect(Effect.sync(() => log.push(text)), { id: "a", trigger: hourly, onConflict })
+      yield* add("first")
+      yield* scheduler.handle("a").remove()
+      yield* add("second")
+      yield* add("not this", "keep")
+      yield* TestScheduler.advance("1 hour")
+      yield* add("third", "update")
+      yield* TestScheduler.advance("1 hour")
+      yield* add("fourth", "replace")
+      yield* TestScheduler.advance("1 hour")
+      yield* scheduler.removeAll()
+      yield* add("fifth")
+      yield* TestScheduler.advance("1 hour")
+      assert.deepStrictEqual(log, ["second", "third", "fourth", "fifth"])
     })))
 
   it.effect("may remove itself", () =>

@@ -22,8 +22,8 @@ const random = (seed: number) => () => {
 }
 
 /**
- * Random commands and steps of time against one task. After each of them, for the present trigger: every occurrence up to
- * the cursor has exactly one outcome, and as many runs exist as the counters say.
+ * Random commands and steps of time against one task. After each of them, for the present trigger: every occurrence up
+ * to the cursor has exactly one outcome, and as many runs exist as the counters say.
  */
 const sequence = (seed: number, steps: number) =>
   Effect.gen(function*() {

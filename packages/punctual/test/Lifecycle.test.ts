@@ -163,6 +163,6 @@ describe("Lifecycle.layer", () => {
         Layer.build(TestScheduler.layer(Layer.mergeAll(makeApp(log), makeApp(log)), { now: start }))
       ))
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) as { readonly _tag: string } : undefined
-      assert.strictEqual(error?._tag, "TaskAlreadyHandled")
+      assert.strictEqual(error?._tag, "DuplicateTask")
     }))
 })

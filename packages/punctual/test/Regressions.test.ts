@@ -1,6 +1,6 @@
 /**
- * One test for each defect of the system whose behaviour this product started from, by its number in that inventory: so that
- * none of them is repeated. Those of cron, time zones, stores and command lines are beside their modules.
+ * One test for each defect of the system whose behaviour this product started from, by its number in that inventory, so
+ * that none of them is repeated. Those of cron, time zones, stores and command lines are beside their modules.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"

@@ -2,11 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
 import { existsSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
-import type { Wake } from "punctual/TaskStore"
+import type { Settlement, Wake } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
 import * as SqliteClient from "../src/SqliteClient.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
@@ -130,6 +131,24 @@ describe("SqlTaskStore", () => {
           { version: 1, name: "tables" }
         ])
       }), 60_000)
+
+    it.effect("stores that find an empty database at the same time, and then wait for each other, migrate once", () =>
+      Effect.gen(function*() {
+        const file = yield* databaseFile
+        const other = new DatabaseSync(file)
+        other.exec("pragma journal_mode = wal")
+        other.exec("begin immediate")
+        const opening = yield* Effect.forEach(
+          [1, 2, 3],
+          () => Effect.forkChild(store({ filename: file }), { startImmediately: true })
+        )
+        // each has seen that there is no schema, and none can make one
+        for (const fiber of opening) assert.isUndefined(fiber.pollUnsafe())
+        other.exec("rollback")
+        other.close()
+        yield* Effect.forEach(opening, Fiber.join, { discard: true })
+        assert.deepStrictEqual(yield* ask(file, "select version from punctual_migration"), [{ version: 1 }])
+      }))
 
     it.effect("a database that a newer program has changed is refused, with both versions", () =>
       Effect.gen(function*() {
@@ -327,6 +346,102 @@ describe("SqlTaskStore", () => {
         assert.isTrue(error.retryable)
         other.close()
         yield* here.insert([newTask("a")])
+      }))
+  })
+
+  // What statements over whole batches got wrong once, found by the model.
+  describe("batches", () => {
+    const memory = store({ filename: ":memory:" })
+
+    it.effect("I4: claims of several changes of one task in a batch have tokens of their own", () =>
+      Effect.gen(function*() {
+        const here = yield* memory
+        const [a, b] = (yield* here.insert([newTask("a"), newTask("b")])).map(({ row }) => row)
+        const claiming = (row: typeof a, key: string, revision = row.revision) =>
+          change(row, { revision, runs: [{ _tag: "Create", run: newRun(key), claim: lease("me") }] })
+        const committed = yield* here.commit([claiming(a, "1"), claiming(a, "2", a.revision + 1), claiming(b, "1")])
+        const tokens = committed.flatMap((answer) =>
+          answer._tag === "Committed" ? answer.claimed.map(({ token }) => token) : []
+        )
+        assert.strictEqual(new Set(tokens).size, 3)
+      }))
+
+    const running = (here: TaskStore["Service"], ...runs: ReadonlyArray<Partial<ReturnType<typeof newRun>>>) =>
+      Effect.gen(function*() {
+        yield* here.insert([newTask("a", { runs: runs.map((run, i) => newRun(`x:${i}`, { due: epoch + i, ...run })) })])
+        const { runs: claimed } = yield* here.claim({
+          now: epoch,
+          lease: lease("me"),
+          slots: [slot],
+          limit: 10,
+          reader: "me"
+        })
+        return claimed.map(({ run: { generation, key, token } }): Settlement => ({
+          generation,
+          key,
+          token: token ?? 0,
+          owner: "me",
+          now: epoch,
+          result: { _tag: "End", state: "succeeded", exit: null }
+        }))
+      })
+
+    it.effect("I7: a run that queues promotes nothing while another of its batch has not ended yet", () =>
+      Effect.gen(function*() {
+        const here = yield* memory
+        const ends = yield* running(here, { queues: true }, { queues: false }, { state: "waiting" })
+        assert.deepStrictEqual(yield* here.settle(ends, { keep: 10 }), ["Settled", "Settled"])
+        const [{ open }] = yield* here.get(["a"])
+        assert.deepStrictEqual(open.map(({ state }) => state), ["waiting"])
+      }))
+
+    it.effect("I4, I8: a settlement repeated after its run was dropped from history in the same batch is stale", () =>
+      Effect.gen(function*() {
+        const here = yield* memory
+        const [first, second] = yield* running(here, {}, {})
+        yield* here.settle([first], { keep: 1 })
+        assert.deepStrictEqual(yield* here.settle([second, first], { keep: 1 }), ["Settled", "Stale"])
+      }))
+
+    it.effect("I2: of a key twice in an insertion the first one counts", () =>
+      Effect.gen(function*() {
+        const here = yield* memory
+        yield* here.insert([
+          newTask("a", { runs: [newRun("x:1")] }),
+          newTask("b", { runs: [newRun("x:1", { state: "waiting" }), newRun("x:1")] })
+        ])
+        assert.deepStrictEqual((yield* here.get(["b"]))[0].open.map(({ state }) => state), ["waiting"])
+      }))
+
+    it.effect("I8: runs cancelled by a removal are history in order of due, whatever their keys", () =>
+      Effect.gen(function*() {
+        const here = yield* memory
+        const [{ row }] = yield* here.insert([
+          newTask("a", {
+            runs: ["-9", "-8", "-7"].map((key, i) => newRun(key, { due: epoch + i, state: "waiting" }))
+          })
+        ])
+        yield* here.commit([
+          change(row, {
+            runs: [{ _tag: "Create", run: newRun("last", { due: epoch + 9 }), claim: lease("me") }],
+            set: "remove"
+          })
+        ])
+        const { items } = yield* here.runs({ taskId: "a", limit: 10 })
+        assert.deepStrictEqual(items.map(({ key }) => key), ["last", "-7", "-8", "-9"])
+        const [{ generation, token }] = items
+        yield* here.settle([{
+          generation,
+          key: "last",
+          token: token ?? 0,
+          owner: "me",
+          now: epoch,
+          result: { _tag: "End", state: "succeeded", exit: null }
+        }], { keep: 2 })
+        assert.deepStrictEqual((yield* here.runs({ taskId: "a", limit: 10 })).items.map(({ key }) => key), [
+          "last",
+          "-7"
+        ])
       }))
   })
 

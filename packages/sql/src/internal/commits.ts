@@ -335,7 +335,7 @@ from ${
     if (removed.length === 0) return
     const cells = removed.map(({ change }) => [change.generation])
     const open = yield* values(sql`select r.n, r.run_key from ${byN(cells)} u cross join ${t.run} r
-where r.n = u.n and r.lease_until is null`)
+where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
     const nows = new Map(removed.map(({ change }) => [change.generation, change.now]))
     yield* ends.bury(
       [["state", "text"], ["cancel", "text"]],

@@ -138,11 +138,23 @@ export const make = (options: {
         if (minimumWriter > schemaVersion) {
           return yield* newerSchema(store, operation, { version, minimumWriter })
         }
+        // a transaction may ask several times
+        let tokens = token
+        let generations = generation
         const result = yield* body({
           brought: change,
-          tokens: (count) => Effect.as(sql`update ${t.meta} set token = ${token + count}`, token + 1),
+          tokens: (count) =>
+            Effect.suspend(() => {
+              const first = tokens + 1
+              tokens += count
+              return Effect.as(sql`update ${t.meta} set token = ${tokens}`, first)
+            }),
           generations: (count) =>
-            Effect.as(sql`update ${t.meta} set generation = ${generation + count}`, generation + 1)
+            Effect.suspend(() => {
+              const first = generations + 1
+              generations += count
+              return Effect.as(sql`update ${t.meta} set generation = ${generations}`, first)
+            })
         })
         // inside somebody's transaction this waits for theirs, and is forgotten if that rolls back
         if (change.due !== Infinity || change.ready || change.cancel) yield* sql.afterCommit(wakes.tell(change))

@@ -145,7 +145,9 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
       }
     }
     yield* ready(promoted, now, write)
-    const revisions = queueing.flatMap(([n, ends]) => revised.has(n) ? [] : [[n, ends.filter((queues) => queues).length]])
+    const revisions = queueing.flatMap(([n, ends]) =>
+      revised.has(n) ? [] : [[n, ends.filter((queues) => queues).length]]
+    )
     if (revisions.length === 0) return
     yield* sql`${
       dialect.update({

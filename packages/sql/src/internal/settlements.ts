@@ -69,9 +69,12 @@ from ${
 
     /** Tasks whose settlements are made one at a time. */
     const ordered = new Set<number>()
+    // what one end drops from history is not found there by a repeated settlement that comes after it
+    const repeated = new Set(entries.flatMap(({ settlement }, j) => found.has(j) ? [] : [settlement.generation]))
     entries.forEach(({ settlement }, j) => {
       const run = found.get(j)
       if (run === undefined || !owns(settlement, run)) return
+      if (repeated.has(settlement.generation)) ordered.add(settlement.generation)
       const changesTask = Number(run[7]) !== 0 && (Number(run[4]) !== 0 || settlement.task !== undefined)
       if (changesTask || (settlement.result._tag === "Release" && ends(settlement, run))) {
         ordered.add(settlement.generation)
@@ -108,7 +111,8 @@ from ${
       }
       const run = found.get(j)
       if (run === undefined) {
-        unknown.push(entry)
+        if (turn.has(n)) later.push(entry)
+        else unknown.push(entry)
         continue
       }
       if (!owns(settlement, run)) continue
@@ -133,7 +137,9 @@ from ${
         else endings.push({ n, key, now, last: Number(run[8]), cells: [state, result.exit] })
         if (alive && queues) ended.set(n, [true])
       } else if (result._tag === "Release") releases.push([n, key, now])
-      else retries.push([n, key, result.readyAt, isLater(result.readyAt, now), result.exit])
+      else if (result._tag === "Retry") {
+        retries.push([n, key, result.readyAt, isLater(result.readyAt, now), result.exit])
+      }
       if (alive && settlement.task !== undefined) tasks.push(settlement)
     }
 

@@ -7,7 +7,7 @@ import * as DateTime from "effect/DateTime"
 import type { Activity } from "../../Activity.ts"
 import type { Executor } from "../../Executor.ts"
 import type { SchedulerEvent } from "../../SchedulerEvent.ts"
-import type { RunRow } from "../../TaskRecord.ts"
+import type { Waiters } from "./telling.ts"
 
 /** All in milliseconds, unless the name says otherwise. */
 export interface Settings {
@@ -60,7 +60,7 @@ export interface Host {
   readonly executors: ReadonlyMap<string, ExecutorSlot>
   readonly hub: Hub
   /** Ends of runs somebody of this program waits for, by store and run. */
-  readonly waiters: Map<string, Set<(run: RunRow) => void>>
+  readonly waiters: Waiters
   phase: Phase
 }
 
@@ -100,6 +100,3 @@ export class Hub {
 export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 export const instant = (millis: number): DateTime.Utc => DateTime.makeUnsafe(millis)
-
-export const waiterKey = (store: string, run: { readonly generation: number; readonly key: string }): string =>
-  `${store}/${run.generation}:${run.key}`

@@ -55,7 +55,7 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
       // What a program declares at every start would be new again: it stays as long as it is declared.
       const gone = page.items.filter((row) => row.declared === null && row.updatedAt < old && row.cursor < old)
       if (gone.length > 0) {
-        yield* store.commit(gone.map(({ generation, id, revision }) => ({
+        const answers = yield* store.commit(gone.map(({ generation, id, revision }) => ({
           id,
           generation,
           revision,
@@ -63,6 +63,10 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
           runs: [],
           now: now()
         })))
+        for (let i = 0; i < gone.length; i++) {
+          if (answers[i]?._tag !== "Committed" || !host.hub.heard) continue
+          host.hub.emit({ _tag: "TaskRemoved", at: instant(now()), store: engine.alias, id: gone[i]!.id })
+        }
       }
       // Oldest first: where none of a page was created long ago, the rest are younger.
       after = page.items.some((row) => row.createdAt < old) ? page.next ?? undefined : undefined

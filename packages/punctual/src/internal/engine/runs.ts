@@ -23,8 +23,9 @@ import type { RunRow, TaskRow, TerminalState } from "../../TaskRecord.ts"
 import type { Settlement, TaskStore } from "../../TaskStore.ts"
 import { TaskStoreError } from "../../TaskStore.ts"
 import { encodeFailure } from "../exitText.ts"
-import { type ExecutorSlot, type Host, instant, monotonic, waiterKey } from "./host.ts"
+import { type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
+import { endEvent, tellWaiters } from "./telling.ts"
 import { runSpan } from "./trace.ts"
 
 /** Why the engine interrupts a run. An interruption without a note is a failed attempt. */
@@ -346,11 +347,10 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     switch (result._tag) {
       case "End": {
         Metrics.ended(result.state, context)
-        const waiters = host.waiters.size === 0 ? undefined : host.waiters.get(waiterKey(alias, run))
-        if (waiters === undefined && !hub.heard) return
+        if (host.waiters.size === 0 && !hub.heard) return
         const row: RunRow = { ...run, state: result.state, exit: result.exit, endedAt: settlement.now, leaseUntil: null }
-        if (hub.heard) hub.emit({ _tag: "RunEnded", at: instant(settlement.now), store: alias, run: fromRun(row) })
-        if (waiters !== undefined) { for (const waiter of waiters) waiter(row) }
+        if (hub.heard) hub.emit(endEvent(alias, row))
+        tellWaiters(host.waiters, alias, row)
         return
       }
       case "Retry":

@@ -16,11 +16,12 @@ import * as Activity from "../../Activity.ts"
 import * as Policy from "../../Policy.ts"
 import { fromRun } from "../../TaskInfo.ts"
 import type { TaskRow } from "../../TaskRecord.ts"
-import { type Change, type Claimed, type Committed, type Lease, type TaskStore, TaskStoreError } from "../../TaskStore.ts"
+import { type Change, type Claimed, type Committed, type Lease, type TaskStore, TaskStoreError, type TaskWithRuns } from "../../TaskStore.ts"
 import { advance, type Advance, newRun, type Rules, rulesOf } from "./advance.ts"
 import { batchSize, type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
 import * as Runs from "./runs.ts"
+import { cancelledRuns, endEvent, outcomes, rangeEvent, tellCancelled, tellWaiters } from "./telling.ts"
 
 export interface StoreEngine {
   readonly alias: string
@@ -222,7 +223,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       const free = new Map<ExecutorSlot, number>()
       const unreadable: Array<{ id: string; generation: number; reason: string }> = []
       const changes: Array<Change> = []
-      const planned: Array<{ readonly row: TaskRow; readonly rules: Rules; readonly advance: Advance }> = []
+      const planned: Array<{ readonly task: TaskWithRuns; readonly rules: Rules; readonly advance: Advance }> = []
       for (const task of tasks) {
         const { row } = task
         const rules = safely(() => rulesOf(row))
@@ -237,7 +238,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         }
         const slot = slotFor(row)
         const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
-        planned.push({ row, rules: rules.success, advance: decided.success })
+        planned.push({ task, rules: rules.success, advance: decided.success })
         changes.push({
           id: row.id,
           generation: row.generation,
@@ -260,8 +261,13 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       for (let i = 0; i < changes.length; i++) {
         const answer = committed[i]!
         if (answer._tag === "Conflict") continue
-        const { advance, row, rules } = planned[i]!
+        const { advance, rules, task } = planned[i]!
+        const { row } = task
         announce(row, advance)
+        const cancelled = cancelledRuns(task.open, changes[i]!)
+        if (cancelled.size > 0) {
+          yield* tellCancelled(store, alias, row, cancelled, hub.heard ? hub.emit : undefined, host.waiters)
+        }
         if (answer.claimed.length > 0) {
           const slot = slotFor(row)!
           for (const run of answer.claimed) ready.push({ run, task: row, policy: rules.policy, slot })
@@ -298,28 +304,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
     })
 
   const announce = (row: TaskRow, advance: Advance): void => {
-    const { counts } = advance.plan
-    Metrics.outcome("missed", counts.missed, context)
-    Metrics.outcome("coalesced", counts.coalesced, context)
-    Metrics.outcome("skipped", counts.skipped, context)
-    Metrics.outcome("paused", counts.paused, context)
+    for (const outcome of outcomes) Metrics.outcome(outcome, advance.plan.counts[outcome], context)
     if (!hub.heard) return
-    const at = instant(now())
-    for (const range of advance.plan.ranges) {
-      hub.emit({
-        _tag: eventOf[range.outcome],
-        at,
-        store: alias,
-        id: row.id,
-        from: instant(range.from),
-        to: instant(range.to),
-        count: range.count,
-        exact: range.exact,
-        reason: range.reason
-      })
-    }
+    const at = now()
+    for (const range of advance.plan.ranges) hub.emit(rangeEvent(alias, row.id, range, at))
     if (advance.set.state === "finished" && row.state !== "finished") {
-      hub.emit({ _tag: "TaskFinished", at, store: alias, id: row.id })
+      hub.emit({ _tag: "TaskFinished", at: instant(at), store: alias, id: row.id })
     }
   }
 
@@ -372,7 +362,10 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
     const { policy } = rules.success
     const first = run.attempt === 1 && run.takeovers === 0
     if (first && !isExtra(run.key) && Policy.isTooLate(policy, run.due, at)) {
-      runs.settle(run, { _tag: "End", state: "missed", exit: null }, { missed: true })
+      runs.settle(run, { _tag: "End", state: "missed", exit: null }, {
+        // One that waits since before the present trigger was counted under the one before.
+        missed: run.due > task.epoch
+      })
       return []
     }
     return [{ run, task, policy, slot }]
@@ -403,9 +396,10 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
           hub.emit(
             became === "ready"
               ? { _tag: "RunReleased", at: instant(at), store: alias, run: fromRun(run), reason: "leaseEnded" }
-              : { _tag: "RunEnded", at: instant(at), store: alias, run: fromRun(run) }
+              : endEvent(alias, run)
           )
         }
+        if (became !== "ready") tellWaiters(host.waiters, alias, run)
         if (became === "abandoned") {
           yield* Effect.logError(`Run ${run.key} of task \`${run.taskId}\` is abandoned; its last owner was ${owner}.`)
         }
@@ -554,13 +548,6 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
     })
   }
 }
-
-const eventOf = {
-  missed: "OccurrencesMissed",
-  coalesced: "OccurrencesCoalesced",
-  skipped: "OccurrencesSkipped",
-  paused: "OccurrencesPaused"
-} as const
 
 /** Keys of runs outside the schedule begin with a letter. */
 const isExtra = (key: string): boolean => key.startsWith("x:") || key.startsWith("e:")

@@ -92,11 +92,8 @@ export const removals = (test: Test): void => {
       assert.deepStrictEqual(ofOld.map((run) => run.state), ["succeeded"])
       assert.strictEqual(yield* lab.settle(settlement(run, now + 2)), "Settled")
       assert.deepStrictEqual(
-        (yield* lab.runs({ name: "a" })).map((run) => run.generation).sort(),
-        [
-          old.generation,
-          row.generation
-        ].sort()
+        (yield* lab.runs({ name: "a" })).map((run) => run.generation).toSorted((self, that) => self - that),
+        [old.generation, row.generation]
       )
     }))
 }
