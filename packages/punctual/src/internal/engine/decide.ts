@@ -12,7 +12,7 @@ import type { Change, RunChange, TaskWithRuns } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import * as TriggerText from "../triggerText.ts"
 import { advance, newRun, openRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
-import { declarationOf, declaredFields, mergePolicies, type Prepared } from "./prepare.ts"
+import { declarationOf, declare, declaredFields, mergePolicies, type Prepared } from "./prepare.ts"
 
 /** What to commit, and what to answer. Without `set` and `runs` nothing is written. */
 export interface Decision<A> {
@@ -45,16 +45,16 @@ export const redeclare = (
   let trigger: Trigger.Trigger | undefined
   for (const field of declaredFields) {
     const wanted = field === "policy"
-      ? mergePolicies(before.policy, prepared.declaration.policy, row.policy)
-      : prepared.declaration[field]
+      ? mergePolicies(before.policy, prepared.row.policy, row.policy)
+      : prepared.row[field]
     // What an operator has changed to the same already is no change: `every` keeps its phase.
-    if (before[field] === prepared.declaration[field] || row[field] === wanted) continue
+    if (before[field] === prepared.row[field] || row[field] === wanted) continue
     if (field === "trigger") trigger = prepared.trigger
     else Object.assign(set, { [field]: wanted })
   }
   if (set.payload !== undefined) set.display = prepared.row.display
   if (row.tag !== prepared.row.tag) set.tag = prepared.row.tag
-  const declared = JSON.stringify({ ...prepared.declaration, revision: prepared.revision })
+  const declared = declare(prepared.row, prepared.revision)
   const owner = prepared.row.owner ?? row.owner
   if (Object.keys(set).length === 0 && trigger === undefined) {
     return Result.succeed(

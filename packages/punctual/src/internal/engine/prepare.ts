@@ -32,7 +32,6 @@ export interface Prepared {
   readonly row: NewTask
   readonly store: string
   readonly conflict: NonNullable<ScheduleSettings["onConflict"]>
-  readonly declaration: Declaration
   readonly revision: number
   readonly trigger: Trigger.Trigger
 }
@@ -130,54 +129,56 @@ export const prepare = (
   }
   const paused = given.paused !== undefined && given.paused !== false
   const labels = given.labels ?? task.labels
-  const declaration: Declaration = {
-    name: given.name ?? task.name,
+  const conflict = given.onConflict ?? (owner === null ? "fail" : "update")
+  const revision = given.revision ?? 0
+  const row: NewTask = {
+    id,
+    tag: task.tag,
     version: task.version,
+    name: given.name ?? task.name,
     payload: encoded.payload,
+    display: encoded.display,
     trigger: TriggerText.encode(trigger),
+    anchor: now,
+    onStartup: events.startup,
+    onShutdown: events.shutdown,
     policy: policy.success,
     executor: given.executor ?? task.executor ?? "default",
     priority: given.priority ?? task.priority ?? 0,
-    labels: labels === undefined ? "{}" : labelsText(labels)
+    labels: labels === undefined ? "{}" : labelsText(labels),
+    owner,
+    declared: null,
+    trace,
+    createdAt: now,
+    updatedAt: now,
+    state: paused ? "paused" : next !== undefined ? "scheduled" : restingState({
+      onStartup: events.startup,
+      onShutdown: events.shutdown
+    }),
+    cursor: now - 1,
+    due: paused || next === undefined ? null : next.due,
+    nominal: paused || next === undefined ? null : next.nominal,
+    override,
+    epoch: now - 1,
+    counters: noCounters,
+    ranges: noRanges,
+    pausedAt: paused ? now : null,
+    pauseNote: typeof given.paused === "string" ? given.paused : null,
+    failures: 0
   }
-  const conflict = given.onConflict ?? (owner === null ? "fail" : "update")
-  const revision = given.revision ?? 0
   return Result.succeed({
     store: given.store ?? "default",
     conflict,
-    declaration,
     revision,
     trigger,
-    row: {
-      id,
-      tag: task.tag,
-      ...declaration,
-      display: encoded.display,
-      anchor: now,
-      onStartup: events.startup,
-      onShutdown: events.shutdown,
-      owner,
-      declared: conflict === "update" || conflict === "keep" ? JSON.stringify({ ...declaration, revision }) : null,
-      trace,
-      createdAt: now,
-      updatedAt: now,
-      state: paused
-        ? "paused"
-        : next !== undefined
-        ? "scheduled"
-        : restingState({ onStartup: events.startup, onShutdown: events.shutdown }),
-      cursor: now - 1,
-      due: paused || next === undefined ? null : next.due,
-      nominal: paused || next === undefined ? null : next.nominal,
-      override,
-      epoch: now - 1,
-      counters: noCounters,
-      ranges: noRanges,
-      pausedAt: paused ? now : null,
-      pauseNote: typeof given.paused === "string" ? given.paused : null,
-      failures: 0
-    }
+    row: conflict === "update" || conflict === "keep" ? { ...row, declared: declare(row, revision) } : row
   })
+}
+
+/** What a program says of a task, as kept to be compared with what it says next time. */
+export const declare = (row: Declaration, revision: number): string => {
+  const { executor, labels, name, payload, policy, priority, trigger, version } = row
+  return JSON.stringify({ name, version, payload, trigger, policy, executor, priority, labels, revision })
 }
 
 export const declarationOf = (row: TaskRow): Declaration & { readonly revision: number } => {
