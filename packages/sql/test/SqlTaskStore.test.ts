@@ -395,6 +395,20 @@ describe("SqlTaskStore", () => {
         assert.deepStrictEqual(open.map(({ state }) => state), ["waiting"])
       }))
 
+    it.effect("I7: each run of a batch that is taken over for good promotes one", () =>
+      Effect.gen(function*() {
+        const here = yield* memory
+        const queued = { queues: true, slots: 2 }
+        const waiting = { ...queued, state: "waiting" as const }
+        yield* running(here, queued, queued, waiting, waiting, waiting)
+        const [before] = yield* here.get(["a"])
+        const { runs } = yield* here.takeover({ now: epoch + 60_000, limit: 10, maxTakeovers: 1, keep: 10 })
+        assert.deepStrictEqual(runs.map(({ became }) => became), ["abandoned", "abandoned"])
+        const [{ open, row }] = yield* here.get(["a"])
+        assert.deepStrictEqual(open.map(({ state }) => state), ["ready", "ready", "waiting"])
+        assert.strictEqual(row.revision, before.row.revision + 2)
+      }))
+
     it.effect("I4, I8: a settlement repeated after its run was dropped from history in the same batch is stale", () =>
       Effect.gen(function*() {
         const here = yield* memory

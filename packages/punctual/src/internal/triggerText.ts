@@ -6,7 +6,6 @@ import * as Schema from "effect/Schema"
 import * as Trigger from "../Trigger.ts"
 import { Cache } from "./cache.ts"
 
-const encodeTrigger = Schema.encodeSync(Schema.fromJsonString(Trigger.Trigger))
 const decodeTrigger = Schema.decodeUnknownResult(Schema.fromJsonString(Trigger.Trigger))
 
 const texts = new WeakMap<Trigger.Trigger, string>()
@@ -14,7 +13,8 @@ const texts = new WeakMap<Trigger.Trigger, string>()
 export const encode = (trigger: Trigger.Trigger): string => {
   let text = texts.get(trigger)
   if (text === undefined) {
-    text = encodeTrigger(trigger)
+    // A trigger's `toJSON` is its encoded form: the schema would only check once more what was made by constructors.
+    text = JSON.stringify(trigger)
     texts.set(trigger, text)
   }
   return text
