@@ -148,7 +148,9 @@ const toad: Contender = async () => {
     },
     everySecond: async (count, f) => {
       for (let i = 0; i < count; i++) {
-        scheduler.addSimpleIntervalJob(new SimpleIntervalJob({ seconds: 1 }, new Task(`job-${i}`, () => f(i)), { id: `job-${i}` }))
+        scheduler.addSimpleIntervalJob(
+          new SimpleIntervalJob({ seconds: 1 }, new Task(`job-${i}`, () => f(i)), { id: `job-${i}` })
+        )
       }
     },
     close: async () => scheduler.stop()
@@ -216,7 +218,8 @@ const punctual: Contender = async () => {
   const add = (count: number, trigger: (i: number) => ReturnType<typeof Trigger.at>) =>
     Effect.runPromise(
       Effect.provideContext(
-        scheduler.addAll(Array.from({ length: count }, (_, i) => Task.scheduled(Job, { id: `job-${i}`, payload: { i }, trigger: trigger(i) }))),
+        scheduler.addAll(Array.from({ length: count }, (_, i) =>
+          Task.scheduled(Job, { id: `job-${i}`, payload: { i }, trigger: trigger(i) }))),
         context
       )
     )

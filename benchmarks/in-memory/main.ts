@@ -96,7 +96,11 @@ const topics: ReadonlyArray<{
 ]
 
 export const run = async (options: RunOptions): Promise<void> => {
-  for (const { columns, count, quick, title, what, without } of options.quick ? topics.filter((_, i) => i % 2 === 0) : topics) {
+  for (
+    const { columns, count, quick, title, what, without } of options.quick
+      ? topics.filter((_, i) => i % 2 === 0)
+      : topics
+  ) {
     const size = options.quick ? quick : count
     const rows = await rounds(
       Object.keys(contenders).filter((name) => !without.includes(name)),

@@ -42,12 +42,15 @@ const measurements: Record<string, () => Promise<Record<string, number>>> = {
     let first = 0
     // Far enough ahead that every contender has added all of them.
     const at = Math.ceil((now() + 1_000 + count * (name === "punctual" ? 0.05 : 0.5)) / 1_000) * 1_000
-    const done = Promise.withResolvers<void>()
+    let finish = () => {}
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve
+    })
     await session.once(count, () => at, () => {
       if (first === 0) first = performance.now()
-      if (--left === 0) done.resolve()
+      if (--left === 0) finish()
     })
-    await Promise.race([done.promise, sleep(at - now() + 30_000)])
+    await Promise.race([finished, sleep(at - now() + 30_000)])
     return { runsPerSecond: (count - left) / (performance.now() - first) * 1_000, lost: left }
   },
   // Spread evenly over five seconds: how late each one is.

@@ -27,7 +27,9 @@ const open = (filename: string): DatabaseSync => {
 /** A row claimed and deleted in batches of 500: no task, no history, no policy. */
 const claimAndDelete: Contender = async (filename) => {
   const db = open(filename)
-  db.exec("create table job (id integer primary key, due integer not null, payload text not null, owner text); create index due on job (due) where owner is null")
+  db.exec(
+    "create table job (id integer primary key, due integer not null, payload text not null, owner text); create index due on job (due) where owner is null"
+  )
   const insert = db.prepare("insert into job (due, payload) values (?, ?)")
   const claim = db.prepare(
     "update job set owner = 'me' where id in (select id from job where owner is null and due <= ? order by due limit 500) returning id, payload"
@@ -69,10 +71,16 @@ const sameRows: Contender = async (filename) => {
     create index lease on run (lease) where state = 'running';
     create table history (n integer not null, no integer not null, key text not null, state text not null, token integer, ended integer, exit text, primary key (n, no)) without rowid;
   `)
-  const addTask = db.prepare("insert into task (id, tag, payload, trigger, policy) values (?, 'Work', ?, '{\"_tag\":\"Now\"}', '{}')")
+  const addTask = db.prepare(
+    "insert into task (id, tag, payload, trigger, policy) values (?, 'Work', ?, '{\"_tag\":\"Now\"}', '{}')"
+  )
   const addClock = db.prepare("insert into clock (n, rev, cursor, due, ran, state) values (?, 1, 0, 1, 0, 'scheduled')")
-  const due = db.prepare("select c.n, c.rev, t.payload, t.policy, t.trigger from clock c join task t on t.n = c.n where c.due <= ? order by c.due limit 500")
-  const advance = db.prepare("update clock set rev = rev + 1, cursor = 2, due = null, ran = ran + 1, state = 'finished' where n = ? and rev = ?")
+  const due = db.prepare(
+    "select c.n, c.rev, t.payload, t.policy, t.trigger from clock c join task t on t.n = c.n where c.due <= ? order by c.due limit 500"
+  )
+  const advance = db.prepare(
+    "update clock set rev = rev + 1, cursor = 2, due = null, ran = ran + 1, state = 'finished' where n = ? and rev = ?"
+  )
   const create = db.prepare("insert into run values (?, '1', 'Work', 'running', 1, 'me', ?, 30000)")
   const end = db.prepare("delete from run where n = ? and key = '1' and token = ?")
   const record = db.prepare("insert into history values (?, 1, '1', 'succeeded', ?, 2, '{\"_tag\":\"Success\"}')")
@@ -134,7 +142,8 @@ const punctual: Contender = async (filename) => {
   return {
     fill: (count) =>
       Effect.runPromise(Effect.asVoid(Effect.provideContext(
-        scheduler.addAll(Array.from({ length: count }, (_, n) => Task.scheduled(Work, { id: `task-${n}`, payload: { n }, trigger: Trigger.now }))),
+        scheduler.addAll(Array.from({ length: count }, (_, n) =>
+          Task.scheduled(Work, { id: `task-${n}`, payload: { n }, trigger: Trigger.now }))),
         context
       ))),
     drain: async (_, f) => {
