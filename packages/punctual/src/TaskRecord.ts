@@ -161,7 +161,7 @@ export interface RunRow {
   readonly due: number
   readonly nominal: number
   readonly state: RunState
-  /** A held run is not claimed: its task is paused. */
+  /** A held run is not claimed: its task is paused, or was when it went back to ready. */
   readonly held: boolean
   /** Earliest instant at which it may be claimed. */
   readonly readyAt: number
@@ -179,7 +179,10 @@ export interface RunRow {
   readonly token: number | null
   /** `null` unless it is running. */
   readonly leaseUntil: number | null
-  /** When the handler of the latest attempt began; a claim sets it back to `null`. */
+  /**
+   * When the latest attempt began: its claim, or, where it may begin only once (`atMostOnce`), its mark. The next claim
+   * sets it anew, and a run that waits for one keeps it.
+   */
   readonly startedAt: number | null
   /** Why it is asked to stop, if it is. */
   readonly cancel: string | null

@@ -311,6 +311,33 @@ describe("B12", () => {
     })))
 })
 
+describe("B13", () => {
+  it.effect("B13 a scheduler ends by itself, can be built again, and inside the handler of another one", () =>
+    Effect.gen(function*() {
+      const inner = Scheduler.layer(Handlers).pipe(Layer.provide(MemoryTaskStore.layer))
+      const Outer = Task.make("Outer", { success: Schema.Array(Schema.String) })
+      // A scheduler of its own for each run: built, used, closed.
+      const OuterLive = Outer.toLayer(() =>
+        Effect.gen(function*() {
+          const scheduler = yield* TaskScheduler
+          const handles = yield* Effect.forEach(["a", "b"], (text) => scheduler.add(Echo, { payload: { text } }))
+          return yield* Effect.forEach(handles, (handle) =>
+            Effect.flatMap(handle.runNow({ whenBusy: "allow" }), (run) => run.await))
+        }).pipe(Effect.provide(inner, { local: true }), Effect.orDie)
+      )
+      for (let i = 0; i < 2; i++) {
+        yield* Effect.gen(function*() {
+          const handle = yield* (yield* TaskScheduler).add(Outer, { trigger: hourly })
+          const run = yield* handle.runNow()
+          assert.deepStrictEqual(yield* run.await, ["A", "B"])
+          yield* TestScheduler.shutdown
+          const events = yield* TestScheduler.events
+          assert.strictEqual(events.filter((event) => event._tag === "SchedulerStopped").length, 2)
+        }).pipe(Effect.provide(TestScheduler.layer(OuterLive, { now: start }), { local: true }))
+      }
+    }))
+})
+
 describe("B14", () => {
   const mistakes: ReadonlyArray<readonly [string, () => unknown]> = [
     ["a misspelt option of every", () => Trigger.every("1 hour", { imediately: true } as never)],

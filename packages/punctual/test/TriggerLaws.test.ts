@@ -1,5 +1,6 @@
 /**
- * The laws of triggers, over generated triggers, bindings and instants.
+ * What each constructor and combinator promises, over generated triggers, bindings and instants. The laws that hold for
+ * every trigger are published: `TriggerLaws` in `@punctual/testing`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -27,60 +28,7 @@ const take = (bound: Trigger.Bound, after: number, n: number): Array<Trigger.Poi
 const dues = (bound: Trigger.Bound, after: number, n: number): Array<number> =>
   take(bound, after, n).map((point) => point.due)
 
-describe("Trigger laws", () => {
-  it.prop("next is strictly later", [trigger, binding, instant], ([trigger, binding, after]) => {
-    const bound = Trigger.bind(trigger, binding)
-    let cursor = after
-    for (let i = 0; i < 4; i++) {
-      const next = bound.next(cursor)
-      if (next === undefined) return
-      assert.isTrue(next.due > cursor)
-      cursor = next.due
-    }
-  }, runs(200))
-
-  it.prop("between an instant and its next there is nothing else", [trigger, binding, instant, Schema.Int], (
-    [trigger, binding, after, somewhere]
-  ) => {
-    const bound = Trigger.bind(trigger, binding)
-    const next = bound.next(after)
-    if (next === undefined) return
-    const gap = next.due - after
-    for (const u of [after, after + 1, next.due - 1, after + Math.abs(somewhere) % gap]) {
-      if (u < next.due) assert.deepStrictEqual(bound.next(u), next)
-    }
-  }, runs(200))
-
-  it.prop("an answer does not depend on what was asked before", [trigger, binding, instant, instant], (
-    [trigger, binding, a, b]
-  ) => {
-    const used = Trigger.bind(trigger, binding)
-    used.next(a)
-    used.previous(a)
-    used.countBetween(a, a + 1_000_000, 10)
-    assert.deepStrictEqual(used.next(b), Trigger.bind(trigger, binding).next(b))
-  }, runs(150))
-
-  it.prop("previous mirrors next", [trigger, binding, instant], ([trigger, binding, after]) => {
-    const bound = Trigger.bind(trigger, binding)
-    const forward = take(bound, after, 12)
-    if (forward.length === 0) return
-    const backward: Array<Trigger.Point> = []
-    let before = forward[forward.length - 1]!.due + 1
-    while (backward.length < forward.length) {
-      const point = bound.previous(before)
-      if (point === undefined) break
-      backward.unshift(point)
-      before = point.due
-    }
-    assert.deepStrictEqual(backward, forward)
-    const earlier = bound.previous(forward[0]!.due)
-    if (earlier !== undefined) {
-      assert.isTrue(earlier.due <= after)
-      assert.deepStrictEqual(bound.next(earlier.due), forward[0])
-    }
-  }, runs(200))
-
+describe("the algebra of triggers", () => {
   it.prop("union is associative", [inner, inner, inner, binding, instant], ([a, b, c, binding, after]) => {
     const left = Trigger.union(Trigger.union(a, b), c)
     const right = Trigger.union(a, Trigger.union(b, c))
@@ -152,22 +100,6 @@ describe("Trigger laws", () => {
     assert.deepStrictEqual(dues(bound, -8e15, 10), all.slice(1, 5))
   }, runs(60))
 
-  it.prop("countBetween counts what a walk counts", [trigger, binding, instant, Schema.Int], (
-    [trigger, binding, after, width]
-  ) => {
-    const bound = Trigger.bind(trigger, binding)
-    const walked = dues(bound, after, 80)
-    if (walked.length === 0) {
-      assert.strictEqual(bound.countBetween(after, after + 1_000_000, 10).count, 0)
-      return
-    }
-    const last = walked[walked.length - 1]!
-    for (const until of [last, last - 1, walked[0]!, walked[0]! - 1, after + Math.abs(width) % (last - after)]) {
-      const expected = walked.filter((due) => due <= until).length
-      assert.deepStrictEqual(bound.countBetween(after, until, 1_000), { count: expected, exact: true })
-    }
-  }, runs(150))
-
   it.prop(
     "jitter keeps order and number, and stays below its width",
     [inner, binding, instant],
@@ -188,32 +120,6 @@ describe("Trigger laws", () => {
     },
     runs(200)
   )
-
-  it.effect.prop(
-    "decode ∘ encode is the identity through JSON text",
-    [TriggerArbitrary.any],
-    ([trigger]) =>
-      Effect.gen(function*() {
-        const codec = Schema.fromJsonString(Trigger.Trigger)
-        const text = yield* Schema.encodeEffect(codec)(trigger)
-        const back = yield* Schema.decodeEffect(codec)(text)
-        assert.isTrue(Equal.equals(back, trigger))
-        assert.strictEqual(Hash.hash(back), Hash.hash(trigger))
-        assert.deepStrictEqual(JSON.stringify(back), text)
-        assert.strictEqual(Trigger.format(back), Trigger.format(trigger))
-      }),
-    runs(200)
-  )
-
-  it.prop("equal triggers have equal hashes, different stored forms differ", [
-    TriggerArbitrary.any,
-    TriggerArbitrary.any
-  ], (
-    [a, b]
-  ) => {
-    if (Equal.equals(a, b)) assert.strictEqual(Hash.hash(a), Hash.hash(b))
-    if (JSON.stringify(a) === JSON.stringify(b)) assert.isTrue(Equal.equals(a, b))
-  }, runs(150))
 
   it.prop("every generated trigger is valid", [TriggerArbitrary.any], ([trigger]) => {
     assert.strictEqual(Trigger.validate(trigger)._tag, "Success")
