@@ -111,7 +111,9 @@ class Memory {
       const added = new Task(task, ++this.generation, this.indexes.kind(task), this.texts, this.indexes.instants)
       this.indexes.addTask(added)
       this.brings(added)
-      for (const run of task.runs ?? []) this.create(added, run, undefined, task.createdAt)
+      for (const run of task.runs ?? []) {
+        if (added.openRun(run.key) === undefined) this.create(added, run, undefined, task.createdAt)
+      }
       return { _tag: "Inserted", row: added.toRow() }
     })
   }
@@ -143,10 +145,10 @@ class Memory {
       }
       task.revision++
       if (change.set !== "remove") this.set(task, change.set)
-      const claimed: Array<Run> = []
-      for (const run of change.runs) this.change(task, run, change.now, claimed)
+      const made: Made = { claimed: [], asked: [] }
+      for (const run of change.runs) this.change(task, run, change.now, made)
       if (change.set === "remove") this.remove(task, change.now)
-      return { _tag: "Committed", revision: task.revision, claimed: claimed.map((run) => run.toRow()) }
+      return { _tag: "Committed", revision: task.revision, claimed: made.claimed.map((run) => run.toRow()) }
     })
   }
 
@@ -205,10 +207,14 @@ class Memory {
 
   // -- runs
 
-  private change(task: Task, change: RunChange, now: number, claimed: Array<Run>): void {
+  private change(task: Task, change: RunChange, now: number, made: Made): void {
     if (change._tag === "Create") {
-      const run = this.create(task, change.run, change.claim, now)
-      if (run?.state === "running") claimed.push(run)
+      if (task.openRun(change.run.key) !== undefined) return
+      const waits = change.run.state === "ready" && this.waits(task, change.run.slots, made)
+      const run = waits
+        ? this.create(task, { ...change.run, state: "waiting", queues: true }, undefined, now)
+        : this.create(task, change.run, change.claim, now)
+      if (run.state === "running") made.claimed.push(run)
       return
     }
     const run = task.openRun(change.key)
@@ -218,14 +224,18 @@ class Memory {
         if (run.state === "waiting") this.indexes.dropRun(run)
         return
       case "Cancel":
-        if (run.state !== "running") this.cancel(run, change.reason, now)
-        else if (run.cancel === null) {
+        if (run.state !== "running") {
+          this.cancel(run, change.reason, now)
+          return
+        }
+        if (!made.claimed.includes(run)) made.asked.push(run)
+        if (run.cancel === null) {
           run.cancel = change.reason
           this.broughtCancel = true
         }
         return
       case "Promote":
-        if (run.state === "waiting") this.ready(run)
+        if (run.state === "waiting" && !this.waits(task, run.slots, made)) this.ready(run)
         return
       case "Hold":
         if (run.state !== "running") this.hold(run, true)
@@ -236,24 +246,30 @@ class Memory {
     }
   }
 
-  private create(task: Task, newRun: NewRun, claim: Lease | undefined, now: number): Run | undefined {
-    if (task.openRun(newRun.key) !== undefined) return undefined
+  /** Whether a run must wait for those that this change has asked to stop; then their ends look for it. */
+  private waits(task: Task, slots: number, { asked }: Made): boolean {
+    if (asked.length === 0 || active(task) < slots) return false
+    for (const run of asked) run.queues = true
+    return true
+  }
+
+  private create(task: Task, newRun: NewRun, claim: Lease | undefined, now: number): Run {
     const run = new Run(task, newRun, now)
     if (run.state === "ready") {
       if (claim === undefined) this.broughtReady = true
-      else this.own(run, claim)
+      else this.own(run, claim, now)
     }
     this.indexes.addRun(run)
     return run
   }
 
   /** Makes a run that is in no index this owner's. */
-  private own(run: Run, lease: Lease): void {
+  private own(run: Run, lease: Lease, now: number): void {
     run.state = "running"
     run.token = ++this.token
     run.owner = lease.owner
     run.leaseUntil = lease.until
-    run.startedAt = NaN
+    run.startedAt = run.atMostOnce ? NaN : now
     run.attempt++
   }
 
@@ -271,7 +287,17 @@ class Memory {
     run.leaseUntil = NaN
     run.kind = run.task.kind
     this.indexes.link(run)
-    this.broughtReady = true
+    if (!run.held) this.broughtReady = true
+  }
+
+  /** running → ready; held while its task is paused. */
+  private back(run: Run): void {
+    const task = run.task
+    if (task.state === "paused") {
+      run.held = true
+      task.revision++
+    }
+    this.ready(run)
   }
 
   private end(run: Run, state: TerminalState, now: number): void {
@@ -299,13 +325,12 @@ class Memory {
   }
 
   private promote(task: Task): void {
-    let active = 0
     let first: Run | undefined
     for (const run of task.opens()) {
-      if (run.state !== "waiting") active++
-      else if (first === undefined || run.due < first.due || (run.due === first.due && run.key < first.key)) first = run
+      if (run.state !== "waiting") continue
+      if (first === undefined || run.due < first.due || (run.due === first.due && run.key < first.key)) first = run
     }
-    if (first !== undefined && active < first.slots) this.ready(first)
+    if (first !== undefined && active(task) < first.slots) this.ready(first)
   }
 
   claim(options: {
@@ -340,7 +365,7 @@ class Memory {
     const runs: Array<Claimed> = []
     for (const run of picked) {
       this.indexes.unlink(run)
-      this.own(run, options.lease)
+      this.own(run, options.lease, options.now)
       this.indexes.link(run)
       runs.push({ run: run.toRow(), task: run.task.toRow() })
     }
@@ -367,7 +392,7 @@ class Memory {
   settle(settlements: ReadonlyArray<Settlement>, options: { readonly keep: number }): ReadonlyArray<Settled> {
     return settlements.map((settlement) => {
       const run = this.owned(settlement, settlement.owner)
-      if (run === undefined) return this.settledBefore(settlement) ? "Settled" : "Stale"
+      if (run === undefined) return this.settledBefore(settlement)
       const { now, result } = settlement
       const task = run.task
       const revision = task.revision
@@ -382,23 +407,24 @@ class Memory {
             run.readyAt = result.readyAt
             this.indexes.link(run)
           }
-          this.ready(run)
+          this.back(run)
         }
       }
       if (settlement.task !== undefined && !task.removed) {
         this.settleTask(task, settlement.task, now)
         task.revision = revision + 1
       }
-      return "Settled"
+      return settled(result, run)
     })
   }
 
-  /** Whether this very token settled it: takeovers make it void, claims give another one. */
-  private settledBefore(settlement: Settlement): boolean {
+  /** What became of a run that this very token settled: takeovers make it void, claims give another one. */
+  private settledBefore(settlement: Settlement): Settled {
     const task = this.indexes.generations.get(settlement.generation)
-    return [task?.openRun(settlement.key), task?.endedRun(settlement.key)].some((run) =>
+    const run = [task?.openRun(settlement.key), task?.endedRun(settlement.key)].find((run) =>
       run !== undefined && run.state !== "running" && run.token === settlement.token && run.owner === settlement.owner
     )
+    return run === undefined ? "Stale" : settled(settlement.result, run)
   }
 
   private settleTask(task: Task, change: NonNullable<Settlement["task"]>, now: number): void {
@@ -464,7 +490,7 @@ class Memory {
       : run.takeovers >= options.maxTakeovers || run.task.removed || (run.atMostOnce && !Number.isNaN(run.startedAt))
       ? "abandoned"
       : "ready"
-    if (became === "ready") this.ready(run)
+    if (became === "ready") this.back(run)
     else this.endAttempt(run, became, options.now, options.keep)
     return { run: run.toRow(), became, owner }
   }
@@ -516,6 +542,24 @@ class Memory {
     }
   }
 }
+
+/** What one change has done so far. */
+interface Made {
+  /** Runs it created with a claim. */
+  readonly claimed: Array<Run>
+  /** Runs that were running before it and that it has asked to stop. */
+  readonly asked: Array<Run>
+}
+
+/** How many of a task's runs are ready or running. */
+const active = (task: Task): number => {
+  let count = 0
+  for (const run of task.opens()) if (run.state !== "waiting") count++
+  return count
+}
+
+const settled = (result: Settlement["result"], run: Run): Settled =>
+  result._tag !== "End" && run.state === "cancelled" ? "Cancelled" : "Settled"
 
 const withRuns = (task: Task): TaskWithRuns => ({
   row: task.toRow(),
@@ -577,7 +621,7 @@ export const make: Effect.Effect<TaskStore["Service"]> = Effect.sync(() => {
           new TaskStoreError({
             store: "memory",
             operation,
-            reason: "Unknown",
+            reason: "Invalid",
             message: `Not a cursor of this list: ${error.message}. Pass the \`next\` of a page with the same order.`
           })
         )

@@ -161,7 +161,7 @@ export interface RunRow {
   readonly due: number
   readonly nominal: number
   readonly state: RunState
-  /** A held run is not claimed: its task is paused, or was when it went back to ready. */
+  /** A held run is not claimed: its task is paused. */
   readonly held: boolean
   /** Earliest instant at which it may be claimed. */
   readonly readyAt: number

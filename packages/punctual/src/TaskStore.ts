@@ -14,9 +14,9 @@
  * | I1 | one row per id |
  * | I2 | at most one run per (generation, key), for ever: a key among open runs, plus the cursor's compare-and-set |
  * | I3 | while a lease is valid, only its owner settles or extends the run |
- * | I4 | a stale token changes nothing and is told so; settling again with the token that settled is the same settlement |
+ * | I4 | a stale token changes nothing and is told so; settling again with the token that settled is the same settlement, and is told the same |
  * | I5 | a change is one compare-and-set on the task's revision: position, definition and runs commit together or not at all |
- * | I7 | promotion never exceeds `slots`; ending a run that queues adds one to the row's revision: no older plan leaves one waiting |
+ * | I7 | promotion never exceeds `slots`, nor does what a change puts in the place of a run that it cancels; ending a run that queues adds one to the row's revision: no older plan leaves one waiting |
  * | I8 | history is bounded per task (`keep`) by the settlement itself; open runs are never pruned |
  * | I9 | a batch with one bad entry commits the others |
  * | I10 | due and ready rows are found through indexes |
@@ -50,6 +50,7 @@ export const StoreErrorReason = Schema.Literals([
   "ClockSkew", // `now` is too far ahead of the store's clock
   "TransactionNotShared", // called inside somebody else's open transaction
   "Closed",
+  "Invalid", // asked for something that cannot be: a cursor of another list
   "Unknown"
 ])
 
@@ -113,6 +114,11 @@ export interface TaskWithRuns {
 /**
  * What to do with one run, inside a `Change`. Each is safe whatever a claim or a settlement did meanwhile: where it
  * does not apply, it does nothing.
+ *
+ * A change that cancels a ready run and puts another in its place cannot know that the run has been claimed meanwhile, and
+ * is only asked to stop. From there on the change exceeds no `slots`: where as many runs of the task are ready or running,
+ * one that it creates ready waits instead, unclaimed and as one that queues, and one that it promotes goes on waiting.
+ * What it has asked to stop then queues too, so that its end promotes them (I7).
  *
  * @category models
  * @since 0.1.0
@@ -207,7 +213,9 @@ export interface RunRef {
 /**
  * How an attempt ended.
  *
- * A run that goes back to ready although it was asked to stop, or its task is gone, ends `cancelled` instead.
+ * A run that goes back to ready although it was asked to stop, or its task is gone, ends `cancelled` instead. One whose
+ * task is paused is held, so that no attempt begins during the pause; that adds one to the row's revision, so that a
+ * `resume` which has not seen it is a conflict.
  *
  * @category models
  * @since 0.1.0
@@ -240,12 +248,20 @@ export type Settlement = RunRef & {
 }
 
 /**
- * `Stale`: another claim or settlement came first; nothing changed.
+ * What a settlement became.
+ *
+ * | | |
+ * |---|---|
+ * | `Settled` | what it says |
+ * | `Cancelled` | the end of a run that a `Retry` or `Release` did not put back: it was asked to stop, or its task is gone |
+ * | `Stale` | nothing: another claim or settlement came first |
+ *
+ * Settling again is told the same, as long as nothing else has become of the run.
  *
  * @category models
  * @since 0.1.0
  */
-export type Settled = "Settled" | "Stale"
+export type Settled = "Settled" | "Stale" | "Cancelled"
 
 /** @category models @since 0.1.0 */
 export interface Heartbeat {
@@ -368,7 +384,8 @@ export class TaskStore extends Context.Service<TaskStore, {
 
   /**
    * Claims ready runs (`readyAt <= now`, not held), by priority, then due, round robin over slots, at most `limit`
-   * in all; each gets a token, a lease, `attempt + 1`. Also the earliest instant after `now` at which one of these
+   * in all; each gets a token, a lease, `attempt + 1`,
+   * `startedAt` (`now`; `null` where it may begin only once, until its mark). Also the earliest instant after `now` at which one of these
    * slots has a run that will be ready.
    */
   readonly claim: (options: {
@@ -379,7 +396,10 @@ export class TaskStore extends Context.Service<TaskStore, {
     readonly reader: string
   }) => Effect.Effect<{ readonly runs: ReadonlyArray<Claimed>; readonly next: number | null }, TaskStoreError>
 
-  /** Marks attempts as begun, durably, once: a second start changes nothing. `false`: stale, do not begin. */
+  /**
+   * Marks attempts as begun, durably, once: a second start changes nothing, nor does that of a run whose claim has marked
+   * it (one that is not `atMostOnce`). `false`: stale, do not begin.
+   */
   readonly start: (options: {
     readonly now: number
     readonly owner: string
@@ -408,8 +428,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   /**
    * Takes runs whose lease has ended (`leaseUntil <= now`) from their owners, first ended first. Each becomes
    * `cancelled` when that was asked; else `abandoned` at its `maxTakeovers`th lost lease, when its attempt started
-   * and may not start again, or when its task is gone; else ready. The attempt stays used, the token is void
-   * (`null`). What ends promotes like a settlement. `next`: the earliest end of the leases left.
+   * and may not start again (`atMostOnce`), or when its task is gone; else ready, held if its task is paused (as by a
+   * settlement). The attempt stays used, the token is void (`null`). What ends promotes like a settlement. `next`: the earliest end of the leases left.
    */
   readonly takeover: (options: {
     readonly now: number

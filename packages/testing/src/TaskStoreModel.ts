@@ -120,10 +120,13 @@ export class Model {
           }
         }
       }
-      const claimed: Array<RunRow> = []
+      const claimed: Array<MutableRun> = []
+      const asked: Array<MutableRun> = []
       for (const one of change.runs) {
-        const run = this.change(task, one, change.now)
-        if (run?.state === "running") claimed.push(rowOf(run))
+        const run = this.change(task, this.waiting(task, one, asked), change.now)
+        if (run === undefined) continue
+        if (one._tag === "Create") claimed.push(run)
+        else if (!claimed.includes(run)) asked.push(run)
       }
       if (change.set === "remove") {
         for (const run of this.runs) {
@@ -134,12 +137,35 @@ export class Model {
         this.tasks = this.tasks.filter((other) => other !== task)
         this.verdicts = this.verdicts.filter((verdict) => verdict.generation !== task.generation)
       }
-      return { _tag: "Committed", revision: task.revision, claimed }
+      return { _tag: "Committed", revision: task.revision, claimed: claimed.map(rowOf) }
     })
   }
 
-  private change(task: MutableTask, change: RunChange, now: number): MutableRun | undefined {
-    if (change._tag === "Create") return this.create(task, change.run, change.claim, now)
+  /**
+   * What a change comes to once it has asked runs to stop that were claimed since it was planned: what it would start
+   * beyond `slots` waits for them, and they look for it.
+   */
+  private waiting(task: MutableTask, change: RunChange, asked: ReadonlyArray<MutableRun>): RunChange | undefined {
+    if (asked.length === 0 || (change._tag !== "Create" && change._tag !== "Promote")) return change
+    const open = this.findOpen(task.generation, change._tag === "Create" ? change.run.key : change.key)
+    const starts = change._tag === "Create"
+      ? open === undefined && change.run.state === "ready"
+      : open?.state === "waiting"
+    const slots = change._tag === "Create" ? change.run.slots : open?.slots ?? 0
+    if (!starts || this.active(task.generation) < slots) return change
+    for (const run of asked) run.queues = true
+    return change._tag === "Create"
+      ? { _tag: "Create", run: { ...change.run, state: "waiting", queues: true } }
+      : undefined
+  }
+
+  /** Answers a run that it claimed or asked to stop. */
+  private change(task: MutableTask, change: RunChange | undefined, now: number): MutableRun | undefined {
+    if (change === undefined) return undefined
+    if (change._tag === "Create") {
+      const run = this.create(task, change.run, change.claim, now)
+      return run?.state === "running" ? run : undefined
+    }
     const run = this.findOpen(task.generation, change.key)
     if (run === undefined) return undefined
     switch (change._tag) {
@@ -147,11 +173,12 @@ export class Model {
         if (run.state === "waiting") this.runs = this.runs.filter((other) => other !== run)
         return undefined
       case "Cancel":
-        if (run.state === "running") run.cancel ??= change.reason
-        else {
-          run.cancel = change.reason
-          this.end(run, "cancelled", now)
+        if (run.state === "running") {
+          run.cancel ??= change.reason
+          return run
         }
+        run.cancel = change.reason
+        this.end(run, "cancelled", now)
         return undefined
       case "Promote":
         if (run.state === "waiting") run.state = "ready"
@@ -189,7 +216,7 @@ export class Model {
       number: null
     }
     follow(run, task)
-    if (claim !== undefined && run.state === "ready") this.own(run, claim)
+    if (claim !== undefined && run.state === "ready") this.own(run, claim, now)
     this.runs.push(run)
     return run
   }
@@ -200,19 +227,28 @@ export class Model {
     return this.runs.find((run) => run.generation === generation && run.key === key && isOpen(run.state))
   }
 
-  private own(run: MutableRun, lease: Lease): void {
+  private own(run: MutableRun, lease: Lease, now: number): void {
     run.state = "running"
     run.owner = lease.owner
     run.leaseUntil = lease.until
     run.token = ++this.token
     run.attempt++
-    run.startedAt = null
+    run.startedAt = run.atMostOnce ? null : now
   }
 
-  private ready(run: MutableRun, task: MutableTask | undefined): void {
+  private ready(run: MutableRun, task: MutableTask): void {
     run.state = "ready"
     run.leaseUntil = null
-    if (task !== undefined) follow(run, task)
+    follow(run, task)
+  }
+
+  /** running → ready */
+  private back(run: MutableRun, task: MutableTask): void {
+    if (task.state === "paused") {
+      run.held = true
+      task.revision++
+    }
+    this.ready(run, task)
   }
 
   private end(run: MutableRun, state: TerminalState, now: number): void {
@@ -232,10 +268,15 @@ export class Model {
     const task = this.taskOf(run)
     if (task === undefined || !run.queues) return
     task.revision++
-    const open = this.runs.filter((other) => other.generation === run.generation && isOpen(other.state))
-    const active = open.filter((other) => other.state !== "waiting").length
-    const [first] = open.filter((other) => other.state === "waiting").sort((self, that) => self.due - that.due)
-    if (first !== undefined && active < first.slots) this.ready(first, task)
+    const [first] = this.runs
+      .filter((other) => other.generation === run.generation && other.state === "waiting")
+      .sort((self, that) => self.due - that.due)
+    if (first !== undefined && this.active(run.generation) < first.slots) this.ready(first, task)
+  }
+
+  /** How many runs of a task are ready or running. */
+  private active(generation: number): number {
+    return this.open(generation).filter((run) => run.state !== "waiting").length
   }
 
   private taskOf(run: RunRow): MutableTask | undefined {
@@ -301,7 +342,7 @@ export class Model {
         null
       )
     check([later(true), later(false)].includes(answer.next), `next ${answer.next} instead of ${later(true)}`)
-    for (const run of picked) this.own(run, options.lease)
+    for (const run of picked) this.own(run, options.lease, options.now)
     return picked.map(rowOf)
   }
 
@@ -332,11 +373,11 @@ export class Model {
       const { now, result } = settlement
       const run = this.owned(settlement, settlement.owner)
       if (run === undefined) {
-        const same = this.runs.some((run) =>
+        const before = this.runs.find((run) =>
           run.generation === settlement.generation && run.key === settlement.key && run.state !== "running" &&
           run.token === settlement.token && run.owner === settlement.owner
         )
-        return same ? "Settled" : "Stale"
+        return before === undefined ? "Stale" : became(settlement, before)
       }
       const task = this.taskOf(run)
       const revision = task?.revision ?? 0
@@ -346,7 +387,7 @@ export class Model {
       else if (run.cancel !== null || task === undefined) this.endAttempt(run, "cancelled", now, keep)
       else {
         if (result._tag === "Retry") run.readyAt = result.readyAt
-        this.ready(run, task)
+        this.back(run, task)
       }
       if (task !== undefined && settlement.task !== undefined) {
         const { failures, missed, pauseAt } = settlement.task
@@ -365,7 +406,7 @@ export class Model {
           }
         }
       }
-      return "Settled"
+      return became(settlement, run)
     })
   }
 
@@ -398,8 +439,8 @@ export class Model {
         ? "abandoned"
         : "ready"
       const owner = run.owner
-      if (became === "ready") this.ready(run, task)
-      else this.endAttempt(run, became, options.now, options.keep)
+      if (became !== "ready") this.endAttempt(run, became, options.now, options.keep)
+      else if (task !== undefined) this.back(run, task)
       return { run: rowOf(run), became, owner }
     })
   }
@@ -437,6 +478,10 @@ export class Model {
 }
 
 const rowOf = ({ number: _, ...run }: MutableRun): RunRow => copy(run)
+
+/** What is told of a settlement, the first time and when it is repeated. */
+const became = ({ result }: Settlement, run: RunRow): Settled =>
+  result._tag !== "End" && run.state === "cancelled" ? "Cancelled" : "Settled"
 
 const follow = (run: MutableRun, task: TaskRow): void => {
   run.tag = task.tag

@@ -312,7 +312,7 @@ export class Run {
   readonly nominal: number
   readonly createdAt: number
   readonly slots: number
-  readonly queues: boolean
+  queues: boolean
   readonly atMostOnce: boolean
   state: RunState
   held = false

@@ -97,7 +97,7 @@ where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
           dialect.update({
             table: t.run,
             set: sql`state = 'running', owner = ${lease.owner}, token = u.token, lease_until = ${lease.until},
-attempt = r.attempt + 1, started_at = null`,
+attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} end`,
             source: owned(mine.map(({ run }, i) => [run.generation, run.key, first + i])),
             where: sql.literal("r.n = u.n and r.run_key = u.run_key")
           })
@@ -110,7 +110,7 @@ attempt = r.attempt + 1, started_at = null`,
             token: first + i,
             leaseUntil: lease.until,
             attempt: run.attempt + 1,
-            startedAt: null
+            startedAt: run.atMostOnce ? null : now
           },
           task
         }))

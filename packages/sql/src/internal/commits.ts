@@ -174,9 +174,11 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     accepted: ReadonlyArray<Accepted>,
     write: Write
   ): Effect.fn.Return<void, SqlError> {
+    const running = yield* cancelsRunning(accepted)
     const waves: Array<Array<Op>> = []
     for (const task of accepted) {
       const { runs } = task.change
+      if (running.has(task)) continue
       if (runs.length === 1) {
         ;(waves[0] ??= []).push({ accepted: task, op: runs[0] })
         continue
@@ -190,7 +192,73 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       }
     }
     for (const wave of waves) yield* changeWave(wave, write)
-    if (waves.length > 1) yield* reread(accepted)
+    for (const [task, keys] of running) yield* changeBusy(task, keys, write)
+    if (waves.length > 1 || running.size > 0) yield* reread(accepted)
+  })
+
+  /**
+   * Changes that put a run in the place of one that they cancel, where that one has been claimed meanwhile; with the keys
+   * of those.
+   */
+  const cancelsRunning = Effect.fnUntraced(function*(
+    accepted: ReadonlyArray<Accepted>
+  ): Effect.fn.Return<ReadonlyMap<Accepted, ReadonlySet<string>>, SqlError> {
+    const found = new Map<Accepted, Set<string>>()
+    const asked = accepted.flatMap((task) => {
+      const { runs } = task.change
+      const cancels = runs.length > 1 ? runs.filter((op) => op._tag === "Cancel") : []
+      return cancels.length > 0 && runs.some((op) => op._tag === "Create" || op._tag === "Promote")
+        ? cancels.map(({ key }) => ({ task, key }))
+        : []
+    })
+    if (asked.length === 0) return found
+    const rows = yield* sql`select u.i from ${
+      source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
+        asked.map(({ key, task }, i) => [i, task.change.generation, key])
+      )
+    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key and r.lease_until is not null`.values
+    for (const [i] of rows) {
+      const one = asked[Number(i)]
+      if (one === undefined) continue
+      const keys = found.get(one.task)
+      if (keys === undefined) found.set(one.task, new Set([one.key]))
+      else keys.add(one.key)
+    }
+    return found
+  })
+
+  /** One operation after another: once it has asked one of `running` to stop, what else is to run may have to wait for it. */
+  const changeBusy = Effect.fnUntraced(function*(
+    accepted: Accepted,
+    running: ReadonlySet<string>,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    const n = accepted.change.generation
+    const asked: Array<Cells> = []
+    for (const op of accepted.change.runs) {
+      if (op._tag === "Cancel" && running.has(op.key)) asked.push([n, op.key])
+      if (asked.length === 0 || !(yield* exceeds(n, op))) {
+        yield* changeWave([{ accepted, op }], write)
+        continue
+      }
+      // their ends look for it
+      yield* sql`update ${t.run} set queues = 1 where (n, run_key) in (select u.n, u.run_key from ${byRef(asked)} u)`
+      if (op._tag === "Create") {
+        const run = { ...op.run, state: "waiting", queues: true } as const
+        yield* changeWave([{ accepted, op: { _tag: "Create", run } }], write)
+      }
+    }
+  })
+
+  /** Whether it would make more runs of a task ready or running than its `slots`. */
+  const exceeds = Effect.fnUntraced(function*(n: number, op: RunChange): Effect.fn.Return<boolean, SqlError> {
+    if (op._tag !== "Create" && op._tag !== "Promote") return false
+    const open = yield* sql`select r.run_key, r.state, r.slots from ${t.run} r where r.n = ${n}`.values
+    const active = open.filter(([, state]) => state !== "waiting").length
+    if (op._tag === "Create") {
+      return op.run.state === "ready" && active >= op.run.slots && !open.some(([key]) => key === op.run.key)
+    }
+    return open.some(([key, state, slots]) => key === op.key && state === "waiting" && active >= Number(slots))
   })
 
   const changeWave = Effect.fnUntraced(function*(

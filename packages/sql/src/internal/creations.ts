@@ -72,10 +72,11 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
       ends.isLater(now, now)
       const state = lease === undefined ? run.state : "running"
       yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
-state, later, created_at, attempt, owner, lease_until)
+state, later, created_at, attempt, owner, lease_until, started_at)
 select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
 ${state}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${lease === undefined ? 0 : 1},
-${lease?.owner ?? null}, ${lease?.until ?? null}
+${lease?.owner ?? null}, ${lease?.until ?? null},
+case when u.at_most_once = 0 then ${lease === undefined ? null : now} end
 from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
 on conflict do nothing`
       const affected = yield* db.dialect.affected(sql).values

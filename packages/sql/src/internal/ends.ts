@@ -44,6 +44,10 @@ export interface Ends {
     write: Write,
     revised: ReadonlySet<number>
   ) => Effect.Effect<void, SqlError>
+  /** Adds to the revisions of tasks. */
+  readonly revise: (
+    revisions: ReadonlyArray<readonly [n: number, count: number]>
+  ) => Effect.Effect<void, SqlError>
   /** Forgets removed tasks that have no runs left. */
   readonly forget: (ns: Iterable<number>) => Effect.Effect<unknown, SqlError>
   readonly quarantine: (
@@ -145,15 +149,18 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
       }
     }
     yield* ready(promoted, now, write)
-    const revisions = queueing.flatMap(([n, ends]) =>
-      revised.has(n) ? [] : [[n, ends.filter((queues) => queues).length]]
+    yield* revise(
+      queueing.flatMap(([n, ends]) => revised.has(n) ? [] : [[n, ends.filter((queues) => queues).length]])
     )
+  })
+
+  const revise: Ends["revise"] = Effect.fnUntraced(function*(revisions) {
     if (revisions.length === 0) return
     yield* sql`${
       dialect.update({
         table: t.clock,
-        set: sql.literal("revision = r.revision + u.ended"),
-        source: source([["n", "int"], ["ended", "int"]])(revisions),
+        set: sql.literal("revision = r.revision + u.more"),
+        source: source([["n", "int"], ["more", "int"]])(revisions),
         where: sql.literal("r.n = u.n")
       })
     }`
@@ -166,5 +173,5 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
 from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where true
 on conflict (n, reader) do update set reason = excluded.reason, at = excluded.at`
 
-  return { bury, ready, afterEnds, forget, quarantine, isLater, latest: () => latest }
+  return { bury, ready, afterEnds, revise, forget, quarantine, isLater, latest: () => latest }
 }

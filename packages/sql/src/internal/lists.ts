@@ -42,7 +42,7 @@ export const makeLists = (db: Database): Lists => {
     new TaskStoreError({
       store: db.store,
       operation,
-      reason: "Unknown",
+      reason: "Invalid",
       message: `${db.store}: not a cursor of this list: ${after}. Pass the \`next\` of a page with the same order.`
     })
 

@@ -380,7 +380,7 @@ export const claimedRunRow = (
   owner: lease.owner,
   token,
   leaseUntil: lease.until,
-  startedAt: null,
+  startedAt: run.atMostOnce ? null : now,
   cancel: null,
   endedAt: null,
   exit: null,

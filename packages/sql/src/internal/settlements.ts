@@ -8,7 +8,6 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import type { TerminalState } from "punctual/TaskRecord"
 import type { Settled, Settlement, TakenOver, TaskStore } from "punctual/TaskStore"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
@@ -20,7 +19,7 @@ type Store = TaskStore["Service"]
 
 export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" | "takeover" | "prune"> => {
   const { dialect, source, sql, t, values } = db
-  const { afterEnds, bury, forget, isLater } = ends
+  const { afterEnds, bury, forget, isLater, revise } = ends
 
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
@@ -55,7 +54,7 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
     const found = new Map<number, Cells>()
     const rows = yield* values(
       sql`select u.i, r.token, r.owner, r.lease_until is not null, r.queues, r.cancel, r.attempt,
-exists (select 1 from ${t.clock} c where c.n = u.n),
+(select c.state from ${t.clock} c where c.n = u.n),
 coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
 from ${
         source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
@@ -65,7 +64,7 @@ from ${
     )
     for (const cells of rows) found.set(Number(cells[0]), cells)
     const ends = (settlement: Settlement, run: Cells) =>
-      settlement.result._tag === "End" || run[5] !== null || Number(run[7]) === 0
+      settlement.result._tag === "End" || run[5] !== null || run[7] === null
 
     /** Tasks whose settlements are made one at a time. */
     const ordered = new Set<number>()
@@ -75,7 +74,8 @@ from ${
       const run = found.get(j)
       if (run === undefined || !owns(settlement, run)) return
       if (repeated.has(settlement.generation)) ordered.add(settlement.generation)
-      const changesTask = Number(run[7]) !== 0 && (Number(run[4]) !== 0 || settlement.task !== undefined)
+      const changesTask = run[7] !== null &&
+        (Number(run[4]) !== 0 || settlement.task !== undefined || (run[7] === "paused" && !ends(settlement, run)))
       if (changesTask || (settlement.result._tag === "Release" && ends(settlement, run))) {
         ordered.add(settlement.generation)
       }
@@ -85,7 +85,7 @@ from ${
     const later: Array<Entry> = []
     const unknown: Array<Entry> = []
     /** Runs this batch has settled or put off, with what may settle them again. */
-    const settled = new Map<string, Settlement>()
+    const settled = new Map<string, { readonly by: Settlement; readonly state: string }>()
     const deferred = new Set<string>()
 
     const endings: Array<Ending> = []
@@ -93,6 +93,7 @@ from ${
     const retries: Array<Cells> = []
     const releases: Array<Cells> = []
     const ended = new Map<number, Array<boolean>>()
+    const held: Array<readonly [n: number, count: number]> = []
     const tasks: Array<Settlement> = []
 
     for (let j = 0; j < entries.length; j++) {
@@ -106,7 +107,8 @@ from ${
       }
       const before = settled.get(ref)
       if (before !== undefined) {
-        if (before.token === settlement.token && before.owner === settlement.owner) answers[entry.i] = "Settled"
+        const { by, state } = before
+        if (by.token === settlement.token && by.owner === settlement.owner) answers[entry.i] = answer(result, state)
         continue
       }
       const run = found.get(j)
@@ -116,29 +118,35 @@ from ${
         continue
       }
       if (!owns(settlement, run)) continue
-      answers[entry.i] = "Settled"
       // back to ready by this token: the same settlement again
-      if (Number(run[3]) === 0) continue
+      if (Number(run[3]) === 0) {
+        answers[entry.i] = "Settled"
+        continue
+      }
       const queues = Number(run[4]) !== 0
-      const alive = Number(run[7]) !== 0
+      const alive = run[7] !== null
       if (ordered.has(n)) {
         if (turn.has(n)) {
-          answers[entry.i] = "Stale"
           deferred.add(ref)
           later.push(entry)
           continue
         }
         turn.add(n)
       }
-      settled.set(ref, settlement)
-      if (ends(settlement, run)) {
-        const state: TerminalState = result._tag === "End" ? result.state : "cancelled"
+      const state = ends(settlement, run) ? result._tag === "End" ? result.state : "cancelled" : "ready"
+      settled.set(ref, { by: settlement, state })
+      answers[entry.i] = answer(result, state)
+      if (state !== "ready") {
         if (result._tag === "Release") released.push({ n, key, now, cells: [state, Number(run[6]) - 1] })
         else endings.push({ n, key, now, last: Number(run[8]), cells: [state, result.exit] })
         if (alive && queues) ended.set(n, [true])
-      } else if (result._tag === "Release") releases.push([n, key, now])
-      else if (result._tag === "Retry") {
-        retries.push([n, key, result.readyAt, isLater(result.readyAt, now), result.exit])
+      } else {
+        const hold = run[7] === "paused" ? 1 : 0
+        if (hold !== 0 && settlement.task === undefined) held.push([n, 1])
+        if (result._tag === "Release") releases.push([n, key, hold, now])
+        else if (result._tag === "Retry") {
+          retries.push([n, key, hold, result.readyAt, isLater(result.readyAt, now), result.exit])
+        }
       }
       if (alive && settlement.task !== undefined) tasks.push(settlement)
     }
@@ -158,9 +166,14 @@ from ${
       "attempt = r.attempt - 1, later = case when r.ready_at > u.now then 1 else 0 end",
       write
     )
+    yield* revise(held)
     if (ended.size > 0 || tasks.length > 0) yield* settleTasks(tasks, ended, write, entries[0].settlement.now)
     return later
   })
+
+  /** What a settlement is told of a run that is now in this state. */
+  const answer = (result: Settlement["result"], state: unknown): Settled =>
+    result._tag !== "End" && state === "cancelled" ? "Cancelled" : "Settled"
 
   /** Whether a settlement presents the token of the latest claim: in `cells`, token and owner come second and third. */
   const owns = ({ owner, token }: Settlement, cells: Cells) =>
@@ -172,21 +185,23 @@ from ${
     answers: Array<Settled>
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(
-      sql`select u.i, h.token, h.owner from ${
+      sql`select u.i, h.token, h.owner, h.state from ${
         source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
           entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
         )
       } u cross join ${t.history} h where h.n = u.n and h.run_key = u.run_key order by h.no`
     )
-    const last = new Map(rows.map(([i, token, owner]) => [Number(i), [token, owner] as const]))
+    const last = new Map(rows.map((cells) => [Number(cells[0]), cells]))
     entries.forEach(({ i, settlement }, j) => {
       const found = last.get(j)
-      if (found === undefined || found[0] === null) return
-      if (Number(found[0]) === settlement.token && found[1] === settlement.owner) answers[i] = "Settled"
+      if (found !== undefined && owns(settlement, found)) answers[i] = answer(settlement.result, found[3])
     })
   })
 
-  /** running → ready, as what the task now is: a claim must be able to decode the payload it gets. */
+  /**
+   * running → ready, as what the task now is: a claim must be able to decode the payload it gets. The third cell says
+   * whether it is held.
+   */
   const back = Effect.fnUntraced(function*(
     cells: ReadonlyArray<Cells>,
     columns: Columns,
@@ -197,14 +212,14 @@ from ${
     yield* sql`${
       dialect.update({
         table: t.run,
-        set: sql.literal(`state = 'ready', lease_until = null, ${set},
+        set: sql.literal(`state = 'ready', lease_until = null, held = u.held, ${set},
 tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`),
         source: sql`(select u.*, t.tag, t.version, t.executor, t.priority
-from ${source([["n", "int"], ["run_key", "text"], ...columns])(cells)} u cross join ${t.task} t where t.n = u.n)`,
+from ${source([["n", "int"], ["run_key", "text"], ["held", "int"], ...columns])(cells)} u cross join ${t.task} t where t.n = u.n)`,
         where: sql.literal("r.n = u.n and r.run_key = u.run_key")
       })
     }`
-    write.brought.ready = true
+    if (cells.some((run) => run[2] === 0)) write.brought.ready = true
   })
 
   /** What settlements change in the rows of their tasks, which are different ones. */
@@ -290,23 +305,24 @@ and n in (select u.n from ${byN(paused)} u)`
     write: Write
   ): Effect.fn.Return<ReadonlyArray<TakenOver>, SqlError> {
     const { keep, limit, maxTakeovers, now } = options
-    const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority
+    const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority, c.state
 from (select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
   order by x.lease_until, x.token ${db.limit(limit)}) e
-cross join ${t.run} r left join ${t.task} t on t.n = e.n
+cross join ${t.run} r left join ${t.task} t on t.n = e.n left join ${t.clock} c on c.n = e.n
 where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
     const taken: Array<TakenOver> = []
     const endings: Array<Ending> = []
     const back: Array<Cells> = []
     const odd: Array<Cells> = []
     const ended = new Map<number, Array<boolean>>()
+    const held = new Map<number, number>()
     for (const cells of rows) {
       const run = readable(() => decodeRun(cells, 0))
       if (run instanceof Unreadable) {
         odd.push([Number(cells[0]), String(cells[1])])
         continue
       }
-      const [tag, version, executor, priority] = cells.slice(-4)
+      const [tag, version, executor, priority, taskState] = cells.slice(-5)
       const alive = tag !== null
       const takeovers = run.takeovers + 1
       const became: TakenOver["became"] = run.cancel !== null
@@ -323,8 +339,11 @@ where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
           executor: String(executor),
           priority: Number(priority)
         }
-        back.push([n, key, origin.tag, origin.version, origin.executor, origin.priority])
-        taken.push({ run: { ...lost, ...origin }, became, owner: run.owner ?? "" })
+        const hold = taskState === "paused"
+        if (hold) held.set(n, (held.get(n) ?? 0) + 1)
+        else write.brought.ready = true
+        back.push([n, key, hold ? 1 : 0, origin.tag, origin.version, origin.executor, origin.priority])
+        taken.push({ run: { ...lost, ...origin, held: hold }, became, owner: run.owner ?? "" })
         continue
       }
       endings.push({ n, key, now, cells: [became, null, takeovers] })
@@ -341,12 +360,13 @@ where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
       yield* sql`${
         dialect.update({
           table: t.run,
-          set: sql`state = 'ready', lease_until = null, token = null, takeovers = r.takeovers + 1,
+          set: sql`state = 'ready', lease_until = null, held = u.held, token = null, takeovers = r.takeovers + 1,
 later = case when r.ready_at > ${now} then 1 else 0 end,
 tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
           source: source([
             ["n", "int"],
             ["run_key", "text"],
+            ["held", "int"],
             ["tag", "text"],
             ["version", "int"],
             ["executor", "text"],
@@ -355,13 +375,13 @@ tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
           where: sql.literal("r.n = u.n and r.run_key = u.run_key")
         })
       }`
-      write.brought.ready = true
     }
     // a row nobody can read has no lease any more: it would be the first to be taken over, for ever
     if (odd.length > 0) {
       yield* sql`update ${t.run} set lease_until = null, token = null
 where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
     }
+    yield* revise([...held])
     yield* afterEnds(ended, now, write, new Set())
     return taken
   })

@@ -7,7 +7,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Claimed } from "punctual/TaskStore"
 import type { Test } from "./lab.ts"
-import { keys, newRun, ref, settlement } from "./lab.ts"
+import { create, keys, newRun, ref, settlement } from "./lab.ts"
 
 export const claims = (test: Test): void => {
   test("a claim gives token, lease, attempt and the task as of now", (lab) =>
@@ -21,7 +21,7 @@ export const claims = (test: Test): void => {
         lab.owner,
         now + 500,
         1,
-        null
+        now + 1
       ])
       assert.isAbove(run.token!, 0)
       assert.deepStrictEqual((yield* lab.open("a"))[now], run)
@@ -169,13 +169,55 @@ export const claims = (test: Test): void => {
       assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 9, limit: 5 })), [String(now), String(now + 1)])
     }))
 
-  test("start marks an attempt once; the next claim begins unmarked", (lab) =>
+  test("an attempt began with its claim, and is said to have until the next one", (lab) =>
     Effect.gen(function*() {
       const { now } = lab
       yield* lab.addReady("a")
+      const startedAt = Effect.map(lab.open("a"), (open) => open[now]?.startedAt)
+      assert.strictEqual(yield* startedAt, null)
+      const first = yield* lab.claimOne({ now: now + 1 })
+      assert.deepStrictEqual([first.startedAt, yield* startedAt], [now + 1, now + 1])
+      assert.deepStrictEqual(
+        yield* lab.store.start({ now: now + 2, owner: lab.owner, runs: [ref(first)] }),
+        [true],
+        "what its claim has marked may be started, and is not marked again"
+      )
+      assert.strictEqual(yield* startedAt, now + 1)
+      yield* lab.settle(settlement(first, now + 3, { _tag: "Retry", readyAt: now + 4, exit: null }))
+      assert.strictEqual(yield* startedAt, now + 1)
+      const second = yield* lab.claimOne({ now: now + 5 })
+      assert.deepStrictEqual([second.startedAt, yield* startedAt], [now + 5, now + 5])
+      yield* lab.settle(settlement(second, now + 6, { _tag: "Release" }))
+      assert.strictEqual(yield* startedAt, now + 5)
+      const third = yield* lab.claimOne({ now: now + 7, until: now + 8 })
+      yield* lab.takeover(now + 8)
+      assert.deepStrictEqual([third.startedAt, yield* startedAt], [now + 7, now + 7])
+      yield* lab.settle(settlement(yield* lab.claimOne({ now: now + 9 }), now + 10))
+      assert.deepStrictEqual((yield* lab.history("a")).map((run) => run.startedAt), [now + 9])
+    }))
+
+  test("a run created with a claim has begun, but not one that may begin only once", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.add("a")
+      const { claimed } = yield* lab.commit("a", {}, [
+        create(newRun(now), lab.lease()),
+        create(newRun(now + 1, { atMostOnce: true }), lab.lease()),
+        create(newRun(now + 2))
+      ], now + 5)
+      assert.deepStrictEqual(claimed.map((run) => run.startedAt), [now + 5, null])
+      const open = yield* lab.open("a")
+      assert.deepStrictEqual([now, now + 1, now + 2].map((key) => open[key]?.startedAt), [now + 5, null, null])
+    }))
+
+  test("atMostOnce: start marks an attempt once; the next claim begins unmarked", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now, { atMostOnce: true })])
       const run = yield* lab.claimOne()
       const start = (n: number, of = run) => lab.store.start({ now: now + n, owner: lab.owner, runs: [ref(of)] })
-      const startedAt = Effect.map(lab.open("a"), (open) => open[now].startedAt)
+      const startedAt = Effect.map(lab.open("a"), (open) => open[now]?.startedAt)
+      assert.deepStrictEqual([run.startedAt, yield* startedAt], [null, null])
       assert.deepStrictEqual(yield* start(1), [true])
       assert.strictEqual(yield* startedAt, now + 1)
       assert.deepStrictEqual(yield* start(2), [true])

@@ -196,7 +196,7 @@ class Sequence {
   }
 
   /** Learns the tokens of one answer, which must be larger than all before. */
-  private learn(modelled: ReadonlyArray<RunRow>, answered: ReadonlyArray<RunRow>): void {
+  private learn(modelled: ReadonlyArray<RunRow>, answered: ReadonlyArray<RunRow | undefined>): void {
     const latest = Math.max(0, ...this.tokens.values())
     for (const [i, run] of modelled.entries()) {
       const token = answered[i]?.token ?? 0
@@ -395,10 +395,13 @@ class Sequence {
         })
         return Effect.map(store.commit(changes.map(this.task)), (answer) => {
           const expected = model.commit(changes)
-          for (const [i, one] of expected.entries()) {
+          // Tokens of one call may be given in any order.
+          const claimed = expected.flatMap((one, i) => {
             const other = answer[i]
-            if (one._tag === "Committed" && other?._tag === "Committed") this.learn(one.claimed, other.claimed)
-          }
+            if (one._tag !== "Committed" || other?._tag !== "Committed") return []
+            return one.claimed.map((run, j) => [run, other.claimed[j]] as const)
+          })
+          this.learn(claimed.map(([ours]) => ours), claimed.map(([, theirs]) => theirs))
           assert.deepStrictEqual(
             answer,
             expected.map((one) => one._tag === "Conflict" ? one : { ...one, claimed: one.claimed.map(this.run) })

@@ -222,7 +222,7 @@ export const runChanges = (test: Test): void => {
           attempt: 1,
           leaseUntil: now + 30_000,
           owner: lab.owner,
-          startedAt: null,
+          startedAt: now,
           state: "running"
         })
         assert.deepStrictEqual(open[run.key], run)

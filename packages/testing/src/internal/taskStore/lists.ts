@@ -63,6 +63,40 @@ export const lists = (test: Test): void => {
       }
     }))
 
+  test("I11: a cursor that is not of the list is Invalid, and trying again does not help", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
+      yield* lab.add("b")
+      const list = (sort: TaskQuery["sort"], after?: string) =>
+        lab.store.list({ tag: lab.tag, sort, descending: false, limit: 1, after })
+      const runs = (after?: string) => lab.store.runs({ tag: lab.tag, limit: 1, after })
+      const byId = (yield* list("id")).next!
+      const byDue = (yield* list("due")).next!
+      const ofRuns = (yield* runs()).next!
+      yield* list("id", byId)
+      yield* list("due", byDue)
+      yield* runs(ofRuns)
+      const refused: ReadonlyArray<Effect.Effect<unknown, TaskStoreError>> = [
+        list("id", byDue),
+        list("id", ofRuns),
+        list("due", byId),
+        list("created", ofRuns),
+        list("id", "no JSON"),
+        list("due", "{}"),
+        runs(byId),
+        runs(byDue),
+        runs("")
+      ]
+      for (const [i, read] of refused.entries()) {
+        const answer = yield* Effect.match(read, {
+          onFailure: ({ reason, retryable }) => ({ reason, retryable }),
+          onSuccess: () => "a page"
+        })
+        assert.deepStrictEqual(answer, { reason: "Invalid", retryable: false }, `read ${i}`)
+      }
+    }))
+
   test("I11: a page that ends with the list has no next", (lab) =>
     Effect.gen(function*() {
       yield* lab.store.insert(["a", "b", "c", "d"].map((name) => lab.task(name)))

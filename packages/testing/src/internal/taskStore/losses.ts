@@ -49,9 +49,9 @@ export const removals = (test: Test): void => {
       yield* lab.commit("a", "remove")
       assert.strictEqual(
         yield* lab.settle(settlement(one.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" })),
-        "Settled"
+        "Cancelled"
       )
-      assert.strictEqual(yield* lab.settle(settlement(two.run, now + 10, { _tag: "Release" })), "Settled")
+      assert.strictEqual(yield* lab.settle(settlement(two.run, now + 10, { _tag: "Release" })), "Cancelled")
       assert.deepStrictEqual((yield* lab.runs({ name: "a" })).map((run) => run.state), ["cancelled", "cancelled"])
       assert.deepStrictEqual(yield* lab.claim({ now: now + 99 }), [])
     }))
@@ -209,6 +209,24 @@ export const takeovers = (test: Test): void => {
       assert.deepStrictEqual((yield* lab.history("a")).map((run) => [run.state, run.cancel, run.endedAt]), [
         ["cancelled", "stop", now + 5]
       ])
+    }))
+
+  test("a lost lease of a paused task's run leaves it held, and adds one to the row's revision", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
+      yield* lab.claim({ now: now + 1, until: now + 5 })
+      yield* lab.commit("a", { state: "paused", pausedAt: now + 2, due: null })
+      const { revision } = yield* lab.row("a")
+      const { runs } = yield* lab.store.takeover({ now: now + 5, limit: 100_000, maxTakeovers: 3, keep: 100 })
+      const taken = runs.filter(({ run }) => run.taskId === lab.id("a"))
+      assert.deepStrictEqual(taken.map(({ became, run }) => [became, run.held]), [["ready", true], ["ready", true]])
+      const open = yield* lab.open("a")
+      assert.deepStrictEqual(Object.values(open).map((run) => [run.state, run.held]), [["ready", true], ["ready", true]])
+      assert.strictEqual((yield* lab.row("a")).revision, revision + 2)
+      assert.deepStrictEqual(yield* lab.claimAll({ now: now + 9 }), { runs: [], next: null })
+      yield* lab.commit("a", { state: "scheduled", pausedAt: null }, [{ _tag: "Unhold", key: String(now) }])
+      assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 9 })), [String(now)])
     }))
 
   test("a run whose task is gone is abandoned when its lease is lost", (lab) =>

@@ -6,8 +6,9 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { RunRow } from "punctual/TaskRecord"
+import type { Settled } from "punctual/TaskStore"
 import type { Test } from "./lab.ts"
-import { change, create, newRun, ref, settlement, someCounters } from "./lab.ts"
+import { change, create, keys, newRun, ref, settlement, someCounters } from "./lab.ts"
 
 export const tokens = (test: Test): void => {
   test("I3: nobody but its owner settles, starts or extends a run", (lab) =>
@@ -124,6 +125,30 @@ export const tokens = (test: Test): void => {
       assert.deepStrictEqual(tokens, tokens.toSorted((a, b) => a - b))
     }))
 
+  test("I4: what did not go back to ready is told so, and again", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [0, 1, 2, 3, 4].map((i) => newRun(now + i)))
+      const claimed = yield* lab.claim({ now: now + 9 })
+      yield* lab.commit("a", {}, [0, 1, 2, 3].map((i) => ({ _tag: "Cancel", key: String(now + i), reason: "stop" })))
+      const results = [
+        { _tag: "Retry", readyAt: now + 50, exit: "1" },
+        { _tag: "Release" },
+        // these end as they say
+        { _tag: "End", state: "cancelled", exit: null },
+        { _tag: "End", state: "failed", exit: "2" },
+        // nobody asked this one to stop
+        { _tag: "Retry", readyAt: now + 50, exit: "3" }
+      ] as const
+      const all = results.map((result, i) => settlement(claimed[i]!.run, now + 10, result))
+      const told: ReadonlyArray<Settled> = ["Cancelled", "Cancelled", "Settled", "Settled", "Settled"]
+      assert.deepStrictEqual(yield* lab.store.settle([...all, ...all], { keep: 100 }), [...told, ...told])
+      const before = yield* lab.runs({ name: "a" })
+      assert.deepStrictEqual(yield* lab.store.settle(all, { keep: 100 }), told)
+      for (const [i, one] of all.entries()) assert.strictEqual(yield* lab.settle(one), told[i])
+      assert.deepStrictEqual(yield* lab.runs({ name: "a" }), before)
+    }))
+
   test("I9: one bad entry of a batch spoils only itself", (lab) =>
     Effect.gen(function*() {
       const { now } = lab
@@ -186,7 +211,7 @@ export const settlements = (test: Test): void => {
         claimed.map(({ run }, i): RunRow => ({
           ...run,
           state: states[i],
-          startedAt: now + 10,
+          startedAt: now + 9,
           endedAt: now + 20 + i,
           exit: i === 0 ? null : `[${i}]`,
           leaseUntil: null
@@ -224,13 +249,75 @@ export const settlements = (test: Test): void => {
       yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
       const [one, two] = yield* lab.claim({ now: now + 9 })
       yield* lab.commit("a", {}, [now, now + 1].map((key) => ({ _tag: "Cancel", key: String(key), reason: "stop" })))
-      yield* lab.settle(settlement(one.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" }))
-      yield* lab.settle(settlement(two.run, now + 10, { _tag: "Release" }))
+      assert.deepStrictEqual(
+        yield* lab.store.settle([
+          settlement(one.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" }),
+          settlement(two.run, now + 10, { _tag: "Release" })
+        ], { keep: 100 }),
+        ["Cancelled", "Cancelled"]
+      )
       assert.deepStrictEqual(yield* lab.states("a"), {})
       assert.deepStrictEqual(
         (yield* lab.history("a")).map((run) => [run.state, run.cancel, run.endedAt]),
         [["cancelled", "stop", now + 10], ["cancelled", "stop", now + 10]]
       )
+    }))
+
+  test("what goes back to ready while its task is paused is held, until it is unheld", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1), newRun(now + 2)])
+      const [one, two] = yield* lab.claim({ now: now + 9, limit: 2 })
+      yield* lab.commit("a", { state: "paused", pausedAt: now, due: null }, [{ _tag: "Hold", key: String(now + 2) }])
+      assert.deepStrictEqual(
+        yield* lab.store.settle([
+          settlement(one!.run, now + 10, { _tag: "Retry", readyAt: now + 20, exit: "1" }),
+          settlement(two!.run, now + 10, { _tag: "Release" })
+        ], { keep: 100 }),
+        ["Settled", "Settled"]
+      )
+      const open = yield* lab.open("a")
+      assert.deepStrictEqual(
+        [now, now + 1, now + 2].map((key) => [open[key]?.state, open[key]?.held, open[key]?.attempt]),
+        [["ready", true, 1], ["ready", true, 0], ["ready", true, 0]]
+      )
+      assert.deepStrictEqual(yield* lab.claimAll({ now: now + 99 }), { runs: [], next: null })
+      yield* lab.commit(
+        "a",
+        { state: "scheduled", pausedAt: null },
+        [now, now + 1, now + 2].map((key) => ({ _tag: "Unhold", key: String(key) }))
+      )
+      assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 19 })), [now + 1, now + 2].map(String))
+      const again = yield* lab.claimOne({ now: now + 20 })
+      assert.strictEqual(again.attempt, 2)
+      yield* lab.settle(settlement(again, now + 21, { _tag: "Retry", readyAt: now + 22, exit: null }))
+      assert.isFalse((yield* lab.open("a"))[now]?.held, "the task goes on")
+    }))
+
+  test("a resume that has not seen a run go back to ready is a conflict, so that none is held for ever", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      for (const [name, task] of [["a", undefined], ["b", { failures: "increment" }]] as const) {
+        yield* lab.addReady(name)
+        const run = yield* lab.claimOne()
+        yield* lab.commit(name, { state: "paused", pausedAt: now, due: null })
+        const planned = yield* lab.row(name)
+        yield* lab.settle(settlement(run, now, { _tag: "Retry", readyAt: now, exit: null }, { task }))
+        assert.strictEqual((yield* lab.row(name)).revision, planned.revision + 1, "together with `task`: one")
+        const [resumed] = yield* lab.store.commit([change(planned, now, { state: "scheduled", pausedAt: null })])
+        assert.deepStrictEqual(resumed, { _tag: "Conflict" })
+      }
+    }))
+
+  test("the failure that pauses its task holds its own run, if that is tried again", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a")
+      const run = yield* lab.claimOne()
+      const task = { failures: "increment", pauseAt: { failures: 1, note: "note" } } as const
+      yield* lab.settle(settlement(run, now, { _tag: "Retry", readyAt: now, exit: null }, { task }))
+      assert.deepStrictEqual([(yield* lab.row("a")).state, (yield* lab.open("a"))[now]?.held], ["paused", true])
+      assert.deepStrictEqual(yield* lab.claim({ now: now + 9 }), [])
     }))
 
   test("failures are counted in the row, reset, and each time add one to its revision", (lab) =>
@@ -401,6 +488,118 @@ export const promotions = (test: Test): void => {
       const [committed] = yield* lab.store.commit([change(planned, now, {}, [create(newRun(now + 1, waiting))])])
       assert.deepStrictEqual(committed, { _tag: "Conflict" })
       assert.deepStrictEqual(yield* lab.states("a"), {})
+    }))
+
+  test("I7: what is promoted while its task is paused stays held", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now, queued), newRun(now + 1, waiting)])
+      const run = yield* lab.claimOne()
+      yield* lab.commit("a", { state: "paused", pausedAt: now, due: null }, [{ _tag: "Hold", key: String(now + 1) }])
+      yield* lab.settle(settlement(run, now + 2))
+      const promoted = (yield* lab.open("a"))[now + 1]
+      assert.deepStrictEqual([promoted?.state, promoted?.held], ["ready", true])
+      assert.deepStrictEqual(yield* lab.claim({ now: now + 9 }), [])
+    }))
+
+  test("I7: a run created in the place of one that was claimed meanwhile waits until that one has stopped", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      for (const [name, queues] of [["queues", true], ["does not", false]] as const) {
+        for (const claim of [undefined, lab.lease()]) {
+          yield* lab.addReady(name, [newRun(now, { queues })])
+          const planned = yield* lab.row(name)
+          const old = yield* lab.claimOne()
+          const [committed] = yield* lab.store.commit([
+            change(planned, now + 1, {}, [
+              { _tag: "Cancel", key: old.key, reason: "replaced" },
+              create(newRun(now + 1, { queues }), claim)
+            ])
+          ])
+          assert.deepStrictEqual(committed, { _tag: "Committed", revision: planned.revision + 1, claimed: [] })
+          const open = yield* lab.open(name)
+          assert.deepStrictEqual(
+            [now, now + 1].map((key) => [open[key]?.state, open[key]?.queues, open[key]?.cancel]),
+            [["running", true, "replaced"], ["waiting", true, null]]
+          )
+          assert.deepStrictEqual(yield* lab.claim({ now: now + 9 }), [])
+          yield* lab.settle(settlement(old, now + 2, { _tag: "End", state: "cancelled", exit: null }))
+          assert.deepStrictEqual(yield* lab.states(name), { [now + 1]: "ready" })
+          assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 9 })), [String(now + 1)])
+          yield* lab.commit(name, "remove")
+        }
+      }
+    }))
+
+  test("I7: it waits also where the cancelled run is given back, or its lease is lost", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      for (const how of ["released", "lost"]) {
+        yield* lab.addReady(how)
+        const planned = yield* lab.row(how)
+        const old = yield* lab.claimOne({ until: now + 5 })
+        yield* lab.store.commit([
+          change(planned, now + 1, {}, [
+            { _tag: "Cancel", key: old.key, reason: "replaced" },
+            create(newRun(now + 1))
+          ])
+        ])
+        assert.deepStrictEqual(yield* lab.states(how), { [now]: "running", [now + 1]: "waiting" })
+        if (how === "lost") yield* lab.takeover(now + 5)
+        else assert.strictEqual(yield* lab.settle(settlement(old, now + 2, { _tag: "Release" })), "Cancelled")
+        assert.deepStrictEqual(yield* lab.states(how), { [now + 1]: "ready" })
+        yield* lab.commit(how, "remove")
+      }
+    }))
+
+  test("I7: it does not wait where the cancelled run has ended, or there is room beside it", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const cancel = { _tag: "Cancel", key: String(now), reason: "replaced" } as const
+      yield* lab.addReady("ready", [newRun(now)])
+      yield* lab.commit("ready", {}, [cancel, create(newRun(now + 1))])
+      assert.deepStrictEqual(yield* lab.states("ready"), { [now + 1]: "ready" })
+      yield* lab.commit("ready", "remove")
+
+      yield* lab.addReady("ended", [newRun(now)])
+      yield* lab.settle(settlement(yield* lab.claimOne(), now))
+      yield* lab.commit("ended", {}, [cancel, create(newRun(now + 1))])
+      assert.deepStrictEqual(yield* lab.states("ended"), { [now + 1]: "ready" })
+      yield* lab.commit("ended", "remove")
+
+      const two = { slots: 2 }
+      yield* lab.addReady("room", [newRun(now, two)])
+      yield* lab.claimOne()
+      const committed = yield* lab.commit("room", {}, [
+        cancel,
+        create(newRun(now + 1, two), lab.lease()),
+        create(newRun(now + 2, two), lab.lease())
+      ])
+      assert.deepStrictEqual(committed.claimed.map((run) => run.key), [String(now + 1)])
+      const states = yield* lab.states("room")
+      assert.deepStrictEqual(states, { [now]: "running", [now + 1]: "running", [now + 2]: "waiting" })
+
+      yield* lab.addReady("known", [newRun(now)])
+      yield* lab.claimOne()
+      yield* lab.commit("known", {}, [create(newRun(now + 1))])
+      assert.deepStrictEqual(yield* lab.states("known"), { [now]: "running", [now + 1]: "ready" }, "nothing cancelled")
+    }))
+
+  test("I7: a run promoted in the place of one that was claimed meanwhile goes on waiting", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1, { state: "waiting" })])
+      const planned = yield* lab.row("a")
+      const old = yield* lab.claimOne()
+      yield* lab.store.commit([
+        change(planned, now + 1, {}, [
+          { _tag: "Cancel", key: old.key, reason: "by hand" },
+          { _tag: "Promote", key: String(now + 1) }
+        ])
+      ])
+      assert.deepStrictEqual(yield* lab.states("a"), { [now]: "running", [now + 1]: "waiting" })
+      yield* lab.settle(settlement(old, now + 2))
+      assert.deepStrictEqual(yield* lab.states("a"), { [now + 1]: "ready" })
     }))
 
   test("I7: a run that is taken over for good promotes too", (lab) =>
