@@ -57,7 +57,10 @@ class Reader {
     if (text === "") return this.end()
     if (text.startsWith("#", indent)) return
     const assignment = /^\s*([A-Za-z_]\w*)\s*=\s*(.*)$/.exec(text)
-    if (assignment !== null) return this.assign(assignment[1], assignment[2], text.length - assignment[2].length)
+    if (assignment !== null) {
+      const [, name = "", value = ""] = assignment
+      return this.assign(name, value, text.length - value.length)
+    }
     this.readEntry(text, indent)
   }
 
@@ -118,7 +121,7 @@ class Reader {
   private policy(given: ReadonlyMap<string, Given>): { readonly options: Policy.Options; readonly jitter?: number } {
     const read: Record<string, unknown> = {}
     for (const [key, { at, line, value }] of given) {
-      Result.match(optionParsers[key](value), {
+      Result.match(optionParsers[key]!(value), {
         onSuccess: (parsed) => void (read[key] = parsed),
         onFailure: (expected) =>
           void this.problems.push({ line, column: at + 1, message: `\`${value}\` is no value of ${key}: ${expected}` })
@@ -135,11 +138,11 @@ class Reader {
       return this.fail(indent, `an entry is five fields and a command, and this has only ${words(count)}`)
     }
     const end = indent + fields.length
-    const sixth = /^\s+(\S+)/.exec(text.slice(end))
-    if (sixth !== null && fieldOnly.test(sixth[1])) {
+    const [whole = "", sixth = ""] = /^\s+(\S+)/.exec(text.slice(end)) ?? []
+    if (fieldOnly.test(sixth)) {
       return this.fail(
-        end + sixth[0].length - sixth[1].length,
-        `\`${sixth[1]}\` looks like a sixth field: an entry has five; for seconds write \`@every 10s\``
+        end + whole.length - sixth.length,
+        `\`${sixth}\` looks like a sixth field: an entry has five; for seconds write \`@every 10s\``
       )
     }
     const parsed = CronExpression.parse(fields)
@@ -152,7 +155,7 @@ class Reader {
     const end = indent + macro.length
     if (macro === "@reboot") return { trigger: Trigger.startup, end }
     if (macro === "@every") {
-      const [whole, spaces, period] = /^(\s*)(\S*)/.exec(text.slice(end))!
+      const [whole, spaces = "", period = ""] = /^(\s*)(\S*)/.exec(text.slice(end))!
       const millis = duration(period)
       if (Result.isSuccess(millis)) return { trigger: Trigger.every(millis.success), end: end + whole.length }
       return this.fail(end + spaces.length, `\`${period}\` is no period: ${millis.failure}`)
@@ -201,7 +204,7 @@ const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000
 
 export const duration: (value: string) => Result.Result<number, string> = (value) => {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? []
-  const millis = Number(amount) * units[unit ?? ""]
+  const millis = Number(amount) * (units[unit ?? ""] ?? NaN)
   return millis > 0 ? Result.succeed(millis) : Result.fail("use 500ms, 10s, 5m, 2h or 1d")
 }
 
@@ -249,8 +252,8 @@ const distance = (a: string, b: string): number => {
     const above = row
     row = [i]
     for (let j = 1; j <= b.length; j++) {
-      row.push(Math.min(above[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1), above[j] + 1, row[j - 1] + 1))
+      row.push(Math.min(above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1), above[j]! + 1, row[j - 1]! + 1))
     }
   }
-  return row[b.length]
+  return row[b.length]!
 }

@@ -14,7 +14,9 @@ export const span = (millis: number): string => {
   if (millis < 1_000) return `${Math.round(millis)} ms`
   if (millis < 10_000) return `${(millis / 1_000).toFixed(1)} s`
   const seconds = Math.round(millis / 1_000)
-  const [d, h, m, s] = [seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60].map(Math.trunc)
+  const [d = 0, h = 0, m = 0, s = 0] = [seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60].map(
+    Math.trunc
+  )
   const parts = [[d, "d"], [h, "h"], [m, "min"], [s, "s"]] as const
   const first = parts.findIndex(([n]) => n > 0)
   return parts.slice(first, first + 2).filter(([n]) => n > 0).map(([n, unit]) => `${n} ${unit}`).join(" ")

@@ -570,7 +570,8 @@ const finite = (instant: number): number | null => instant === Infinity ? null :
 
 /** The runs of several indexes in claim order: versions of one tag. */
 const merge = (cursors: ReadonlyArray<Cursor<Run>>): Cursor<Run> => {
-  if (cursors.length === 1) return cursors[0]
+  const only = cursors[0]
+  if (only !== undefined && cursors.length === 1) return only
   const heads = cursors.map((cursor) => cursor.next())
   return {
     next: () => {
@@ -582,7 +583,7 @@ const merge = (cursors: ReadonlyArray<Cursor<Run>>): Cursor<Run> => {
       }
       if (best === -1) return undefined
       const run = heads[best]
-      heads[best] = cursors[best].next()
+      heads[best] = cursors[best]?.next()
       return run
     }
   }

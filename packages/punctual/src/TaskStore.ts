@@ -115,10 +115,10 @@ export interface TaskWithRuns {
  * What to do with one run, inside a `Change`. Each is safe whatever a claim or a settlement did meanwhile: where it
  * does not apply, it does nothing.
  *
- * A change that cancels a ready run and puts another in its place cannot know that the run has been claimed meanwhile, and
- * is only asked to stop. From there on the change exceeds no `slots`: where as many runs of the task are ready or running,
- * one that it creates ready waits instead, unclaimed and as one that queues, and one that it promotes goes on waiting.
- * What it has asked to stop then queues too, so that its end promotes them (I7).
+ * A change that cancels a ready run and puts another in its place cannot know that the run has been claimed meanwhile,
+ * and is only asked to stop. From there on the change exceeds no `slots`: where as many runs of the task are ready or
+ * running, one that it creates ready waits instead, unclaimed and as one that queues, and one that it promotes goes on
+ * waiting. What it has asked to stop then queues too, so that its end promotes them (I7).
  *
  * @category models
  * @since 0.1.0
@@ -253,7 +253,7 @@ export type Settlement = RunRef & {
  * | | |
  * |---|---|
  * | `Settled` | what it says |
- * | `Cancelled` | the end of a run that a `Retry` or `Release` did not put back: it was asked to stop, or its task is gone |
+ * | `Cancelled` | the end of a run that should have gone back to ready: it was asked to stop, or its task is gone |
  * | `Stale` | nothing: another claim or settlement came first |
  *
  * Settling again is told the same, as long as nothing else has become of the run.
@@ -384,9 +384,9 @@ export class TaskStore extends Context.Service<TaskStore, {
 
   /**
    * Claims ready runs (`readyAt <= now`, not held), by priority, then due, round robin over slots, at most `limit`
-   * in all; each gets a token, a lease, `attempt + 1`,
-   * `startedAt` (`now`; `null` where it may begin only once, until its mark). Also the earliest instant after `now` at which one of these
-   * slots has a run that will be ready.
+   * in all; each gets a token, a lease, `attempt + 1`, and `startedAt`: `now`, or `null` where it may begin only once
+   * (`atMostOnce`), until its mark. Also the earliest instant after `now` at which one of these slots has a run that
+   * will be ready.
    */
   readonly claim: (options: {
     readonly now: number
@@ -397,8 +397,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   }) => Effect.Effect<{ readonly runs: ReadonlyArray<Claimed>; readonly next: number | null }, TaskStoreError>
 
   /**
-   * Marks attempts as begun, durably, once: a second start changes nothing, nor does that of a run whose claim has marked
-   * it (one that is not `atMostOnce`). `false`: stale, do not begin.
+   * Marks attempts as begun, durably, once: a second start changes nothing, nor does that of a run whose claim has
+   * marked it (one that is not `atMostOnce`). `false`: stale, do not begin.
    */
   readonly start: (options: {
     readonly now: number
@@ -429,7 +429,8 @@ export class TaskStore extends Context.Service<TaskStore, {
    * Takes runs whose lease has ended (`leaseUntil <= now`) from their owners, first ended first. Each becomes
    * `cancelled` when that was asked; else `abandoned` at its `maxTakeovers`th lost lease, when its attempt started
    * and may not start again (`atMostOnce`), or when its task is gone; else ready, held if its task is paused (as by a
-   * settlement). The attempt stays used, the token is void (`null`). What ends promotes like a settlement. `next`: the earliest end of the leases left.
+   * settlement). The attempt stays used, the token is void (`null`). What ends promotes like a settlement. `next`: the
+   * earliest end of the leases left.
    */
   readonly takeover: (options: {
     readonly now: number
@@ -445,7 +446,9 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly runs: (query: RunQuery) => Effect.Effect<Page<RunRow>, TaskStoreError>
 
   /** Deletes history that ended before an instant, at most `limit` rows; answers how many. */
-  readonly prune: (options: { readonly before: number; readonly limit: number }) => Effect.Effect<number, TaskStoreError>
+  readonly prune: (
+    options: { readonly before: number; readonly limit: number }
+  ) => Effect.Effect<number, TaskStoreError>
 
   /**
    * Keeps a verdict beside a row, the latest of each reader; the row is left out of this reader's `due` and `claim`.

@@ -135,8 +135,8 @@ describe("MemoryTaskStore", () => {
         { keep: 10 }
       )
       assert.strictEqual(settled.filter((answer) => answer === "Settled").length, 1000)
-      const [{ open }] = yield* store.get(["a"])
-      assert.deepStrictEqual(open, [])
+      const [found] = yield* store.get(["a"])
+      assert.deepStrictEqual(found?.open, [])
       const { items } = yield* store.runs({ taskId: "a", limit: 100 })
       assert.deepStrictEqual(items.map((run) => run.due - now), [9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
     }))

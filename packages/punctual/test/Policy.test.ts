@@ -878,7 +878,7 @@ describe("make", () => {
     [{ jitter: undefined }, /unknown option `jitter`/]
   ]
   for (const [options, message] of refused) {
-    const [[option, value]] = Object.entries(options)
+    const [option, value] = Object.entries(options)[0]!
     it(`refuses ${option}: ${typeof value === "object" ? JSON.stringify(value) : String(value)}`, () => {
       assert.match(refusal(options), message)
     })

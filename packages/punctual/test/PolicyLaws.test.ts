@@ -154,14 +154,14 @@ class World {
 
   begin(index: number): void {
     const ready = this.open.filter((run) => run.state === "ready")
-    if (ready.length > 0) this.set(ready[index % ready.length].key, { state: "running" })
+    if (ready.length > 0) this.set(ready[index % ready.length]!.key, { state: "running" })
   }
 
   /** Ends one active run; a run that queues promotes the next waiting one. */
   end(index: number): boolean {
     const active = this.open.filter(isActive)
     if (active.length === 0) return false
-    const run = active[index % active.length]
+    const run = active[index % active.length]!
     this.open = this.open.filter((other) => other !== run)
     if (run.queues) {
       const waiting = this.open.filter((run) => run.state === "waiting").sort((a, b) => a.due - b.due)[0]

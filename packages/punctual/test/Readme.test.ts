@@ -52,7 +52,7 @@ const fence = /^```ts\n([\s\S]*?)^```$/gm
 
 const modulesOf = ({ name, text }: Page): ReadonlyArray<Module> => {
   const folder = name.replace(/\.md$/, "").replaceAll("/", "-")
-  const blocks = Array.from(text.matchAll(fence), ({ 1: code, index }) => ({
+  const blocks = Array.from(text.matchAll(fence), ({ 1: code = "", index }) => ({
     code,
     line: text.slice(0, index).split("\n").length + 1
   }))
@@ -187,7 +187,7 @@ const anchor = (heading: string): string =>
   heading.trim().toLowerCase().replace(/[`*_]/g, "").replace(/[^\p{L}\p{N} -]/gu, "").replaceAll(" ", "-")
 
 const anchorsOf = (text: string): ReadonlyArray<string> =>
-  Array.from(text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.*)$/gm), ([, heading]) => anchor(heading))
+  Array.from(text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.*)$/gm), ([, heading = ""]) => anchor(heading))
 
 /** The text of a test file, with its names as they are printed. */
 const spoken = (code: string): string => code.replaceAll("\\\"", "\"").replaceAll("\\`", "`")
@@ -203,9 +203,9 @@ const contentOf = (target: string): string =>
 
 const brokenLinks = ({ name, text }: Page): ReadonlyArray<string> =>
   Array.from(text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/\[([^\]]*)\]\(([^)\s]+)\)/g)).flatMap(
-    ([whole, label, href]) => {
+    ([whole, label = "", href = ""]) => {
       if (/^[a-z]+:/.test(href)) return []
-      const [file, hash] = href.split("#")
+      const [file = "", hash] = href.split("#")
       const target = path.resolve(root, path.dirname(name), file === "" ? path.basename(name) : file)
       if (!fs.existsSync(target)) return [`${name}: ${whole}: no such file`]
       const content = contentOf(target)

@@ -493,7 +493,7 @@ describe("toLayer", () => {
       const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const registry = yield* TaskRegistry.make("test")
       const scope = yield* Scope.make()
-      const live = Waits.toLayer((_, run) => Deferred.await(gates[run.attempt - 1]))
+      const live = Waits.toLayer((_, run) => Deferred.await(gates[run.attempt - 1]!))
       yield* Layer.buildWithScope(live, scope).pipe(Effect.provideService(TaskRegistry.TaskRegistry, registry))
       for (const attempt of [1, 2]) {
         yield* Effect.forkChild(TaskRunner.run(registry, makeRecord(Waits, null, { run: { attempt } })))
@@ -501,11 +501,11 @@ describe("toLayer", () => {
       yield* Effect.yieldNow
       const close = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* Effect.yieldNow
-      yield* Deferred.succeed(gates[0], undefined)
+      yield* Deferred.succeed(gates[0]!, undefined)
       yield* Effect.yieldNow
       yield* Effect.yieldNow
       assert.isUndefined(close.pollUnsafe())
-      yield* Deferred.succeed(gates[1], undefined)
+      yield* Deferred.succeed(gates[1]!, undefined)
       yield* Fiber.join(close)
     }))
 

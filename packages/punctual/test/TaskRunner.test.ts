@@ -542,7 +542,7 @@ describe("retry", () => {
         const fiber = yield* Effect.forkChild(Effect.exit(Effect.retry(program, retry)))
         yield* TestClock.adjust("1 hour")
         yield* Fiber.join(fiber)
-        const expected = [...began.slice(1).map((at, i) => at - began[i]), null]
+        const expected = [...began.slice(1).map((at, i) => at - began[i]!), null]
         assert.deepStrictEqual(yield* delays(retry, began.length), expected)
       }
     }))

@@ -4,15 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
-import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
-import * as Hash from "effect/Hash"
 import * as Schema from "effect/Schema"
 import { emptySegment, locate, lookup } from "../src/internal/timeZone.ts"
 import * as TriggerArbitrary from "../src/testing/TriggerArbitrary.ts"
 import * as Trigger from "../src/Trigger.ts"
 
-const { binding, cron, inner, instant, trigger } = TriggerArbitrary
+const { binding, cron, inner, instant } = TriggerArbitrary
 
 const runs = (n: number) => ({ timeout: 30_000, arbitrary: { runs: n, seed: "punctual" } })
 

@@ -127,7 +127,7 @@ const importsOf = (code: string): ReadonlyArray<Pick<Edge, "specifier" | "typeOn
   const source = withoutComments(code)
   return importForms.flatMap((form) =>
     Array.from(source.matchAll(form), (match) => ({
-      specifier: match[1],
+      specifier: match[1] ?? "",
       typeOnly: /^(?:import|export)\s+type\s/.test(match[0])
     }))
   )

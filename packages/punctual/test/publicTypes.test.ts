@@ -26,7 +26,7 @@ const leaks = (declarations: string): ReadonlyArray<string> => {
       /^(?:export )?(?:declare )?(?:abstract )?(?:const|let|function|class|interface|type|namespace)\s+([\w$]+)/.exec(
         text
       )
-    return [named?.[1] ?? text.split("\n")[0]]
+    return [named?.[1] ?? text.split("\n")[0] ?? ""]
   })
 }
 

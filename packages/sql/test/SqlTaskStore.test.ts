@@ -65,7 +65,7 @@ describe("SqlTaskStore", () => {
         yield* sql.withTransaction(Effect.gen(function*() {
           yield* sql`insert into orders values (1)`
           const [inserted] = yield* store.insert([newTask("ship-1")])
-          assert.strictEqual(inserted._tag, "Inserted")
+          assert.strictEqual(inserted!._tag, "Inserted")
           assert.deepStrictEqual(wakes, [])
         }))
         assert.deepStrictEqual(wakes, [{ due: epoch, ready: false, cancel: false }])
@@ -178,20 +178,20 @@ describe("SqlTaskStore", () => {
         const older = yield* store({ filename: file })
         const [inserted] = yield* older.insert([newTask("a", { runs: [newRun("x:1"), newRun("x:2")] })])
         const { runs } = yield* older.claim({ now: epoch, lease: lease("me"), slots: [slot], limit: 1, reader: "me" })
-        const ref = { generation: inserted.row.generation, key: runs[0].run.key, token: runs[0].run.token ?? 0 }
+        const ref = { generation: inserted!.row.generation, key: runs[0]!.run.key, token: runs[0]!.run.token ?? 0 }
         yield* meddle(file, "update punctual_meta set version = 2, minimum_writer = 2")
         const before = yield* ask(file, "select * from punctual_clock, punctual_run, punctual_meta")
         const writes: Record<string, Effect.Effect<unknown, { readonly reason: string }>> = {
           insert: older.insert([newTask("b")]),
-          commit: older.commit([change(inserted.row)]),
+          commit: older.commit([change(inserted!.row)]),
           claim: older.claim({ now: epoch, lease: lease("me"), slots: [slot], limit: 1, reader: "me" }),
           start: older.start({ now: epoch, owner: "me", runs: [ref] }),
           settle: older.settle([{ ...ref, owner: "me", now: epoch, result: { _tag: "Release" } }], { keep: 1 }),
           heartbeat: older.heartbeat({ now: epoch, lease: lease("me", epoch + 1), runs: [ref] }),
           takeover: older.takeover({ now: epoch + 1e9, limit: 9, maxTakeovers: 3, keep: 1 }),
           prune: older.prune({ before: epoch, limit: 1 }),
-          quarantine: older.quarantine([{ ...inserted.row, reader: "me", reason: "no", at: epoch }]),
-          clear: older.clear([inserted.row.generation])
+          quarantine: older.quarantine([{ ...inserted!.row, reader: "me", reason: "no", at: epoch }]),
+          clear: older.clear([inserted!.row.generation])
         }
         for (const [name, write] of Object.entries(writes)) {
           assert.strictEqual((yield* Effect.flip(write)).reason, "NewerSchema", name)
@@ -239,14 +239,14 @@ describe("SqlTaskStore", () => {
               ),
               []
             )
-            const [{ ran }] = yield* ask(file, "select sum(ran) as ran from punctual_clock")
+            const { ran } = (yield* ask(file, "select sum(ran) as ran from punctual_clock"))[0]!
             assert.isAbove(Number(ran), 20)
           }
           // what the dead owned is taken over
           const here = yield* store({ filename: file })
           const open = yield* ask(file, "select count(*) as n from punctual_run")
           const taken = yield* here.takeover({ now: epoch + 1e9, limit: 1000, maxTakeovers: 3, keep: 1_000_000 })
-          assert.strictEqual(taken.runs.length, Number(open[0].n))
+          assert.strictEqual(taken.runs.length, Number(open[0]!.n))
         }),
       60_000
     )
@@ -301,7 +301,7 @@ describe("SqlTaskStore", () => {
     it.effect("a full disk is Full, changes nothing, and is over when there is space again", () =>
       Effect.gen(function*() {
         const { sql, store } = yield* shared(yield* databaseFile)
-        const [[pages]] = yield* sql`pragma page_count`.values
+        const pages = (yield* sql`pragma page_count`.values)[0]?.[0]
         yield* sql`pragma max_page_count = ${sql.literal(String(Number(pages) + 5))}`
         const batch = (name: string) => Array.from({ length: 100 }, (_, i) => newTask(`${name}-${i}`))
         const error = yield* Effect.flip(Effect.forEach(["a", "b", "c"], (name) => store.insert(batch(name))))
@@ -357,9 +357,9 @@ describe("SqlTaskStore", () => {
       Effect.gen(function*() {
         const here = yield* memory
         const [a, b] = (yield* here.insert([newTask("a"), newTask("b")])).map(({ row }) => row)
-        const claiming = (row: typeof a, key: string, revision = row.revision) =>
-          change(row, { revision, runs: [{ _tag: "Create", run: newRun(key), claim: lease("me") }] })
-        const committed = yield* here.commit([claiming(a, "1"), claiming(a, "2", a.revision + 1), claiming(b, "1")])
+        const claiming = (row: typeof a, key: string, revision = row!.revision) =>
+          change(row!, { revision, runs: [{ _tag: "Create", run: newRun(key), claim: lease("me") }] })
+        const committed = yield* here.commit([claiming(a, "1"), claiming(a, "2", a!.revision + 1), claiming(b, "1")])
         const tokens = committed.flatMap((answer) =>
           answer._tag === "Committed" ? answer.claimed.map(({ token }) => token) : []
         )
@@ -391,7 +391,7 @@ describe("SqlTaskStore", () => {
         const here = yield* memory
         const ends = yield* running(here, { queues: true }, { queues: false }, { state: "waiting" })
         assert.deepStrictEqual(yield* here.settle(ends, { keep: 10 }), ["Settled", "Settled"])
-        const [{ open }] = yield* here.get(["a"])
+        const { open } = (yield* here.get(["a"]))[0]!
         assert.deepStrictEqual(open.map(({ state }) => state), ["waiting"])
       }))
 
@@ -404,17 +404,17 @@ describe("SqlTaskStore", () => {
         const [before] = yield* here.get(["a"])
         const { runs } = yield* here.takeover({ now: epoch + 60_000, limit: 10, maxTakeovers: 1, keep: 10 })
         assert.deepStrictEqual(runs.map(({ became }) => became), ["abandoned", "abandoned"])
-        const [{ open, row }] = yield* here.get(["a"])
+        const { open, row } = (yield* here.get(["a"]))[0]!
         assert.deepStrictEqual(open.map(({ state }) => state), ["ready", "ready", "waiting"])
-        assert.strictEqual(row.revision, before.row.revision + 2)
+        assert.strictEqual(row.revision, before!.row.revision + 2)
       }))
 
     it.effect("I4, I8: a settlement repeated after its run was dropped from history in the same batch is stale", () =>
       Effect.gen(function*() {
         const here = yield* memory
         const [first, second] = yield* running(here, {}, {})
-        yield* here.settle([first], { keep: 1 })
-        assert.deepStrictEqual(yield* here.settle([second, first], { keep: 1 }), ["Settled", "Stale"])
+        yield* here.settle([first!], { keep: 1 })
+        assert.deepStrictEqual(yield* here.settle([second!, first!], { keep: 1 }), ["Settled", "Stale"])
       }))
 
     it.effect("I2: of a key twice in an insertion the first one counts", () =>
@@ -424,26 +424,26 @@ describe("SqlTaskStore", () => {
           newTask("a", { runs: [newRun("x:1")] }),
           newTask("b", { runs: [newRun("x:1", { state: "waiting" }), newRun("x:1")] })
         ])
-        assert.deepStrictEqual((yield* here.get(["b"]))[0].open.map(({ state }) => state), ["waiting"])
+        assert.deepStrictEqual((yield* here.get(["b"]))[0]!.open.map(({ state }) => state), ["waiting"])
       }))
 
     it.effect("I8: runs cancelled by a removal are history in order of due, whatever their keys", () =>
       Effect.gen(function*() {
         const here = yield* memory
-        const [{ row }] = yield* here.insert([
+        const [inserted] = yield* here.insert([
           newTask("a", {
             runs: ["-9", "-8", "-7"].map((key, i) => newRun(key, { due: epoch + i, state: "waiting" }))
           })
         ])
         yield* here.commit([
-          change(row, {
+          change(inserted!.row, {
             runs: [{ _tag: "Create", run: newRun("last", { due: epoch + 9 }), claim: lease("me") }],
             set: "remove"
           })
         ])
         const { items } = yield* here.runs({ taskId: "a", limit: 10 })
         assert.deepStrictEqual(items.map(({ key }) => key), ["last", "-7", "-8", "-9"])
-        const [{ generation, token }] = items
+        const { generation, token } = items[0]!
         yield* here.settle([{
           generation,
           key: "last",
@@ -471,7 +471,7 @@ describe("SqlTaskStore", () => {
         assert.deepStrictEqual(yield* due("me"), ["a", "z"])
         const verdicts = yield* here.verdicts({ limit: 10 })
         assert.deepStrictEqual(verdicts.map(({ id, reader }) => [id, reader]), [["odd", "me"]])
-        assert.match(verdicts[0].reason, /failures.*9007199254740993/)
+        assert.match(verdicts[0]!.reason, /failures.*9007199254740993/)
         // one that fills the batch is not in the way of the next
         assert.deepStrictEqual(
           (yield* here.due({ now: epoch, limit: 1, reader: "me" })).tasks.map(({ row }) => row.id),

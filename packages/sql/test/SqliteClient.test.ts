@@ -46,7 +46,7 @@ describe("SqliteClient", () => {
         assert.deepInclude(yield* sql`update t set n = n + 1`.raw, { changes: 2 })
         assert.deepStrictEqual(yield* sql`insert into t (k) values ('c') returning k`.values, [["c"]])
         // the same text in another mode gets its own shape back
-        assert.strictEqual((yield* sql<{ k: string }>`select k, n from t order by k`)[0].k, "a")
+        assert.strictEqual((yield* sql<{ k: string }>`select k, n from t order by k`)[0]!.k, "a")
       }))
 
     it.effect("encodes booleans, dates and absent values", () =>
@@ -238,7 +238,7 @@ describe("SqliteClient", () => {
         const halves = yield* sql`select substr(k, 1, instr(k, '-') + 2) as work, count(*) as n from t
           group by work having n <> 2`.values
         assert.deepStrictEqual(halves, [])
-        const started = (yield* sql`select count(*) from t`.values)[0][0]
+        const started = (yield* sql`select count(*) from t`.values)[0]![0]
         assert.isAbove(Number(started), 0)
       }))
 

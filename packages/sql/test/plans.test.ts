@@ -168,9 +168,47 @@ describe("query plans", () => {
           store.quarantine(rows.map((row) => ({ ...row, reader: "you", reason: "no", at: epoch })))
         )
         yield* run("clear", store.clear(rows.map(({ generation }) => generation)))
+        const again = yield* store.commit((yield* store.get(ids)).map(({ row }) =>
+          change(row, {
+            set: { state: "paused" },
+            runs: ["old", "back"].map((key) => ({ _tag: "Create", run: newRun(key), claim: lease("me") }))
+          })
+        ))
+        yield* run(
+          "replace what runs",
+          store.commit((yield* store.get(ids)).map(({ row }) =>
+            change(row, {
+              runs: [
+                { _tag: "Cancel", key: "old", reason: "replaced" },
+                { _tag: "Create", run: newRun("new") },
+                { _tag: "Promote", key: "w0" }
+              ]
+            })
+          ))
+        )
+        yield* run(
+          "retry while paused",
+          store.settle(
+            again.flatMap((answer) => answer._tag === "Committed" ? answer.claimed : []).map((run) => ({
+              generation: run.generation,
+              key: run.key,
+              token: run.token ?? 0,
+              owner: "me",
+              now: epoch,
+              result: { _tag: "Retry", readyAt: epoch, exit: null }
+            })),
+            { keep: 1 }
+          )
+        )
+        assert.deepStrictEqual(
+          (yield* store.get(["a"])).flatMap(({ open }) =>
+            open.filter(({ key }) => key === "new" || key === "back").map(({ held, key, state }) => [key, state, held])
+          ),
+          [["back", "ready", true], ["new", "waiting", false]]
+        )
         yield* run("remove", store.commit((yield* store.get(ids)).map(({ row }) => change(row, { set: "remove" }))))
         yield* run("runs of a task", store.runs({ taskId: "a", limit: 10 }))
-        yield* run("runs of a generation", store.runs({ generation: rows[0].generation, limit: 10 }))
+        yield* run("runs of a generation", store.runs({ generation: rows[0]!.generation, limit: 10 }))
         yield* run("prune", store.prune({ before: epoch + 1e9, limit: 2 }))
 
         // the hot ones, by name: a plan without a scan may still be the wrong one

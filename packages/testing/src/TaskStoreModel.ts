@@ -316,7 +316,7 @@ export class Model {
         .sort(order)
       const taken = picked.filter((run) => candidates.includes(run))
       check(
-        taken.every((run, i) => order(run, candidates[i]) === 0),
+        taken.every((run, i) => order(run, candidates[i]!) === 0),
         `not the first of their slot, in order: ${taken.map((run) => run.key).join()} of ${
           candidates.map((run) => run.key).join()
         }`

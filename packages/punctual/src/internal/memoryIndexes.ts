@@ -262,8 +262,8 @@ export class Indexes {
     const history = task.history
     if (history === null) return
     const last = task.ended - keep
-    while (history.length > 0 && history[0].number <= last) {
-      this.dropEnded(history[0])
+    for (let run = history[0]; run !== undefined && run.number <= last; run = history[0]) {
+      this.dropEnded(run)
       history.shift()
     }
     if (history.length === 0) task.history = null

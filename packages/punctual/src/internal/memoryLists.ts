@@ -87,7 +87,7 @@ const concat = <A>(cursors: ReadonlyArray<Cursor<A>>): Cursor<A> => {
   return {
     next: () => {
       for (; i < cursors.length; i++) {
-        const a = cursors[i].next()
+        const a = cursors[i]?.next()
         if (a !== undefined) return a
       }
       return undefined

@@ -117,7 +117,7 @@ export class Task {
 
   constructor(task: NewTask, generation: number, kind: Kind, texts: Texts, instants: Instants) {
     this.row = instants.take()
-    this.page = instants.pages[this.row >> 9]
+    this.page = instants.pages[this.row >> 9]!
     this.id = task.id
     this.generation = generation
     this.kind = kind
@@ -150,7 +150,7 @@ export class Task {
   }
 
   get anchor(): number {
-    return this.page[(this.row & 511) * width + ANCHOR]
+    return this.page[(this.row & 511) * width + ANCHOR]!
   }
 
   set anchor(instant: number) {
@@ -158,7 +158,7 @@ export class Task {
   }
 
   get createdAt(): number {
-    return this.page[(this.row & 511) * width + CREATED_AT]
+    return this.page[(this.row & 511) * width + CREATED_AT]!
   }
 
   set createdAt(instant: number) {
@@ -166,7 +166,7 @@ export class Task {
   }
 
   get updatedAt(): number {
-    return this.page[(this.row & 511) * width + UPDATED_AT]
+    return this.page[(this.row & 511) * width + UPDATED_AT]!
   }
 
   set updatedAt(instant: number) {
@@ -174,7 +174,7 @@ export class Task {
   }
 
   get cursor(): number {
-    return this.page[(this.row & 511) * width + CURSOR]
+    return this.page[(this.row & 511) * width + CURSOR]!
   }
 
   set cursor(instant: number) {
@@ -182,7 +182,7 @@ export class Task {
   }
 
   get due(): number {
-    return this.page[(this.row & 511) * width + DUE]
+    return this.page[(this.row & 511) * width + DUE]!
   }
 
   set due(instant: number) {
@@ -190,7 +190,7 @@ export class Task {
   }
 
   get nominal(): number {
-    return this.page[(this.row & 511) * width + NOMINAL]
+    return this.page[(this.row & 511) * width + NOMINAL]!
   }
 
   set nominal(instant: number) {
@@ -198,7 +198,7 @@ export class Task {
   }
 
   get override(): number {
-    return this.page[(this.row & 511) * width + OVERRIDE]
+    return this.page[(this.row & 511) * width + OVERRIDE]!
   }
 
   set override(instant: number) {
@@ -206,7 +206,7 @@ export class Task {
   }
 
   get epoch(): number {
-    return this.page[(this.row & 511) * width + EPOCH]
+    return this.page[(this.row & 511) * width + EPOCH]!
   }
 
   set epoch(instant: number) {
@@ -214,7 +214,7 @@ export class Task {
   }
 
   get pausedAt(): number {
-    return this.page[(this.row & 511) * width + PAUSED_AT]
+    return this.page[(this.row & 511) * width + PAUSED_AT]!
   }
 
   set pausedAt(instant: number) {

@@ -42,17 +42,17 @@ export class SortedList<A> {
       chunks.push([a])
       return
     }
-    const last = chunks[chunks.length - 1]
-    if (this.compare(last[last.length - 1], a) < 0) {
+    const last = chunks[chunks.length - 1]!
+    if (this.compare(last[last.length - 1]!, a) < 0) {
       if (last.length < chunkSize) last.push(a)
       else chunks.push([a])
       return
     }
     const c = this.chunkOf(a)
-    const chunk = chunks[c]
+    const chunk = chunks[c]!
     const at = this.lowerBound(chunk, a)
     chunk.push(a)
-    for (let i = chunk.length - 1; i > at; i--) chunk[i] = chunk[i - 1]
+    for (let i = chunk.length - 1; i > at; i--) chunk[i] = chunk[i - 1]!
     chunk[at] = a
     if (chunk.length > chunkSize) chunks.splice(c + 1, 0, chunk.splice(chunkSize >> 1))
   }
@@ -62,18 +62,18 @@ export class SortedList<A> {
     const chunks = this.chunks
     if (chunks.length === 0) return
     const c = this.chunkOf(a)
-    const chunk = chunks[c]
+    const chunk = chunks[c]!
     const at = this.lowerBound(chunk, a)
     if (chunk[at] !== a) return
     this.size--
     if (at === 0) chunk.shift()
     else {
-      for (let i = at + 1; i < chunk.length; i++) chunk[i - 1] = chunk[i]
+      for (let i = at + 1; i < chunk.length; i++) chunk[i - 1] = chunk[i]!
       chunk.pop()
     }
     if (chunk.length === 0) chunks.splice(c, 1)
     else if (chunk.length < chunkSize >> 2 && c + 1 < chunks.length) {
-      const next = chunks[c + 1]
+      const next = chunks[c + 1]!
       if (chunk.length + next.length <= chunkSize >> 1) {
         for (const member of next) chunk.push(member)
         chunks.splice(c + 1, 1)
@@ -82,7 +82,7 @@ export class SortedList<A> {
   }
 
   first(): A | undefined {
-    return this.chunks.length === 0 ? undefined : this.chunks[0][0]
+    return this.chunks[0]?.[0]
   }
 
   /** The first member for which `before` is false; it must be true up to some place and false behind it. */
@@ -93,7 +93,7 @@ export class SortedList<A> {
   /** From the first member for which `before` is false, upwards. */
   from(before: (a: A) => boolean): Cursor<A> {
     let c = this.seekChunk(before)
-    let i = c < this.chunks.length ? seek(this.chunks[c], before) : 0
+    let i = c < this.chunks.length ? seek(this.chunks[c]!, before) : 0
     return {
       next: () => {
         const chunk = this.chunks[c]
@@ -111,14 +111,14 @@ export class SortedList<A> {
   /** From the last member for which `before` is true, downwards. */
   downFrom(before: (a: A) => boolean): Cursor<A> {
     let c = this.seekChunk(before)
-    let i = c < this.chunks.length ? seek(this.chunks[c], before) - 1 : -1
+    let i = c < this.chunks.length ? seek(this.chunks[c]!, before) - 1 : -1
     return {
       next: () => {
         if (i < 0) {
           if (--c < 0) return undefined
-          i = this.chunks[c].length - 1
+          i = this.chunks[c]!.length - 1
         }
-        return this.chunks[c][i--]
+        return this.chunks[c]![i--]
       }
     }
   }
@@ -137,8 +137,8 @@ export class SortedList<A> {
     let high = this.chunks.length - 1
     while (low < high) {
       const middle = (low + high) >> 1
-      const chunk = this.chunks[middle]
-      if (this.compare(chunk[chunk.length - 1], a) < 0) low = middle + 1
+      const chunk = this.chunks[middle]!
+      if (this.compare(chunk[chunk.length - 1]!, a) < 0) low = middle + 1
       else high = middle
     }
     return low
@@ -149,7 +149,7 @@ export class SortedList<A> {
     let high = chunk.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if (this.compare(chunk[middle], a) < 0) low = middle + 1
+      if (this.compare(chunk[middle]!, a) < 0) low = middle + 1
       else high = middle
     }
     return low
@@ -160,8 +160,8 @@ export class SortedList<A> {
     let high = this.chunks.length
     while (low < high) {
       const middle = (low + high) >> 1
-      const chunk = this.chunks[middle]
-      if (before(chunk[chunk.length - 1])) low = middle + 1
+      const chunk = this.chunks[middle]!
+      if (before(chunk[chunk.length - 1]!)) low = middle + 1
       else high = middle
     }
     return low
@@ -177,7 +177,7 @@ const seek = <A>(chunk: Array<A>, before: (a: A) => boolean): number => {
   let high = chunk.length
   while (low < high) {
     const middle = (low + high) >> 1
-    if (before(chunk[middle])) low = middle + 1
+    if (before(chunk[middle]!)) low = middle + 1
     else high = middle
   }
   return low

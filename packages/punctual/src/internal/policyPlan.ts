@@ -71,7 +71,7 @@ export const plan = (input: PlanInput): Plan => {
       before = item.to
       continue
     }
-    const fate = admission.fates[index++]
+    const fate = admission.fates[index++]!
     if (fate === "ready" || fate === "waiting") {
       waits ||= fate === "waiting"
       runs.push({ due: item.due, nominal: item.nominal, state: fate })
@@ -317,7 +317,7 @@ const admit = (
   return {
     ...admission,
     fates: group.map((point) =>
-      keys.has(String(point.due)) ? { reason: `busy:${point.due}` } : admission.fates[index++]
+      keys.has(String(point.due)) ? { reason: `busy:${point.due}` } : admission.fates[index++]!
     )
   }
 }
@@ -383,7 +383,7 @@ const admitLatest = (open: ReadonlyArray<OpenRun>, group: ReadonlyArray<Trigger.
     if (waiting === undefined || run.due > waiting.due) waiting = run
   }
   const latest = group.length - 1
-  const keeps = waiting === undefined || waiting.due < group[latest].due
+  const keeps = waiting === undefined || waiting.due < group[latest]!.due
   return {
     fates: group.map((_, index) => keeps && index === latest ? "waiting" : replaced),
     cancel: [],

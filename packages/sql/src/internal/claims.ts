@@ -55,7 +55,7 @@ from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.versi
     for (const [i, some, late, at] of states) {
       sooner(orNull(at))
       if (Number(late) !== 0) ripe = true
-      if (Number(some) !== 0 || Number(late) !== 0) claimable.push(slots[Number(i)])
+      if (Number(some) !== 0 || Number(late) !== 0) claimable.push(slots[Number(i)]!)
     }
     if (now < ends.latest()) {
       const rows = yield* db.read(
@@ -86,7 +86,7 @@ where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
             task: decodeTask(cells, cells.length - taskWidth)
           }))
           const i = Number(cells[0])
-          if (claimed instanceof Unreadable) unreadable.push([picked[i][0], reader, claimed.reason, now])
+          if (claimed instanceof Unreadable) unreadable.push([picked[i]![0], reader, claimed.reason, now])
           else claims[i] = claimed
         }
         yield* ends.quarantine(unreadable)
@@ -162,10 +162,11 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
       for (const turn of active) {
         if (turn.left <= 0 || picked.length >= options.limit) continue
         const { rows, taken } = turn.queue
-        while (turn.at < rows.length && (taken.has(turn.at) || Number(rows[turn.at][2]) > turn.version)) turn.at++
-        if (turn.at >= rows.length) continue
+        while (turn.at < rows.length && (taken.has(turn.at) || Number(rows[turn.at]?.[2]) > turn.version)) turn.at++
+        const row = rows[turn.at]
+        if (row === undefined) continue
         taken.add(turn.at)
-        picked.push([Number(rows[turn.at][0]), String(rows[turn.at][1])])
+        picked.push([Number(row[0]), String(row[1])])
         turn.left--
         rest.push(turn)
       }

@@ -59,14 +59,14 @@ export const makeCommits = (
           const later: Array<number> = []
           const batch: Array<number> = []
           for (const i of entries) {
-            const { generation } = changes[i]
+            const { generation } = changes[i]!
             if (seen.has(generation)) later.push(i)
             else {
               seen.add(generation)
               batch.push(i)
             }
           }
-          yield* commitBatch(batch.map((i) => ({ i, change: changes[i] })), answers, write)
+          yield* commitBatch(batch.map((i) => ({ i, change: changes[i]! })), answers, write)
           entries = later
         }
         return answers
@@ -88,7 +88,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     const accepted: Array<Accepted> = []
     for (const cells of rows) {
       const [j, id, tag, version, executor, priority] = cells
-      const { change, i } = entries[Number(j)]
+      const { change, i } = entries[Number(j)]!
       if (change.id !== id) continue
       const set = change.set === "remove" ? {} : change.set
       accepted.push({
@@ -169,18 +169,22 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     readonly op: RunChange
   }
 
-  /** Changes of different runs are made kind by kind; those of one run one after another. */
+  /**
+   * Changes of different runs are made kind by kind; those of one run one after another. Some of one task are made in
+   * their order: see `inOrder`.
+   */
   const changeRuns = Effect.fnUntraced(function*(
     accepted: ReadonlyArray<Accepted>,
     write: Write
   ): Effect.fn.Return<void, SqlError> {
-    const running = yield* cancelsRunning(accepted)
+    const ordered = yield* inOrder(accepted)
     const waves: Array<Array<Op>> = []
     for (const task of accepted) {
       const { runs } = task.change
-      if (running.has(task)) continue
-      if (runs.length === 1) {
-        ;(waves[0] ??= []).push({ accepted: task, op: runs[0] })
+      if (ordered.has(task)) continue
+      const only = runs[0]
+      if (only !== undefined && runs.length === 1) {
+        ;(waves[0] ??= []).push({ accepted: task, op: only })
         continue
       }
       const seen = new Map<string, number>()
@@ -192,21 +196,28 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       }
     }
     for (const wave of waves) yield* changeWave(wave, write)
-    for (const [task, keys] of running) yield* changeBusy(task, keys, write)
-    if (waves.length > 1 || running.size > 0) yield* reread(accepted)
+    for (const [task, running] of ordered) yield* changeInOrder(task, running, write)
+    if (waves.length > 1 || ordered.size > 0) yield* reread(accepted)
   })
 
   /**
-   * Changes that put a run in the place of one that they cancel, where that one has been claimed meanwhile; with the keys
-   * of those.
+   * Changes whose runs depend on each other, with the keys of runs that they cancel and that are running:
+   *
+   * - one that puts a run in the place of one it cancels, where that one has been claimed meanwhile,
+   * - one that ends several runs, not all by their first operation: history numbers them in their order.
    */
-  const cancelsRunning = Effect.fnUntraced(function*(
+  const inOrder = Effect.fnUntraced(function*(
     accepted: ReadonlyArray<Accepted>
   ): Effect.fn.Return<ReadonlyMap<Accepted, ReadonlySet<string>>, SqlError> {
     const found = new Map<Accepted, Set<string>>()
     const asked = accepted.flatMap((task) => {
       const { runs } = task.change
       const cancels = runs.length > 1 ? runs.filter((op) => op._tag === "Cancel") : []
+      const before = new Set<string>()
+      for (const op of cancels.length > 1 ? runs : []) {
+        if (op._tag === "Cancel" && before.has(op.key)) found.set(task, new Set())
+        before.add(op._tag === "Create" ? op.run.key : op.key)
+      }
       return cancels.length > 0 && runs.some((op) => op._tag === "Create" || op._tag === "Promote")
         ? cancels.map(({ key }) => ({ task, key }))
         : []
@@ -227,8 +238,8 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     return found
   })
 
-  /** One operation after another: once it has asked one of `running` to stop, what else is to run may have to wait for it. */
-  const changeBusy = Effect.fnUntraced(function*(
+  /** One operation after another: once it has asked one of `running` to stop, what else is to run may have to wait. */
+  const changeInOrder = Effect.fnUntraced(function*(
     accepted: Accepted,
     running: ReadonlySet<string>,
     write: Write
@@ -300,7 +311,7 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(drops)} u)`
     }
     if (cancels.length > 0) yield* cancel(cancels, write)
     if (creates.length > 0) yield* createAll(creates, write)
-    yield* ends.ready(promotes, ops[0].accepted.change.now, write)
+    if (promotes.length > 0) yield* ends.ready(promotes, ops[0]!.accepted.change.now, write)
     if (holds.length > 0) {
       yield* sql`update ${t.run} set held = 1 where lease_until is null
 and (n, run_key) in (select u.n, u.run_key from ${byRef(holds)} u)`
@@ -341,7 +352,7 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
       if (lease === undefined || token === undefined) {
         if (run.state === "ready") write.brought.ready = true
       } else if (tokens === undefined || tokens.has(token)) {
-        const { claimed, origin } = creates[i].accepted
+        const { claimed, origin } = creates[i]!.accepted
         claimed.push(claimedRunRow(origin, run, now, lease, token))
       }
     })
@@ -360,7 +371,7 @@ from ${
     const endings: Array<Ending> = []
     const asked: Array<Cells> = []
     for (const [i, running, before] of rows.toSorted((self, that) => Number(self[0]) - Number(that[0]))) {
-      const { accepted: { change }, op } = cancels[Number(i)]
+      const { accepted: { change }, op } = cancels[Number(i)]!
       const n = change.generation
       if (Number(running) === 0) endings.push({ n, key: op.key, now: change.now, cells: ["cancelled", op.reason] })
       else if (before === null) asked.push([n, op.key, op.reason])
@@ -450,7 +461,7 @@ const chosen = <Source>(
     if (set[field.key] === undefined) continue
     field.encode(set as Source).forEach((cell, i) => {
       if (before !== undefined && before[from + i] === cell) return
-      columns.push(field.columns[i])
+      columns.push(field.columns[i]!)
       cells.push(cell)
     })
   }

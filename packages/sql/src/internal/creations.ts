@@ -21,7 +21,6 @@ const newRunColumns: Columns = [
   ["ready_at", "int"],
   ["slots", "int"],
   ["queues", "int"],
-  ["at_most_once", "int"],
   ["token", "int"]
 ]
 
@@ -52,7 +51,7 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
     const groups = new Map<string, { readonly first: Creation; readonly cells: Array<Cells> }>()
     for (const creation of creations) {
       const { lease, n, now, run, token } = creation
-      const key = `${now} ${run.state} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
+      const key = `${now} ${run.state} ${run.atMostOnce} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
       let group = groups.get(key)
       if (group === undefined) groups.set(key, group = { first: creation, cells: [] })
       group.cells.push([
@@ -63,7 +62,6 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
         run.readyAt,
         run.slots,
         run.queues ? 1 : 0,
-        run.atMostOnce ? 1 : 0,
         token ?? null
       ])
     }
@@ -72,11 +70,12 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
       ends.isLater(now, now)
       const state = lease === undefined ? run.state : "running"
       yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
-state, later, created_at, attempt, owner, lease_until, started_at)
+state, at_most_once, later, created_at, attempt, owner, lease_until, started_at)
 select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
-${state}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${lease === undefined ? 0 : 1},
-${lease?.owner ?? null}, ${lease?.until ?? null},
-case when u.at_most_once = 0 then ${lease === undefined ? null : now} end
+${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${
+        lease === undefined ? 0 : 1
+      },
+${lease?.owner ?? null}, ${lease?.until ?? null}, ${lease === undefined || run.atMostOnce ? null : now}
 from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
 on conflict do nothing`
       const affected = yield* db.dialect.affected(sql).values

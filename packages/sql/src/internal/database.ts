@@ -134,7 +134,7 @@ export const make = (options: {
           sql.literal(dialect.forUpdate)
         }`
           .values
-        const [version, minimumWriter, token, generation] = (rows[0] ?? [0, 0, 0, 0]).map(Number)
+        const [version = 0, minimumWriter = 0, token = 0, generation = 0] = (rows[0] ?? []).map(Number)
         if (minimumWriter > schemaVersion) {
           return yield* newerSchema(store, operation, { version, minimumWriter })
         }

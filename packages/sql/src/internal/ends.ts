@@ -141,7 +141,7 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
       const ends = ended.get(n) ?? []
       let next = 0
       for (let i = 0; i < ends.length && next < waiting.length; i++) {
-        const [key, slots] = waiting[next]
+        const [key, slots] = waiting[next]!
         // they ended one after another: each saw those after it still running
         if (!ends[i] || active + (ends.length - 1 - i) + next >= slots) continue
         promoted.push([n, key])

@@ -371,7 +371,7 @@ union select g.n from ${t.gone} g where g.id = ${query.taskId}`.values,
       const run = readable(() => decodeRun(cells, 1))
       if (!(run instanceof Unreadable)) items.push(run)
     }
-    const next = reached.length > limit ? shown[limit - 1].place : stopped
+    const next = reached.length > limit ? shown[limit - 1]?.place : stopped
     return { items, next: next === undefined ? null : JSON.stringify(next) }
   })
 

@@ -96,8 +96,7 @@ from ${
     const held: Array<readonly [n: number, count: number]> = []
     const tasks: Array<Settlement> = []
 
-    for (let j = 0; j < entries.length; j++) {
-      const entry = entries[j]
+    for (const [j, entry] of entries.entries()) {
       const { settlement } = entry
       const { generation: n, key, now, result } = settlement
       const ref = refKey(n, key)
@@ -167,7 +166,7 @@ from ${
       write
     )
     yield* revise(held)
-    if (ended.size > 0 || tasks.length > 0) yield* settleTasks(tasks, ended, write, entries[0].settlement.now)
+    if (ended.size > 0 || tasks.length > 0) yield* settleTasks(tasks, ended, write, entries[0]!.settlement.now)
     return later
   })
 
@@ -215,7 +214,9 @@ from ${
         set: sql.literal(`state = 'ready', lease_until = null, held = u.held, ${set},
 tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`),
         source: sql`(select u.*, t.tag, t.version, t.executor, t.priority
-from ${source([["n", "int"], ["run_key", "text"], ["held", "int"], ...columns])(cells)} u cross join ${t.task} t where t.n = u.n)`,
+from ${
+          source([["n", "int"], ["run_key", "text"], ["held", "int"], ...columns])(cells)
+        } u cross join ${t.task} t where t.n = u.n)`,
         where: sql.literal("r.n = u.n and r.run_key = u.run_key")
       })
     }`
@@ -392,7 +393,7 @@ where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
         const rows = yield* sql`select h.n, h.no from ${t.history} h where h.ended_at < ${before}
 order by h.ended_at, h.n, h.no ${db.limit(limit)}`.values
         if (rows.length === 0) return 0
-        const cells = rows.map(([n, no]) => [Number(n), Number(no)])
+        const cells = rows.map(([n, no]) => [Number(n), Number(no)] as const)
         yield* sql`delete from ${t.history} where (n, no) in (select u.n, u.no
 from ${source([["n", "int"], ["no", "int"]])(cells)} u)`
         yield* forget(new Set(cells.map(([n]) => n)))

@@ -3,13 +3,15 @@
  *
  *     idle ──start──▶ running ◀──resume/pause──▶ paused ──scope closes──▶ stopping
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import * as Activity from "../../Activity.ts"
 import type { RunRow } from "../../TaskRecord.ts"
 import type { TaskStore } from "../../TaskStore.ts"
 import { type Host, instant } from "./host.ts"
@@ -34,7 +36,12 @@ export const make = (
 ): Engine => {
   const { clock, hub, settings } = host
   const now = () => clock.currentTimeMillisUnsafe()
-  const engines = Array.from(stores, ([alias, store]) => StoreEngine.make(host, alias, store))
+  // Executors are shared by all stores: what comes free in one may be what another waits for.
+  const onFree = () => engines.forEach((engine) => engine.freed())
+  const engines: ReadonlyArray<StoreEngine.StoreEngine> = Array.from(
+    stores,
+    ([alias, store]) => StoreEngine.make(host, alias, store, onFree)
+  )
   let startedAt: number | undefined
   let turning: ReadonlyArray<Fiber.Fiber<unknown>> = []
 
@@ -48,43 +55,49 @@ export const make = (
     return Fiber.interruptAll(fibers)
   })
 
-  const startTurning = (scope: Scope.Scope): Effect.Effect<void> =>
-    Effect.forEach(
-      engines,
-      (engine) => Effect.forkIn(Effect.forever(engine.turns), scope)
-    ).pipe(Effect.map((fibers) => {
-      turning = fibers
-    }))
+  const startTurning = (fork: Fork): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      // Paused or closed while startup tasks were fired, or paused and resumed.
+      host.phase !== "running" || turning.length > 0
+        ? Effect.void
+        : Effect.map(Effect.forEach(engines, (engine) => fork(Effect.forever(engine.turns))), (fibers) => {
+          turning = fibers
+        })
+    )
 
   let begin: (evaluating: boolean) => Effect.Effect<void> = () => Effect.void
   let resume: Effect.Effect<void> = Effect.void
 
   const serve = (mode: "auto" | "manual" | "paused"): Effect.Effect<void, never, Scope.Scope> =>
     Effect.gen(function*() {
-      const scope = yield* Effect.scope
-      // Acquired last, released first: what follows is what closing undoes.
-      for (const engine of engines) yield* engine.serve
-      yield* Effect.addFinalizer(() => inOwnFiber(close))
+      // Loops are the scheduler's own: in its context, whoever starts it or resumes it, and under nobody's label.
+      const context = Context.omit(Activity.Label)(yield* Effect.context<Scope.Scope>()) as Context.Context<Scope.Scope>
+      for (const engine of engines) yield* Effect.setContext(engine.serve, context)
+      const loops = yield* Scope.fork(Context.get(context, Scope.Scope), "parallel")
+      const fork: Fork = (loop) => Effect.setContext(Effect.forkIn(loop, loops), context)
+      // Acquired last, released first: closing stops the loops itself, once they can see that it does.
+      yield* Effect.addFinalizer(() => inOwnFiber(close(loops)))
       begin = (evaluating) =>
         Effect.suspend(() => {
           if (host.phase !== "idle") return Effect.void
           host.phase = evaluating ? "running" : "paused"
           startedAt = now()
           emit("SchedulerStarted")
-          return Effect.gen(function*() {
+          const fire = Effect.gen(function*() {
             for (const engine of engines) {
-              yield* Effect.forkIn(maintain(host, engine), scope)
+              yield* fork(maintain(host, engine))
               yield* engine.fire("startup", incarnation)
             }
-            if (evaluating) yield* startTurning(scope)
+            yield* startTurning(fork)
           })
+          return Effect.setContext(fire, context)
         })
       resume = Effect.suspend(() => {
         if (host.phase !== "paused") return Effect.void
         host.phase = "running"
         emit("SchedulerResumed")
         engines.forEach((engine) => engine.wake())
-        return startTurning(scope)
+        return startTurning(fork)
       })
       if (mode !== "manual") yield* begin(mode === "auto")
     })
@@ -99,11 +112,11 @@ export const make = (
 
   const drained = Effect.forEach(engines, (engine) => engine.runs.drained, { concurrency: "unbounded", discard: true })
 
-  const close: Effect.Effect<void> = Effect.gen(function*() {
+  const close = Effect.fnUntraced(function*(loops: Scope.Closeable) {
     const started = host.phase !== "idle"
     host.phase = "stopping"
     if (started) emit("SchedulerStopping")
-    yield* stopTurning
+    yield* Scope.close(loops, Exit.void)
     const before = engines.reduce((count, engine) => count + engine.runs.size(), 0)
     yield* within(settings.drainTimeout, drained)
     const left = engines.reduce((count, engine) => count + engine.runs.size(), 0)
@@ -151,6 +164,9 @@ export const make = (
     serve
   }
 }
+
+/** Starts a loop, in the scheduler's context. */
+type Fork = (loop: Effect.Effect<never>) => Effect.Effect<Fiber.Fiber<never>>
 
 /**
  * Closing waits, and whoever closes may have been interrupted itself (Ctrl-C): there every wait would end at once.

@@ -138,6 +138,7 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
       }).pipe(
         // Whatever fails here is tried again at a later tick; the engine's own loop tells of a store that is down.
         Effect.catch((error) => Effect.logDebug(`Maintenance of store \`${engine.alias}\` failed: ${error.message}`)),
+        Effect.catchCause((cause) => Effect.logError(`Maintenance of store \`${engine.alias}\` failed.`, cause)),
         Effect.ensuring(Effect.sync(() => {
           if (host.activity.virtual) host.activity.end("maintenance")
         }))

@@ -14,13 +14,14 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Context from "effect/Context"
+import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import * as Activity from "../../Activity.ts"
 import type { RunResult } from "../../Executor.ts"
 import type { Policy } from "../../Policy.ts"
 import { fromRun, runId } from "../../TaskInfo.ts"
 import type { RunRow, TaskRow, TerminalState } from "../../TaskRecord.ts"
-import type { Settlement, TaskStore } from "../../TaskStore.ts"
+import type { Heartbeat, Settled, Settlement, TaskStore } from "../../TaskStore.ts"
 import { TaskStoreError } from "../../TaskStore.ts"
 import { encodeFailure } from "../exitText.ts"
 import { type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
@@ -96,9 +97,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     effect: Effect.Effect<A, TaskStoreError>,
     label?: string
   ) => Effect.Effect<A, TaskStoreError>
+  /** Sets tasks aside for this reader; repeated until the store answers. */
   readonly quarantine: (
-    tasks: ReadonlyArray<{ readonly id: string; readonly generation: number; readonly reason: string }>
-  ) => Effect.Effect<void>
+    tasks: ReadonlyArray<{ readonly id: string; readonly generation: number; readonly reason: string }>,
+    label: string
+  ) => Effect.Effect<void, TaskStoreError>
 }): Runs => {
   const { activity, clock, context, hub, settings } = host
   const running = new Map<string, Running>()
@@ -115,12 +118,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   // ---------------------------------------------------------------------------
 
   const start = (ready: ReadonlyArray<Ready>, askedAt: number): Effect.Effect<void> => {
-    const leaseUntil = askedAt + settings.lease
     if (ready.length === 0) return Effect.void
     // Capacity is taken before anything is begun: a run that ends at once must not make room for a second claim.
     for (const entry of ready) entry.slot.running++
     const once = ready.filter((entry) => entry.run.atMostOnce)
-    if (once.length === 0) return Effect.sync(() => ready.forEach((entry) => begin(entry, leaseUntil)))
+    if (once.length === 0) return Effect.sync(() => beginAll(ready, askedAt))
     const refs = once.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
     return options.call("start", store.start({ now: now(), owner: host.owner, runs: refs })).pipe(
       Effect.match({
@@ -129,19 +131,34 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         onSuccess: (marked) => new Set(once.filter((_, i) => marked[i]))
       }),
       Effect.map((marked) => {
-        for (const entry of ready) {
-          if (!entry.run.atMostOnce || marked.has(entry)) begin(entry, leaseUntil)
-          else entry.slot.running--
-        }
+        const unmarked = once.filter((entry) => !marked.has(entry))
+        for (const entry of unmarked) entry.slot.running--
+        beginAll(ready.filter((entry) => !entry.run.atMostOnce || marked.has(entry)), askedAt)
+        if (unmarked.length > 0) options.onFree()
       })
     )
+  }
+
+  const beginAll = (ready: ReadonlyArray<Ready>, askedAt: number): void => {
+    const leaseUntil = askedAt + settings.lease
+    if (monotonic(clock) < leaseUntil - settings.interruptGrace) {
+      for (const entry of ready) begin(entry, leaseUntil)
+      return
+    }
+    // The store took so long to answer that they would have to stop at once: they are given back.
+    const at = now()
+    for (const { run, slot } of ready) {
+      slot.running--
+      push({ run, label: labelOf(run) }, at, { result: { _tag: "Release" } })
+    }
+    options.onFree()
   }
 
   const begin = (ready: Ready, leaseUntil: number): void => {
     const { policy, run, slot, task } = ready
     // By claim: a run that was lost and claimed again here may still be stopping under its old token.
     const id = `${runId(run)}#${run.token}`
-    const label = `task ${run.taskId}, run ${run.key}, claim ${run.token}`
+    const label = labelOf(run)
     const entry: Running = {
       ...ready,
       id,
@@ -153,6 +170,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       interruptedAt: undefined
     }
     running.set(id, entry)
+    tellInProgress()
     idleLatch.closeUnsafe()
     runningLatch.openUnsafe()
     const at = now()
@@ -176,6 +194,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   const ended = (entry: Running, exit: Exit.Exit<RunResult>): void => {
     entry.slot.running--
+    tellInProgress()
     const at = now()
     Metrics.took(monotonic(clock) - entry.startedAt, context)
     // Detached: its outcome is recorded already, or belongs to whoever took it over.
@@ -189,7 +208,18 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     else push(entry, at, settlement)
     if (activity.virtual) activity.end(entry.label)
     options.onFree()
+    openWhenIdle()
+  }
+
+  const openWhenIdle = (): void => {
     if (running.size === 0 && pending.length === 0 && settling === 0) idleLatch.openUnsafe()
+  }
+
+  /** Handlers at work, of all stores, detached ones included. */
+  const tellInProgress = (): void => {
+    let count = 0
+    for (const slot of host.executors.values()) count += slot.running
+    Metrics.inProgress(count, context)
   }
 
   interface Decision {
@@ -254,7 +284,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   const push = (entry: { readonly run: RunRow; readonly label: string }, at: number, decision: Decision): void => {
     const { run } = entry
-    if (pending.length === 0 && activity.virtual) activity.begin("settle")
+    // Once, however many batches: what comes while a batch waits for its store waits with it.
+    if (pending.length === 0 && settling === 0 && activity.virtual) activity.begin("settle")
     pending.push({
       run,
       label: entry.label,
@@ -288,11 +319,14 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     const unreadable = batch.filter((entry) => entry.unreadable !== undefined)
     return unreadable.length === 0
       ? Effect.void
-      : options.quarantine(unreadable.map(({ run, unreadable }) => ({
-        id: run.taskId,
-        generation: run.generation,
-        reason: unreadable!
-      })))
+      : options.quarantine(
+        unreadable.map(({ run, unreadable }) => ({ id: run.taskId, generation: run.generation, reason: unreadable! })),
+        "settle"
+      ).pipe(
+        Effect.catch((error) =>
+          Effect.logError(`The store refuses to set aside ${unreadable[0]!.label}. ${error.message}`)
+        )
+      )
   }
 
   /** A batch that the store refuses is halved until the bad entry is alone; the rest settle. */
@@ -304,7 +338,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     ).pipe(
       Effect.matchEffect({
         onSuccess: (results) => {
-          for (let i = 0; i < batch.length; i++) settled(batch[i]!, results[i] === "Settled")
+          for (let i = 0; i < batch.length; i++) settled(batch[i]!, results[i]!)
           return tellPauses(batch)
         },
         onFailure: (error) => {
@@ -336,14 +370,15 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     )
   }
 
-  const settled = (entry: Pending, accepted: boolean): void => {
+  const settled = (entry: Pending, answer: Settled): void => {
     const { run, settlement } = entry
-    if (!accepted) {
+    if (answer === "Stale") {
       Metrics.leaseLost(context)
       if (hub.heard) hub.emit({ _tag: "RunLost", at: instant(now()), store: alias, run: fromRun(run) })
       return
     }
-    const result = settlement.result
+    // What should have gone back to ready ends where it was asked to stop meanwhile, or its task was removed.
+    const result = answer === "Cancelled" ? cancelledBy(entry) : settlement.result
     switch (result._tag) {
       case "End": {
         Metrics.ended(result.state, context)
@@ -378,6 +413,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     }
   }
 
+  const cancelledBy = ({ run, settlement: { result } }: Pending): Settlement["result"] => ({
+    _tag: "End",
+    state: "cancelled",
+    exit: result._tag === "Release" ? run.exit : result.exit
+  })
+
   const settleLoop: Effect.Effect<never> = Effect.forever(Effect.andThen(
     settleLatch.await,
     Effect.suspend(() => {
@@ -389,13 +430,19 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         Effect.andThen(setAside(batch), settleBatch(batch)),
         Effect.sync(() => {
           settling -= batch.length
-          // `push` began it for this batch; what came meanwhile began its own.
-          if (activity.virtual) activity.end("settle")
-          if (pending.length === 0 && running.size === 0) idleLatch.openUnsafe()
+          if (pending.length === 0 && activity.virtual) activity.end("settle")
+          openWhenIdle()
         })
       )
     })
-  ))
+  )).pipe(
+    // Closed before the store took everything: nobody waits for the rest any more, nor does virtual time.
+    Effect.onInterrupt(() =>
+      Effect.sync(() => {
+        if (pending.splice(0).length > 0 && activity.virtual) activity.end("settle")
+      })
+    )
+  )
 
   // ---------------------------------------------------------------------------
   // heartbeats
@@ -415,12 +462,16 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     if (hub.heard) hub.emit({ _tag: "RunDetached", at: instant(now()), store: alias, run: fromRun(entry.run) })
   }
 
-  const heartbeat: Effect.Effect<void> = Effect.gen(function*() {
-    const askedAt = monotonic(clock)
+  /** Whether the last heartbeat had no answer. */
+  let unanswered = false
+
+  /** Asks for longer leases, for no longer than until the first of these runs must stop. */
+  const extend = (
+    entries: ReadonlyArray<Running>,
+    askedAt: number
+  ): Effect.Effect<Option.Option<ReadonlyArray<Heartbeat>>> => {
     const asked = now()
-    const entries = [...running.values()].filter((entry) => entry.note !== "leaseLost")
-    if (entries.length === 0) return
-    const answers = yield* Effect.option(options.call(
+    const ask = Effect.option(options.call(
       "heartbeat",
       store.heartbeat({
         now: asked,
@@ -428,6 +479,22 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         runs: entries.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
       })
     ))
+    if (!store.capabilities.durable) return ask
+    const rest = Math.min(...entries.map((entry) => entry.leaseUntil)) - settings.interruptGrace - askedAt
+    // Late although the last answer was good: this process slept, and may still have its runs.
+    const wait = rest > 0 ? rest : unanswered ? 0 : settings.interruptGrace
+    return wait <= 0
+      ? Effect.succeedNone
+      : Effect.map(Effect.timeoutOption(ask, Duration.millis(Math.max(1, wait))), Option.flatten)
+  }
+
+  const heartbeat: Effect.Effect<void> = Effect.gen(function*() {
+    const askedAt = monotonic(clock)
+    const all = [...running.values()]
+    const entries = all.filter((entry) => entry.note !== "leaseLost")
+    if (all.length === 0) return
+    const answers = entries.length === 0 ? Option.some([]) : yield* extend(entries, askedAt)
+    unanswered = answers._tag === "None"
     if (answers._tag === "Some") {
       for (let i = 0; i < entries.length; i++) {
         const entry = entries[i]!
@@ -440,15 +507,16 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       }
     }
     const at = monotonic(clock)
-    for (const entry of entries) {
+    for (const entry of all) {
       // Whatever the store answers or does not, the handler stops before its lease ends.
       if (entry.leaseUntil - settings.interruptGrace <= at) interrupt(entry, "leaseLost")
       if (entry.policy.timeout !== null && entry.startedAt + entry.policy.timeout + settings.interruptGrace <= at) {
         interrupt(entry, "timeout")
       }
+      // Those of a shutdown are left behind, and named, by whoever closes.
       if (
-        entry.interruptedAt !== undefined && entry.interruptedAt + settings.interruptGrace <= at &&
-        running.get(entry.id) === entry
+        entry.interruptedAt !== undefined && entry.note !== "shutdown" &&
+        entry.interruptedAt + settings.interruptGrace <= at && running.get(entry.id) === entry
       ) {
         detach(entry)
         if (entry.note === "cancelled" || entry.note === "timeout") {
@@ -456,15 +524,19 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         } else lost(entry)
       }
     }
-    Metrics.inProgress(running.size, context)
+    openWhenIdle()
   })
 
-  /** A heartbeat, or before it the instant at which a run must stop because its lease was not extended. */
+  /**
+   * A heartbeat, a short wait where the last one had no answer, or before it the instant at which a run must stop because
+   * its lease was not extended, or is left behind because it did not stop.
+   */
   const untilHeartbeat = (): number => {
     const at = monotonic(clock)
-    let wait = settings.heartbeat
-    for (const { interruptedAt, leaseUntil } of running.values()) {
-      wait = Math.min(wait, interruptedAt === undefined ? leaseUntil - settings.interruptGrace - at : settings.interruptGrace)
+    let wait = unanswered ? settings.heartbeat / 10 : settings.heartbeat
+    for (const { interruptedAt, leaseUntil, note } of running.values()) {
+      if (note === "shutdown") continue
+      wait = Math.min(wait, (interruptedAt ?? leaseUntil - 2 * settings.interruptGrace) + settings.interruptGrace - at)
     }
     return Math.max(1, wait)
   }
@@ -488,7 +560,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     list: () => [...running.values()].map((entry) => entry.run),
     start,
     settle: (run, result, task, unreadable) =>
-      push({ run, label: `task ${run.taskId}, run ${run.key}` }, now(), {
+      push({ run, label: labelOf(run) }, now(), {
         result,
         ...(task === undefined ? undefined : { task }),
         ...(unreadable === undefined ? undefined : { unreadable })
@@ -511,3 +583,5 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     loops: [settleLoop, heartbeatLoop]
   }
 }
+
+const labelOf = (run: RunRow): string => `task ${run.taskId}, run ${run.key}, claim ${run.token}`

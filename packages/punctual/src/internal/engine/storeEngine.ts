@@ -35,16 +35,27 @@ export interface StoreEngine {
   readonly turns: Effect.Effect<never>
   /** Runs every task that has this event, one after another where `sequential`. */
   readonly fire: (event: "startup" | "shutdown", incarnation: string) => Effect.Effect<void>
-  readonly quarantine: (
-    tasks: ReadonlyArray<{ readonly id: string; readonly generation: number; readonly reason: string }>
-  ) => Effect.Effect<void>
+  /** An executor has room again. */
+  readonly freed: () => void
+}
+
+interface Unreadable {
+  readonly id: string
+  readonly generation: number
+  readonly reason: string
 }
 
 /** A store that is down is asked again after 100 ms, 200 ms … 5 s. */
 const firstBackoff = 100
 const longestBackoff = 5_000
 
-export const make = (host: Host, alias: string, store: TaskStore["Service"]): StoreEngine => {
+export const make = (
+  host: Host,
+  alias: string,
+  store: TaskStore["Service"],
+  /** Called when capacity of an executor came free. */
+  onFree: () => void
+): StoreEngine => {
   const { activity, clock, context, hub, settings } = host
   const now = () => clock.currentTimeMillisUnsafe()
 
@@ -107,9 +118,15 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
           : Effect.fail(error)
     })
 
-  const quarantine: StoreEngine["quarantine"] = (tasks) =>
-    call("quarantine", store.quarantine(tasks.map((task) => ({ ...task, reader: host.reader, at: now() })))).pipe(
-      Effect.catch((error) => down("quarantine", error)),
+  const verdicts = (tasks: ReadonlyArray<Unreadable>): Effect.Effect<void, TaskStoreError> =>
+    Effect.suspend(() => store.quarantine(tasks.map((task) => ({ ...task, reader: host.reader, at: now() }))))
+
+  /** Whoever goes on without the verdict would read the row again at once. */
+  const quarantine = (
+    tasks: ReadonlyArray<Unreadable>,
+    verdict = call("quarantine", verdicts(tasks))
+  ): Effect.Effect<void, TaskStoreError> =>
+    verdict.pipe(
       Effect.andThen(Effect.suspend(() => {
         for (const { id, reason } of tasks) {
           if (hub.heard) hub.emit({ _tag: "TaskQuarantined", at: instant(now()), store: alias, id, reason })
@@ -124,13 +141,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
   const runs = Runs.make(host, alias, store, {
     call,
     persist,
-    quarantine,
-    onFree: () => {
-      if (!blocked) return
-      blocked = false
-      claimable = true
-      wake()
-    }
+    quarantine: (tasks, label) => quarantine(tasks, persist("quarantine", verdicts(tasks), label)),
+    onFree
   })
 
   // ---------------------------------------------------------------------------
@@ -157,6 +169,13 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
 
   const wakeAll = (): void => {
     evaluable = true
+    claimable = true
+    wake()
+  }
+
+  const freed = (): void => {
+    if (!blocked) return
+    blocked = false
     claimable = true
     wake()
   }
@@ -211,7 +230,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
   const evaluate: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
     while (true) {
       const at = now()
-      // A wake-up may come while the store answers: it must not be overwritten.
+      // What came before is read now, this engine's own changes among it. A wake-up that comes while the store answers
+      // must not be overwritten.
+      evaluable = false
       nextDue = Infinity
       const { next, tasks } = yield* call("due", store.due({ now: at, limit: batchSize, reader: host.reader }))
       nextDue = Math.min(nextDue, next ?? Infinity)
@@ -221,7 +242,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       const lease: Lease = { owner: host.owner, until: at + settings.lease }
       const tags = yield* handled
       const free = new Map<ExecutorSlot, number>()
-      const unreadable: Array<{ id: string; generation: number; reason: string }> = []
+      const unreadable: Array<Unreadable> = []
       const changes: Array<Change> = []
       const planned: Array<{ readonly task: TaskWithRuns; readonly rules: Rules; readonly advance: Advance }> = []
       for (const task of tasks) {
@@ -255,7 +276,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
           })
         })
       }
-      if (unreadable.length > 0) yield* quarantine(unreadable)
+      lookAt(lease)
       const committed = yield* commitAll(changes)
       const ready: Array<Runs.Ready> = []
       for (let i = 0; i < changes.length; i++) {
@@ -278,6 +299,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         }
       }
       yield* runs.start(ready, askedAt)
+      // Last, so that it keeps nobody else waiting.
+      if (unreadable.length > 0) yield* quarantine(unreadable)
     }
   })
 
@@ -321,7 +344,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
     claimable = false
     nextReady = Infinity
     for (const slot of host.executors.values()) {
-      while (true) {
+      // Nor does a backlog of runs that end at once.
+      while (host.phase === "running") {
         const room = slot.executor.capacity - slot.running
         if (room <= 0) {
           blocked = true
@@ -333,6 +357,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
         const askedAt = monotonic(clock)
         const limit = Math.min(room, batchSize)
         const lease: Lease = { owner: host.owner, until: at + settings.lease }
+        lookAt(lease)
         const answer = yield* call(
           "claim",
           store.claim({
@@ -369,6 +394,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       return []
     }
     return [{ run, task, policy, slot }]
+  }
+
+  /** A claim may be carried out though its reply is lost: the end of its lease must be seen. */
+  const lookAt = (lease: Lease): void => {
+    if (store.capabilities.durable) nextLease = Math.min(nextLease, lease.until)
   }
 
   // ---------------------------------------------------------------------------
@@ -418,10 +448,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       yield* runs.heartbeat
       yield* takeOver
     }
-    if (evaluable || nextDue <= now()) {
-      evaluable = false
-      yield* evaluate
-    }
+    if (evaluable || nextDue <= now()) yield* evaluate
     if (claimable || nextReady <= now()) yield* claim
   })
 
@@ -432,6 +459,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
     yield* Effect.addFinalizer(() => Effect.sync(() => {
       if (activity.virtual) activity.end("engine")
     }))
+    // The turn before may have ended anywhere.
+    evaluable = true
+    claimable = true
     while (true) {
       const problem = yield* Effect.uninterruptible(Effect.match(turn, {
         onSuccess: () => undefined,
@@ -476,7 +506,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
           store.list({ event, sort: "created", descending: event === "shutdown", limit: batchSize, after })
         )
         for (const row of page.items) {
-          if (row.state !== "paused") yield* fireTask(row, event, incarnation)
+          if (row.state === "paused") continue
+          // One that cannot be run keeps no other from it.
+          yield* Effect.catch(
+            fireTask(row, event, incarnation),
+            (error) => Effect.logError(`Task \`${row.id}\` of \`${event}\` in store \`${alias}\` could not be run. ${error.message}`)
+          )
         }
         after = page.next ?? undefined
       } while (after !== undefined)
@@ -490,7 +525,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
       if (slot === undefined || ((yield* slot.executor.tags).get(row.tag) ?? -1) < row.version) return
       const rules = safely(() => rulesOf(row))
       if (Result.isFailure(rules)) {
-        return yield* quarantine([{ id: row.id, generation: row.generation, reason: rules.failure }])
+        const unreadable = [{ id: row.id, generation: row.generation, reason: rules.failure }]
+        return yield* quarantine(unreadable, persist("quarantine", verdicts(unreadable)))
       }
       // Counted as a run outside the schedule, whoever changes the row meanwhile.
       while (true) {
@@ -535,7 +571,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"]): St
     wake: wakeAll,
     turns,
     fire,
-    quarantine,
+    freed,
     serve: Effect.gen(function*() {
       yield* listen
       for (const loop of runs.loops) {

@@ -15,7 +15,7 @@ export const claims = (test: Test): void => {
       const { now } = lab
       yield* lab.addReady("a")
       yield* lab.commit("a", { payload: "[\"new\"]" })
-      const [{ run, task }] = yield* lab.claim({ now: now + 1, until: now + 500 })
+      const { run, task } = (yield* lab.claim({ now: now + 1, until: now + 500 }))[0]!
       assert.deepStrictEqual([run.state, run.owner, run.leaseUntil, run.attempt, run.startedAt], [
         "running",
         lab.owner,
@@ -81,7 +81,7 @@ export const claims = (test: Test): void => {
   test("claims go round robin over slots; what one leaves, others take", (lab) =>
     Effect.gen(function*() {
       const { now } = lab
-      const tags = ["x", "y", "z"].map((tag) => `${lab.tag}.${tag}`)
+      const tags = [`${lab.tag}.x`, `${lab.tag}.y`, `${lab.tag}.z`] as const
       const runs = (from: number, count: number) => Array.from({ length: count }, (_, i) => newRun(now + from + i))
       yield* lab.addReady("x", runs(0, 10), { tag: tags[0], priority: 5 })
       yield* lab.addReady("y", runs(100, 10), { tag: tags[1] })
@@ -235,7 +235,8 @@ export const claims = (test: Test): void => {
     Effect.gen(function*() {
       const { now } = lab
       yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
-      const [{ run: named }, { run: unnamed }] = yield* lab.claim({ now: now + 1, until: now + 1000 })
+      const claimed = yield* lab.claim({ now: now + 1, until: now + 1000 })
+      const [named, unnamed] = [claimed[0]!.run, claimed[1]!.run]
       const beat = yield* lab.store.heartbeat({
         now: now + 500,
         lease: lab.lease(lab.owner, now + 1500),

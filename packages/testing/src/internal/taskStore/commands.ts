@@ -38,6 +38,13 @@ const NewRunChoice = Schema.Struct({
 
 const RunChangeChoice = Schema.Union([
   Schema.TaggedStruct("Create", { run: NewRunChoice, claim: Schema.Boolean }),
+  /** Cancels runs, running ones first, and puts another in their place: planned before they were claimed, perhaps. */
+  Schema.TaggedStruct("Replace", {
+    run: NewRunChoice,
+    claim: Schema.Boolean,
+    cancels: upTo(2),
+    promotes: Schema.Boolean
+  }),
   Schema.TaggedStruct("Change", {
     kind: Schema.Literals(["Drop", "Cancel", "Promote", "Hold", "Unhold"]),
     run: upTo(7)
@@ -48,6 +55,7 @@ const SetChoice = Schema.Literals([
   "nothing",
   "due",
   "finished",
+  "pause",
   "pause",
   "resume",
   "version",
@@ -265,26 +273,33 @@ class Sequence {
     }
   }
 
-  private runChange(id: string, choice: typeof RunChangeChoice.Type): RunChange {
-    if (choice._tag === "Create") {
-      const run = this.newRun(id, choice.run)
-      return choice.claim && run.state === "ready"
-        ? { _tag: "Create", run, claim: { owner: "claimer", until: this.now + 3 * second } }
-        : { _tag: "Create", run }
-    }
+  private runChanges(id: string, choice: typeof RunChangeChoice.Type): ReadonlyArray<RunChange> {
     const row = this.model.task(id)
     const open = row === undefined ? [] : this.model.open(row.generation)
-    const key = open[choice.run % Math.max(1, open.length)]?.key ?? "nobody"
-    return choice.kind === "Cancel"
-      ? { _tag: "Cancel", key, reason: `reason ${this.unique}` }
-      : { _tag: choice.kind, key }
+    const cancel = (key: string): RunChange => ({ _tag: "Cancel", key, reason: `reason ${this.unique}` })
+    if (choice._tag === "Change") {
+      const key = open[choice.run % Math.max(1, open.length)]?.key ?? "nobody"
+      return [choice.kind === "Cancel" ? cancel(key) : { _tag: choice.kind, key }]
+    }
+    const run = this.newRun(id, choice.run)
+    const create: RunChange = choice.claim && run.state === "ready"
+      ? { _tag: "Create", run, claim: { owner: "claimer", until: this.now + 3 * second } }
+      : { _tag: "Create", run }
+    if (choice._tag === "Create") return [create]
+    const running = open.filter(({ state }) => state === "running")
+    const waiting = choice.promotes ? open.filter(({ state }) => state === "waiting") : []
+    return [
+      ...[...running, ...open].slice(0, choice.cancels + 1).map(({ key }) => cancel(key)),
+      ...waiting.map(({ key }): RunChange => ({ _tag: "Promote", key })),
+      create
+    ]
   }
 
   /** A reference to a claim that was given some time, in the model's numbers. */
   private reference(choice: typeof RefChoice.Type) {
     const running = choice.running ? this.model.running() : []
     const { owner, run } = running.length > 0
-      ? given(running[choice.claim % running.length])
+      ? given(running[choice.claim % running.length]!)
       : this.givens.at(-1 - choice.claim) ?? this.givens.at(0) ?? nobody
     return {
       owner: choice.wrong === "owner" ? "thief" : owner,
@@ -351,13 +366,13 @@ class Sequence {
         const tasks = command.tasks.map((choice) => {
           const id = this.ids[choice.task]
           const due = choice.due === 0 ? null : this.instant(choice.due - 2)
-          const known = model.task(id) !== undefined
-          return newTask(id, `${this.name}.${choice.task === 3 ? "b" : "a"}`, now, {
+          const known = model.task(id!) !== undefined
+          return newTask(id!, `${this.name}.${choice.task === 3 ? "b" : "a"}`, now, {
             due,
             nominal: due,
             priority: choice.priority,
             version: choice.version + 1,
-            runs: known ? [] : choice.runs.map((run) => this.newRun(id, run))
+            runs: known ? [] : choice.runs.map((run) => this.newRun(id!, run))
           })
         })
         return Effect.map(store.insert(tasks), (answer) => {
@@ -375,7 +390,7 @@ class Sequence {
       }
       case "Commit": {
         const changes = command.changes.flatMap((choice): ReadonlyArray<Change> => {
-          const row = model.task(this.ids[choice.task])
+          const row = model.task(this.ids[choice.task]!)
           if (row === undefined) return []
           const set = this.set(row, choice.set, choice.due)
           const holds = set === "remove" || set.state === undefined || set.state === "finished"
@@ -389,7 +404,7 @@ class Sequence {
             generation: row.generation,
             revision: row.revision - (choice.stale ? 1 : 0),
             set,
-            runs: [...holds, ...choice.runs.map((run) => this.runChange(row.id, run))].filter(isNew),
+            runs: [...holds, ...choice.runs.flatMap((run) => this.runChanges(row.id, run))].filter(isNew),
             now
           }]
         })
@@ -413,8 +428,8 @@ class Sequence {
           now: now - command.behind * second,
           lease: { owner: `owner-${command.owner}`, until: now + (command.lease + 1) * second },
           slots: distinct(command.slots).map(({ limit, slot, version }): Slot => ({
-            executor: slots[slot][0],
-            tag: `${this.name}.${slots[slot][1]}`,
+            executor: slots[slot]![0],
+            tag: `${this.name}.${slots[slot]![1]}`,
             version,
             limit
           })),
@@ -450,15 +465,15 @@ class Sequence {
           ))
       }
       case "Start": {
-        const refs = command.refs.map((ref) => this.reference(ref)).filter((ref, _, all) => ref.owner === all[0].owner)
-        const { owner } = refs[0]
+        const refs = command.refs.map((ref) => this.reference(ref)).filter((ref, _, all) => ref.owner === all[0]!.owner)
+        const { owner } = refs[0]!
         return Effect.map(store.start({ now, owner, runs: refs.map(this.ref) }), (answer) => {
           assert.deepStrictEqual(answer, model.start(now, owner, refs))
         })
       }
       case "Heartbeat": {
-        const refs = command.refs.map((ref) => this.reference(ref)).filter((ref, _, all) => ref.owner === all[0].owner)
-        const lease = { owner: refs[0].owner, until: now + (command.lease + 1) * second }
+        const refs = command.refs.map((ref) => this.reference(ref)).filter((ref, _, all) => ref.owner === all[0]!.owner)
+        const lease = { owner: refs[0]!.owner, until: now + (command.lease + 1) * second }
         return Effect.map(store.heartbeat({ now, lease, runs: refs.map(this.ref) }), (answer) => {
           assert.deepStrictEqual(answer, model.heartbeat(lease, refs))
         })
@@ -500,7 +515,7 @@ class Sequence {
       }
       case "Quarantine": {
         const verdicts = command.tasks.flatMap((n) => {
-          const row = model.task(this.ids[n])
+          const row = model.task(this.ids[n]!)
           return row === undefined ? [] : [{
             id: row.id,
             generation: row.generation - (command.old ? 1 : 0),
@@ -512,7 +527,7 @@ class Sequence {
         return Effect.map(store.quarantine(verdicts.map(this.task)), () => model.quarantine(verdicts))
       }
       case "Clear": {
-        const generations = command.tasks.flatMap((n) => model.task(this.ids[n])?.generation ?? [])
+        const generations = command.tasks.flatMap((n) => model.task(this.ids[n]!)?.generation ?? [])
         return Effect.map(store.clear(generations.map(this.generation)), () => model.clear(generations))
       }
       case "Wait":

@@ -113,16 +113,16 @@ export const commits = (test: Test): void => {
         (i) =>
           Effect.map(
             lab.store.commit([change(row, now, { payload: String(i) }, [create(newRun(now + i))])]),
-            ([one]) => ({ i, _tag: one._tag })
+            ([one]) => ({ i, _tag: one!._tag })
           ),
         { concurrency: "unbounded" }
       )
       const winners = committed.filter((one) => one._tag === "Committed")
       assert.strictEqual(winners.length, 1)
       const found = yield* lab.get("a")
-      assert.strictEqual(found?.row.payload, String(winners[0].i))
+      assert.strictEqual(found?.row.payload, String(winners[0]!.i))
       assert.strictEqual(found?.row.revision, 2)
-      assert.deepStrictEqual(found?.open.map((run) => run.due), [now + winners[0].i])
+      assert.deepStrictEqual(found?.open.map((run) => run.due), [now + winners[0]!.i])
     }))
 
   test("I5: a batch applies the other changes when one conflicts, and answers in order", (lab) =>
@@ -132,10 +132,10 @@ export const commits = (test: Test): void => {
       yield* lab.commit("b", { cursor: now })
       const set = { cursor: now + 5 }
       const answers = yield* lab.store.commit([
-        change(c, now, set),
-        change(b, now, set),
-        { ...change(b, now, set), id: lab.id("nobody") },
-        change(a, now, set, [create(newRun(now), lab.lease())])
+        change(c!, now, set),
+        change(b!, now, set),
+        { ...change(b!, now, set), id: lab.id("nobody") },
+        change(a!, now, set, [create(newRun(now), lab.lease())])
       ])
       assert.deepStrictEqual(answers.map((one) => one._tag), ["Committed", "Conflict", "Conflict", "Committed"])
       assert.deepStrictEqual(answers.map(claimedKeys), [[], [], [], [String(now)]])
@@ -178,7 +178,7 @@ export const runChanges = (test: Test): void => {
     Effect.gen(function*() {
       const { now } = lab
       yield* lab.addReady("a", [newRun(now), newRun(now + 1), newRun(now + 2, { state: "waiting" })])
-      const [{ run }] = yield* lab.claim({ limit: 1 })
+      const { run } = (yield* lab.claim({ limit: 1 }))[0]!
       const before = yield* lab.open("a")
       const again = (due: number) => newRun(due, { nominal: 1, slots: 9 })
       const committed = yield* lab.commit("a", {}, [
@@ -198,9 +198,11 @@ export const runChanges = (test: Test): void => {
       const claimed = yield* lab.claim()
       assert.deepStrictEqual(claimed.map(({ run }) => run.taskId).sort(), [lab.id("a"), lab.id("b")])
       const [first, second] = claimed
-      yield* lab.settle(settlement(first.run, lab.now))
+      yield* lab.settle(settlement(first!.run, lab.now))
       assert.deepStrictEqual(
-        (yield* lab.store.heartbeat({ now: lab.now, lease: lab.lease(), runs: [ref(second.run)] })).map((h) => h.alive),
+        (yield* lab.store.heartbeat({ now: lab.now, lease: lab.lease(), runs: [ref(second!.run)] })).map((h) =>
+          h.alive
+        ),
         [true]
       )
     }))
@@ -227,10 +229,10 @@ export const runChanges = (test: Test): void => {
         })
         assert.deepStrictEqual(open[run.key], run)
       }
-      assert.isAbove(committed.claimed[1].token!, committed.claimed[0].token!)
+      assert.isAbove(committed.claimed[1]!.token!, committed.claimed[0]!.token!)
       const claimed = yield* lab.claim({ now: now + 10, owner: "other" })
       assert.deepStrictEqual(claimed.map(({ run }) => run.key), [String(now + 1)])
-      assert.strictEqual(yield* lab.settle(settlement(committed.claimed[0], now)), "Settled")
+      assert.strictEqual(yield* lab.settle(settlement(committed.claimed[0]!, now)), "Settled")
       assert.deepStrictEqual(yield* lab.takeover(now + 30_000), { [now + 2]: "ready" })
     }))
 
@@ -239,7 +241,7 @@ export const runChanges = (test: Test): void => {
       const { now } = lab
       yield* lab.add("a")
       yield* lab.commit("a", { version: 5, priority: 6, executor: "threads" }, [create(newRun(now))])
-      const run = (yield* lab.open("a"))[now]
+      const run = (yield* lab.open("a"))[now]!
       assert.deepStrictEqual([run.tag, run.version, run.priority, run.executor], [lab.tag, 5, 6, "threads"])
     }))
 
@@ -247,7 +249,7 @@ export const runChanges = (test: Test): void => {
     Effect.gen(function*() {
       const { now } = lab
       yield* lab.addReady("a", [newRun(now), newRun(now + 1), newRun(now + 2, { state: "waiting" })])
-      const [{ run: running }] = yield* lab.claim({ limit: 1 })
+      const { run: running } = (yield* lab.claim({ limit: 1 }))[0]!
       const tag = `${lab.tag}.other`
       yield* lab.commit("a", { tag, version: 2, executor: "threads", priority: 3 })
       const open = yield* lab.open("a")
@@ -265,7 +267,7 @@ export const runChanges = (test: Test): void => {
       const claimed = yield* lab.claim({ now: now + 9, slots: [slot] })
       assert.deepStrictEqual(claimed.map(({ run }) => run.key), [String(now + 1)])
       yield* lab.settle(settlement(running, now + 9, { _tag: "Release" }))
-      const back = (yield* lab.open("a"))[now]
+      const back = (yield* lab.open("a"))[now]!
       assert.deepStrictEqual([back.tag, back.version, back.executor, back.priority], [tag, 2, "threads", 3])
       assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 9, slots: [slot] })), [String(now)])
     }))
@@ -291,7 +293,7 @@ export const runChanges = (test: Test): void => {
       yield* lab.commit("a", {}, cancel("first"), now + 7)
       assert.deepStrictEqual(yield* lab.states("a"), { [now]: "running" })
       yield* lab.commit("a", {}, cancel("second"), now + 8)
-      assert.strictEqual((yield* lab.open("a"))[now].cancel, "first")
+      assert.strictEqual((yield* lab.open("a"))[now]!.cancel, "first")
       const ended = yield* lab.history("a")
       assert.deepStrictEqual(
         ended.map((run) => [run.key, run.state, run.cancel, run.endedAt, run.exit]),
@@ -302,7 +304,7 @@ export const runChanges = (test: Test): void => {
       assert.deepStrictEqual(yield* lab.claim({ now: now + 10 }), [])
       // It may end as it likes: what it did counts.
       assert.strictEqual(yield* lab.settle(settlement(run, now + 9)), "Settled")
-      assert.strictEqual((yield* lab.runs({ name: "a", key: run.key }))[0].state, "succeeded")
+      assert.strictEqual((yield* lab.runs({ name: "a", key: run.key }))[0]!.state, "succeeded")
     }))
 
   test("Promote makes a waiting run ready, and nothing else", (lab) =>
@@ -339,6 +341,6 @@ export const runChanges = (test: Test): void => {
       yield* lab.commit("a", {}, [{ _tag: "Unhold", key: String(now + 1) }])
       assert.deepStrictEqual((yield* lab.claim({ now: now + 9 })).map(({ run }) => run.key), [String(now + 1)])
       yield* lab.commit("a", {}, [now, now + 1].map((key) => ({ _tag: "Hold", key: String(key) })))
-      assert.isFalse((yield* lab.open("a"))[now + 1].held, "a running run is not held")
+      assert.isFalse((yield* lab.open("a"))[now + 1]!.held, "a running run is not held")
     }))
 }

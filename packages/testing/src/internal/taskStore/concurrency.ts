@@ -61,7 +61,7 @@ export const concurrency = (test: Test): void => {
             const [committed] = yield* lab.store.commit([
               change(row, now, { counters }, [create(newRun(now, { key, state: "waiting" }))])
             ])
-            if (committed._tag === "Committed") return
+            if (committed!._tag === "Committed") return
             conflicts++
           }
         })
@@ -105,7 +105,7 @@ export const concurrency = (test: Test): void => {
           idle = 0
           ran++
           yield* Effect.yieldNow
-          yield* lab.settle(settlement(claimed[0].run, now + 99))
+          yield* lab.settle(settlement(claimed[0]!.run, now + 99))
         }
       })
       yield* Effect.all(Array.from({ length: 5 }, () => worker), { concurrency: "unbounded" })
@@ -130,7 +130,7 @@ export const concurrency = (test: Test): void => {
             if (turn % 3 === 0) yield* lab.takeover(now + 100, { maxTakeovers: 1000 })
             const answers = yield* lab.store.settle(claimed.map(({ run }) => settlement(run, now + 99)), { keep: 1000 })
             for (const [i, answer] of answers.entries()) {
-              const { key } = claimed[i].run
+              const { key } = claimed[i]!.run
               if (answer === "Settled") accepted.set(key, (accepted.get(key) ?? 0) + 1)
               else refused++
             }

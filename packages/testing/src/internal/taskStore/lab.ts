@@ -161,7 +161,7 @@ export class Lab {
   }
 
   add(name: string, fields: Partial<NewTask> = {}): Effect.Effect<TaskRow, TaskStoreError> {
-    return Effect.map(this.store.insert([this.task(name, fields)]), ([inserted]) => inserted.row)
+    return Effect.map(this.store.insert([this.task(name, fields)]), ([inserted]) => inserted!.row)
   }
 
   /** A task with runs that are ready at `now` and after it, a millisecond each. */
@@ -218,7 +218,7 @@ export class Lab {
     return Effect.gen({ self: this }, function*() {
       const row = yield* this.row(name)
       const [committed] = yield* this.store.commit([change(row, now, set, runs)])
-      if (committed._tag !== "Committed") throw new Error(`conflict on ${row.id}`)
+      if (committed?._tag !== "Committed") throw new Error(`conflict on ${row.id}`)
       return committed
     })
   }
@@ -241,12 +241,12 @@ export class Lab {
   claimOne(options: ClaimOptions = {}): Effect.Effect<RunRow, TaskStoreError> {
     return Effect.map(this.claim(options), (claimed) => {
       if (claimed.length !== 1) throw new Error(`claimed ${claimed.length} runs instead of one`)
-      return claimed[0].run
+      return claimed[0]!.run
     })
   }
 
   settle(settlements: Settlement, keep?: number): Effect.Effect<Settled, TaskStoreError> {
-    return Effect.map(this.store.settle([settlements], { keep: keep ?? 100 }), ([settled]) => settled)
+    return Effect.map(this.store.settle([settlements], { keep: keep ?? 100 }), ([settled]) => settled!)
   }
 
   /** Takes over and answers what concerns this test's tasks, by key. */

@@ -233,8 +233,8 @@ export const lists = (test: Test): void => {
       const row = yield* lab.addReady("a", Array.from({ length: 6 }, (_, i) => newRun(now + i)))
       yield* lab.addReady("b", [newRun(now + 10), newRun(now + 20, { state: "waiting" })])
       const claimed = yield* lab.claim({ now: now + 5 })
-      yield* lab.settle(settlement(claimed[1].run, now + 5))
-      yield* lab.settle(settlement(claimed[4].run, now + 5, { _tag: "End", state: "failed", exit: null }))
+      yield* lab.settle(settlement(claimed[1]!.run, now + 5))
+      yield* lab.settle(settlement(claimed[4]!.run, now + 5, { _tag: "End", state: "failed", exit: null }))
       const dues = (query: Parameters<typeof lab.runs>[0]) =>
         Effect.map(lab.runs(query), (runs) => runs.map((run) => run.due - now))
       assert.deepStrictEqual(yield* dues({ name: "a" }), [5, 4, 3, 2, 1, 0])

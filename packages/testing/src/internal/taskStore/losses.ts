@@ -48,10 +48,10 @@ export const removals = (test: Test): void => {
       const [one, two] = yield* lab.claim({ now: now + 9 })
       yield* lab.commit("a", "remove")
       assert.strictEqual(
-        yield* lab.settle(settlement(one.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" })),
+        yield* lab.settle(settlement(one!.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" })),
         "Cancelled"
       )
-      assert.strictEqual(yield* lab.settle(settlement(two.run, now + 10, { _tag: "Release" })), "Cancelled")
+      assert.strictEqual(yield* lab.settle(settlement(two!.run, now + 10, { _tag: "Release" })), "Cancelled")
       assert.deepStrictEqual((yield* lab.runs({ name: "a" })).map((run) => run.state), ["cancelled", "cancelled"])
       assert.deepStrictEqual(yield* lab.claim({ now: now + 99 }), [])
     }))
@@ -76,7 +76,7 @@ export const removals = (test: Test): void => {
       yield* lab.commit("a", "remove")
       const row = yield* lab.addReady("a", [newRun(now)], { payload: "[\"new\"]" })
       assert.isAbove(row.generation, old.generation)
-      const [{ run, task }] = yield* lab.claim()
+      const { run, task } = (yield* lab.claim())[0]!
       assert.strictEqual(run.generation, row.generation)
       assert.strictEqual(task.payload, "[\"new\"]")
       assert.strictEqual(yield* lab.settle(settlement({ ...late, token: run.token }, now)), "Stale")
@@ -159,7 +159,7 @@ export const takeovers = (test: Test): void => {
         assert.deepStrictEqual(yield* lab.takeover(now + i * 10 + 5, { maxTakeovers: 3 }), { [now]: became })
       }
       const [ended] = yield* lab.history("a")
-      assert.deepStrictEqual([ended.state, ended.takeovers, ended.attempt, ended.endedAt], [
+      assert.deepStrictEqual([ended!.state, ended!.takeovers, ended!.attempt, ended!.endedAt], [
         "abandoned",
         3,
         3,
@@ -187,7 +187,7 @@ export const takeovers = (test: Test): void => {
         newRun(now + 2)
       ])
       const claimed = yield* lab.claim({ now: now + 9, until: now + 20 })
-      yield* lab.store.start({ now: now + 10, owner: lab.owner, runs: [ref(claimed[1].run), ref(claimed[2].run)] })
+      yield* lab.store.start({ now: now + 10, owner: lab.owner, runs: [ref(claimed[1]!.run), ref(claimed[2]!.run)] })
       assert.deepStrictEqual(yield* lab.takeover(now + 20), {
         [now]: "ready",
         [now + 1]: "abandoned",
@@ -222,7 +222,10 @@ export const takeovers = (test: Test): void => {
       const taken = runs.filter(({ run }) => run.taskId === lab.id("a"))
       assert.deepStrictEqual(taken.map(({ became, run }) => [became, run.held]), [["ready", true], ["ready", true]])
       const open = yield* lab.open("a")
-      assert.deepStrictEqual(Object.values(open).map((run) => [run.state, run.held]), [["ready", true], ["ready", true]])
+      assert.deepStrictEqual(Object.values(open).map((run) => [run.state, run.held]), [["ready", true], [
+        "ready",
+        true
+      ]])
       assert.strictEqual((yield* lab.row("a")).revision, revision + 2)
       assert.deepStrictEqual(yield* lab.claimAll({ now: now + 9 }), { runs: [], next: null })
       yield* lab.commit("a", { state: "scheduled", pausedAt: null }, [{ _tag: "Unhold", key: String(now) }])
@@ -270,8 +273,8 @@ export const retention = (test: Test): void => {
       const settled = yield* lab.store.settle(claimed.map(({ run }) => settlement(run, now + 10)), { keep: 1 })
       assert.deepStrictEqual(settled, ["Settled", "Settled", "Settled"])
       assert.deepStrictEqual(yield* ended(lab, "a"), [2])
-      assert.strictEqual(yield* lab.settle(settlement(claimed[2].run, now + 11), 1), "Settled")
-      assert.strictEqual(yield* lab.settle(settlement(claimed[0].run, now + 11), 1), "Stale")
+      assert.strictEqual(yield* lab.settle(settlement(claimed[2]!.run, now + 11), 1), "Settled")
+      assert.strictEqual(yield* lab.settle(settlement(claimed[0]!.run, now + 11), 1), "Stale")
       assert.deepStrictEqual(yield* ended(lab, "a"), [2])
     }))
 
@@ -283,10 +286,24 @@ export const retention = (test: Test): void => {
       for (const { run } of claimed.slice(0, 4)) yield* lab.settle(settlement(run, now + 10), 100)
       yield* lab.commit("a", {}, [5, 6, 7, 8].map((i) => ({ _tag: "Cancel", key: String(now + i), reason: "no" })))
       assert.strictEqual((yield* lab.history("a")).length, 8)
-      yield* lab.settle(settlement(claimed[4].run, now + 10), 2)
+      yield* lab.settle(settlement(claimed[4]!.run, now + 10), 2)
       const left = yield* ended(lab, "a")
       assert.strictEqual(left.length, 2)
       assert.include(left, 4)
+    }))
+
+  test("I8: what one change cancels ends in the order of the change", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1), newRun(now + 2)])
+      const run = yield* lab.claimOne({ limit: 1 })
+      yield* lab.commit("a", {}, [
+        { _tag: "Hold", key: String(now + 1) },
+        { _tag: "Cancel", key: String(now + 1), reason: "no" },
+        { _tag: "Cancel", key: String(now + 2), reason: "no" }
+      ])
+      yield* lab.settle(settlement(run, now + 10), 2)
+      assert.deepStrictEqual(yield* ended(lab, "a"), [0, 2])
     }))
 
   test("I8: a takeover keeps to the limit too", (lab) =>
@@ -306,7 +323,7 @@ export const retention = (test: Test): void => {
       yield* lab.addReady("open", [newRun(at(0), { state: "waiting" }), newRun(at(1), { readyAt: at(1000) })])
       const claimed = yield* lab.claim({ now: at(10) })
       // Ended in another order than due; the last one keeps running.
-      for (const [i, n] of [3, 1, 4, 0, 2].entries()) yield* lab.settle(settlement(claimed[n].run, at(100 + i)))
+      for (const [i, n] of [3, 1, 4, 0, 2].entries()) yield* lab.settle(settlement(claimed[n]!.run, at(100 + i)))
       const left = Effect.map(lab.runs({ name: "a" }), (runs) => runs.map((run) => run.due - at(0)).reverse())
       yield* lab.store.prune({ before: at(0), limit: 100_000 })
       assert.strictEqual(yield* lab.store.prune({ before: at(100), limit: 100 }), 0)
@@ -317,7 +334,7 @@ export const retention = (test: Test): void => {
       assert.strictEqual(yield* lab.store.prune({ before: at(5000), limit: 100 }), 2)
       assert.deepStrictEqual(yield* lab.states("a"), { [at(5)]: "running" })
       assert.deepStrictEqual(yield* lab.states("open"), { [at(0)]: "waiting", [at(1)]: "ready" })
-      assert.strictEqual(yield* lab.settle(settlement(claimed[5].run, at(200))), "Settled")
+      assert.strictEqual(yield* lab.settle(settlement(claimed[5]!.run, at(200))), "Settled")
     }))
 }
 

@@ -112,14 +112,14 @@ export const records = (test: Test): void => {
         endedAt: null,
         exit: null
       })
-      const { atMostOnce, queues, slots, state } = open[String(now)]
+      const { atMostOnce, queues, slots, state } = open[String(now)]!
       assert.deepStrictEqual({ atMostOnce, queues, slots, state }, {
         atMostOnce: false,
         queues: false,
         slots: 1,
         state: "waiting"
       })
-      assert.deepStrictEqual(yield* lab.runs({ name: "a", key: "x:full" }), [open["x:full"]])
+      assert.deepStrictEqual(yield* lab.runs({ name: "a", key: "x:full" }), [open["x:full"]!])
     }))
 
   test("texts come back as they were: quotes, slashes, emoji, case, unnormalised unicode", (lab) =>
@@ -140,7 +140,7 @@ export const records = (test: Test): void => {
       assert.deepStrictEqual(inserted.map((one) => one._tag), oddTexts.map(() => "Inserted"))
       for (const [i, text] of oddTexts.entries()) {
         const found = yield* lab.get(text)
-        assert.deepStrictEqual(found?.row, inserted[i].row)
+        assert.deepStrictEqual(found?.row, inserted[i]!.row)
         assert.deepStrictEqual(found?.open.map((run) => run.key), [`x:${text}`])
         const labelled = yield* lab.store.list({
           labels: { [text]: text },
@@ -165,11 +165,11 @@ export const records = (test: Test): void => {
       assert.isAbove(big.length, 100_000)
       yield* lab.addReady("big", undefined, { payload: big, display: big, trigger: big, ranges: big, declared: big })
       const [claimed] = yield* lab.claim()
-      const { declared, display, payload, ranges, trigger } = claimed.task
+      const { declared, display, payload, ranges, trigger } = claimed!.task
       assert.isTrue([declared, display, payload, ranges, trigger].every((text) => text === big))
-      yield* lab.settle(settlement(claimed.run, lab.now, { _tag: "End", state: "succeeded", exit: big }))
+      yield* lab.settle(settlement(claimed!.run, lab.now, { _tag: "End", state: "succeeded", exit: big }))
       const [ended] = yield* lab.history("big")
-      assert.isTrue(ended.exit === big)
+      assert.isTrue(ended!.exit === big)
     }))
 
   test("instants may be zero, negative, and the first and last that a date can be", (lab) =>
@@ -191,7 +191,7 @@ export const records = (test: Test): void => {
         yield* lab.store.insert([task])
         const { generation: _, revision: __, ...row } = yield* lab.row(name)
         assert.deepStrictEqual(row, withoutRuns(task))
-        const [{ run }] = yield* lab.claim({ now: instant, until: instant })
+        const { run } = (yield* lab.claim({ now: instant, until: instant }))[0]!
         const { due, key, leaseUntil, nominal, readyAt } = run
         assert.deepStrictEqual(
           { due, key, leaseUntil, nominal, readyAt },
@@ -200,7 +200,7 @@ export const records = (test: Test): void => {
         yield* lab.store.start({ now: instant, owner: lab.owner, runs: [ref(run)] })
         yield* lab.settle(settlement(run, instant))
         const [ended] = yield* lab.history(name)
-        assert.deepStrictEqual([ended.startedAt, ended.endedAt], [instant, instant])
+        assert.deepStrictEqual([ended!.startedAt, ended!.endedAt], [instant, instant])
         const { tasks } = yield* lab.store.due({ now: instant, limit: 1000, reader: lab.reader })
         assert.include(tasks.map((task) => task.row.id), lab.id(name))
         yield* lab.commit(name, "remove")
@@ -219,7 +219,7 @@ export const records = (test: Test): void => {
       const found = (yield* lab.get("a"))!
       Object.assign(found.row, { payload: "changed" })
       Object.assign(found.row.counters, { ran: 98 })
-      Object.assign(found.open[0], { key: "changed", state: "running" })
+      Object.assign(found.open[0]!, { key: "changed", state: "running" })
       const again = (yield* lab.get("a"))!
       assert.strictEqual(again.row.payload, "{}")
       assert.deepStrictEqual(again.row.counters, someCounters)

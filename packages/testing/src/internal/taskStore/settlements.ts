@@ -34,10 +34,10 @@ export const tokens = (test: Test): void => {
       const beat = yield* lab.store.heartbeat({
         now: now + 20,
         lease: lab.lease(lab.owner, now + 50),
-        runs: [ref(one.run)]
+        runs: [ref(one!.run)]
       })
       assert.deepStrictEqual(beat, [{ alive: true, cancel: null }])
-      assert.strictEqual(yield* lab.settle(settlement(two.run, now + 20)), "Settled")
+      assert.strictEqual(yield* lab.settle(settlement(two!.run, now + 20)), "Settled")
       assert.deepStrictEqual(yield* lab.takeover(now + 49), {})
     }))
 
@@ -155,20 +155,20 @@ export const tokens = (test: Test): void => {
       yield* lab.addReady("a", [newRun(now), newRun(now + 1)])
       const [one, two] = yield* lab.claim({ now: now + 9 })
       const bad = [
-        { ...ref(one.run), generation: 2_000_000_000 },
-        { ...ref(one.run), key: "nobody" },
-        { ...ref(one.run), token: -5 }
+        { ...ref(one!.run), generation: 2_000_000_000 },
+        { ...ref(one!.run), key: "nobody" },
+        { ...ref(one!.run), token: -5 }
       ]
-      const runs = [ref(one.run), ...bad, ref(two.run)]
+      const runs = [ref(one!.run), ...bad, ref(two!.run)]
       const expected = [true, false, false, false, true]
       assert.deepStrictEqual(yield* lab.store.start({ now, owner: lab.owner, runs }), expected)
       const beats = yield* lab.store.heartbeat({ now, lease: lab.lease(), runs })
       assert.deepStrictEqual(beats.map((beat) => beat.alive), expected)
       const settled = yield* lab.store.settle(
         [
-          settlement(one.run, now),
-          ...bad.map((ref) => ({ ...settlement(one.run, now), ...ref })),
-          settlement(two.run, now)
+          settlement(one!.run, now),
+          ...bad.map((ref) => ({ ...settlement(one!.run, now), ...ref })),
+          settlement(two!.run, now)
         ],
         { keep: 10 }
       )
@@ -200,7 +200,7 @@ export const settlements = (test: Test): void => {
       yield* lab.store.start({ now: now + 10, owner: lab.owner, runs: claimed.map(({ run }) => ref(run)) })
       const settled = yield* lab.store.settle(
         claimed.map(({ run }, i) =>
-          settlement(run, now + 20 + i, { _tag: "End", state: states[i], exit: i === 0 ? null : `[${i}]` })
+          settlement(run, now + 20 + i, { _tag: "End", state: states[i]!, exit: i === 0 ? null : `[${i}]` })
         ),
         { keep: 100 }
       )
@@ -210,7 +210,7 @@ export const settlements = (test: Test): void => {
         history.toReversed(),
         claimed.map(({ run }, i): RunRow => ({
           ...run,
-          state: states[i],
+          state: states[i]!,
           startedAt: now + 9,
           endedAt: now + 20 + i,
           exit: i === 0 ? null : `[${i}]`,
@@ -227,7 +227,7 @@ export const settlements = (test: Test): void => {
       yield* lab.addReady("a")
       const one = yield* lab.claimOne()
       yield* lab.settle(settlement(one, now, { _tag: "Retry", readyAt: now + 50, exit: "\"no\"" }))
-      const retried = (yield* lab.open("a"))[now]
+      const retried = (yield* lab.open("a"))[now]!
       assert.deepStrictEqual(
         [retried.state, retried.attempt, retried.readyAt, retried.exit, retried.leaseUntil, retried.endedAt],
         ["ready", 1, now + 50, "\"no\"", null, null]
@@ -236,7 +236,7 @@ export const settlements = (test: Test): void => {
       const two = yield* lab.claimOne({ now: now + 50 })
       assert.strictEqual(two.attempt, 2)
       yield* lab.settle(settlement(two, now + 51, { _tag: "Release" }))
-      const released = (yield* lab.open("a"))[now]
+      const released = (yield* lab.open("a"))[now]!
       assert.deepStrictEqual([released.state, released.attempt, released.leaseUntil], ["ready", 1, null])
       const three = yield* lab.claimOne({ now: now + 51, owner: "other" })
       assert.deepStrictEqual([three.attempt, three.takeovers, three.owner], [2, 0, "other"])
@@ -251,8 +251,8 @@ export const settlements = (test: Test): void => {
       yield* lab.commit("a", {}, [now, now + 1].map((key) => ({ _tag: "Cancel", key: String(key), reason: "stop" })))
       assert.deepStrictEqual(
         yield* lab.store.settle([
-          settlement(one.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" }),
-          settlement(two.run, now + 10, { _tag: "Release" })
+          settlement(one!.run, now + 10, { _tag: "Retry", readyAt: now, exit: "1" }),
+          settlement(two!.run, now + 10, { _tag: "Release" })
         ], { keep: 100 }),
         ["Cancelled", "Cancelled"]
       )
@@ -327,7 +327,7 @@ export const settlements = (test: Test): void => {
       const claimed = yield* lab.claim({ now: now + 9 })
       const seen: Array<readonly [number, number]> = []
       for (const [i, failures] of (["increment", "increment", "reset", "increment"] as const).entries()) {
-        yield* lab.settle(settlement(claimed[i].run, now, undefined, { task: { failures } }))
+        yield* lab.settle(settlement(claimed[i]!.run, now, undefined, { task: { failures } }))
         const row = yield* lab.row("a")
         seen.push([row.failures, row.revision])
       }
@@ -346,10 +346,10 @@ export const settlements = (test: Test): void => {
       ], { due: now + 1000, nominal: now + 999 })
       const claimed = yield* lab.claim({ now: now + 9 })
       const task = { failures: "increment", pauseAt: { failures: 2, note: "two in a row" } } as const
-      yield* lab.settle(settlement(claimed[0].run, now + 10, undefined, { task }))
+      yield* lab.settle(settlement(claimed[0]!.run, now + 10, undefined, { task }))
       const after = yield* lab.row("a")
       assert.deepStrictEqual([after.state, after.pausedAt, after.due], ["scheduled", null, now + 1000])
-      yield* lab.settle(settlement(claimed[1].run, now + 11, undefined, { task }))
+      yield* lab.settle(settlement(claimed[1]!.run, now + 11, undefined, { task }))
       const paused = yield* lab.row("a")
       assert.deepStrictEqual(
         [paused.state, paused.pausedAt, paused.pauseNote, paused.due, paused.nominal, paused.failures],
@@ -357,14 +357,14 @@ export const settlements = (test: Test): void => {
       )
       assert.deepStrictEqual([paused.cursor, paused.revision], [after.cursor, 3])
       const open = yield* lab.open("a")
-      assert.deepStrictEqual([2, 3, 4].map((i) => [open[now + i].state, open[now + i].held]), [
+      assert.deepStrictEqual([2, 3, 4].map((i) => [open[now + i]!.state, open[now + i]!.held]), [
         ["running", false],
         ["ready", true],
         ["waiting", true]
       ])
       const { tasks } = yield* lab.store.due({ now: now + 2000, limit: 100_000, reader: lab.reader })
       assert.notInclude(tasks.map((task) => task.row.id), lab.id("a"))
-      yield* lab.settle(settlement(claimed[2].run, now + 12, undefined, { task }))
+      yield* lab.settle(settlement(claimed[2]!.run, now + 12, undefined, { task }))
       assert.deepStrictEqual((yield* lab.row("a")).pausedAt, now + 11, "a paused task stays as it is")
     }))
 
@@ -385,7 +385,7 @@ export const settlements = (test: Test): void => {
       yield* lab.addReady("a", [newRun(now), newRun(now + 1)], { counters: someCounters })
       const [one, two] = yield* lab.claim({ now: now + 9 })
       const missed = { _tag: "End", state: "missed", exit: null } as const
-      yield* lab.settle(settlement(one.run, now, missed, { task: { missed: true } }))
+      yield* lab.settle(settlement(one!.run, now, missed, { task: { missed: true } }))
       const row = yield* lab.row("a")
       assert.deepStrictEqual(row.counters, {
         ...someCounters,
@@ -393,7 +393,7 @@ export const settlements = (test: Test): void => {
         missed: someCounters.missed + 1
       })
       assert.strictEqual(row.revision, 2)
-      yield* lab.settle(settlement(two.run, now, missed))
+      yield* lab.settle(settlement(two!.run, now, missed))
       assert.deepStrictEqual(yield* lab.row("a"), row)
     }))
 }
@@ -444,13 +444,13 @@ export const promotions = (test: Test): void => {
       yield* lab.addReady("a", [newRun(now, two), newRun(now + 1, two), newRun(now + 2, waits), newRun(now + 3, waits)])
       const claimed = yield* lab.claim({ now: now + 9 })
       yield* lab.commit("a", {}, [{ _tag: "Promote", key: String(now + 2) }])
-      yield* lab.settle(settlement(claimed[0].run, now + 9))
+      yield* lab.settle(settlement(claimed[0]!.run, now + 9))
       assert.deepStrictEqual(
         yield* lab.states("a"),
         { [now + 1]: "running", [now + 2]: "ready", [now + 3]: "waiting" },
         "two are active already"
       )
-      yield* lab.settle(settlement(claimed[1].run, now + 9))
+      yield* lab.settle(settlement(claimed[1]!.run, now + 9))
       assert.deepStrictEqual(yield* lab.states("a"), { [now + 2]: "ready", [now + 3]: "ready" })
     }))
 
@@ -583,6 +583,10 @@ export const promotions = (test: Test): void => {
       yield* lab.claimOne()
       yield* lab.commit("known", {}, [create(newRun(now + 1))])
       assert.deepStrictEqual(yield* lab.states("known"), { [now]: "running", [now + 1]: "ready" }, "nothing cancelled")
+
+      yield* lab.add("own")
+      yield* lab.commit("own", {}, [create(newRun(now), lab.lease()), cancel, create(newRun(now + 1))])
+      assert.deepStrictEqual(yield* lab.states("own"), { [now]: "running", [now + 1]: "ready" }, "no claim but its own")
     }))
 
   test("I7: a run promoted in the place of one that was claimed meanwhile goes on waiting", (lab) =>

@@ -26,7 +26,7 @@ export const inserts = (test: Test): void => {
         lab.task("b")
       ])
       assert.deepStrictEqual(inserted.map((one) => one._tag), ["Inserted", "Exists", "Inserted"])
-      assert.deepStrictEqual(inserted[0].row, inserted[1].row)
+      assert.deepStrictEqual(inserted[0]!.row, inserted[1]!.row)
       assert.strictEqual((yield* lab.row("a")).payload, "1")
     }))
 
@@ -34,13 +34,13 @@ export const inserts = (test: Test): void => {
     Effect.gen(function*() {
       const inserted = yield* Effect.forEach(
         Array.from({ length: 20 }, (_, i) => String(i)),
-        (payload) => Effect.map(lab.store.insert([lab.task("a", { payload })]), ([one]) => ({ ...one, payload })),
+        (payload) => Effect.map(lab.store.insert([lab.task("a", { payload })]), ([one]) => ({ ...one!, payload })),
         { concurrency: "unbounded" }
       )
       const winners = inserted.filter((one) => one._tag === "Inserted")
       assert.strictEqual(winners.length, 1)
       const row = yield* lab.row("a")
-      assert.strictEqual(row.payload, winners[0].payload)
+      assert.strictEqual(row.payload, winners[0]!.payload)
       for (const one of inserted) assert.deepStrictEqual(one.row, row)
     }))
 
@@ -57,8 +57,8 @@ export const inserts = (test: Test): void => {
       })
       const open = yield* lab.open("a")
       assert.deepStrictEqual(yield* lab.states("a"), { [now]: "ready", [now + 1]: "waiting" })
-      assert.strictEqual(open[now].nominal, now)
-      assert.strictEqual(open[now].createdAt, now)
+      assert.strictEqual(open[now]!.nominal, now)
+      assert.strictEqual(open[now]!.createdAt, now)
     }))
 
   test("generations grow with every insertion", (lab) =>
@@ -112,7 +112,7 @@ export const reads = (test: Test): void => {
       const at30 = yield* read(30)
       assert.deepStrictEqual(names(at30), ["a", "b", "c"])
       assert.strictEqual(at30.next, at(41))
-      assert.deepStrictEqual(at30.tasks[0].open.map((run) => run.key).sort(), [at(5), at(6)].map(String).sort())
+      assert.deepStrictEqual(at30.tasks[0]!.open.map((run) => run.key).sort(), [at(5), at(6)].map(String).sort())
       const two = yield* read(30, 2)
       assert.deepStrictEqual(names(two), ["a", "b"])
       assert.strictEqual(two.next, at(41))

@@ -77,14 +77,14 @@ export const wakes = (test: Test): void => {
       yield* lab.commit("a", {}, [create(newRun(now + 2, { ...queued, state: "waiting" }))])
       assert.strictEqual(wakes.seen.length, seen, "a waiting run is nobody's business yet")
       const claim = lab.claim({ now: now + 9, limit: 1, until: now + 20 })
-      yield* lab.settle(settlement((yield* claim)[0].run, now, { _tag: "Release" }))
+      yield* lab.settle(settlement((yield* claim)[0]!.run, now, { _tag: "Release" }))
       yield* readied("release")
-      yield* lab.settle(settlement((yield* claim)[0].run, now, { _tag: "Retry", readyAt: now + 5, exit: null }))
+      yield* lab.settle(settlement((yield* claim)[0]!.run, now, { _tag: "Retry", readyAt: now + 5, exit: null }))
       yield* readied("retry")
       yield* claim
       yield* lab.takeover(now + 20)
       yield* readied("takeover")
-      yield* lab.settle(settlement((yield* claim)[0].run, now))
+      yield* lab.settle(settlement((yield* claim)[0]!.run, now))
       yield* readied("promotion by a settlement")
       yield* lab.commit("a", {}, [{ _tag: "Promote", key: String(now + 2) }])
       yield* readied("Promote")
@@ -96,7 +96,7 @@ export const wakes = (test: Test): void => {
       yield* readied("Create")
       yield* lab.commit("a", {}, [create(newRun(now + 4), lab.lease())])
       assert.strictEqual(wakes.seen.length, seen, "its claimer knows")
-      const [{ run }] = yield* claim
+      const { run } = (yield* claim)[0]!
       yield* lab.settle(settlement({ ...run, token: -1 }, now, { _tag: "Release" }))
       assert.strictEqual(wakes.seen.length, seen, "what is stale changes nothing")
     }))
