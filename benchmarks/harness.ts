@@ -56,7 +56,9 @@ export const percentile = (values: ReadonlyArray<number>, p: number): number => 
 }
 
 const show = (value: number, digits: number): string =>
-  Number.isNaN(value) ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits })
+  Number.isNaN(value)
+    ? "–"
+    : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits })
 
 /** Prints medians, with the spread in brackets where there are several repetitions, and ratios to one contender. */
 export const table = (

@@ -44,9 +44,12 @@ export const Activity: Context.Reference<Activity> = Context.Reference<Activity>
  * @category references
  * @since 0.1.0
  */
-export const Label: Context.Reference<string | undefined> = Context.Reference<string | undefined>("punctual/Activity/Label", {
-  defaultValue: () => undefined
-})
+export const Label: Context.Reference<string | undefined> = Context.Reference<string | undefined>(
+  "punctual/Activity/Label",
+  {
+    defaultValue: () => undefined
+  }
+)
 
 /**
  * Lets virtual time move while this effect waits for something other than time.

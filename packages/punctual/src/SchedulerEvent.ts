@@ -16,7 +16,10 @@ import type { RunInfo } from "./TaskInfo.ts"
  * @since 0.1.0
  */
 export type SchedulerEvent =
-  | { readonly _tag: "SchedulerStarted" | "SchedulerPaused" | "SchedulerResumed" | "SchedulerStopping"; readonly at: DateTime.Utc }
+  | {
+    readonly _tag: "SchedulerStarted" | "SchedulerPaused" | "SchedulerResumed" | "SchedulerStopping"
+    readonly at: DateTime.Utc
+  }
   /** How the drain ended: runs that ended by themselves, runs interrupted and given back, runs that did not answer. */
   | {
     readonly _tag: "SchedulerStopped"
@@ -50,7 +53,13 @@ export type SchedulerEvent =
     readonly exact: boolean
     readonly reason: string
   }
-  | { readonly _tag: "RunStarted"; readonly at: DateTime.Utc; readonly store: string; readonly run: RunInfo; readonly lag: number }
+  | {
+    readonly _tag: "RunStarted"
+    readonly at: DateTime.Utc
+    readonly store: string
+    readonly run: RunInfo
+    readonly lag: number
+  }
   /** Terminal: `run.state` says how. */
   | { readonly _tag: "RunEnded"; readonly at: DateTime.Utc; readonly store: string; readonly run: RunInfo }
   | {

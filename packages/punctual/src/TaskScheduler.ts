@@ -13,8 +13,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -132,7 +132,9 @@ const checkOptions = (options: Options) =>
       return yield* new InvalidOption({
         option: "interruptGrace",
         value: String(options.interruptGrace),
-        message: `\`interruptGrace\` must be at most half the lease (${lease / 2} ms): a run stops before its lease ends.`
+        message: `\`interruptGrace\` must be at most half the lease (${
+          lease / 2
+        } ms): a run stops before its lease ends.`
       })
     }
     if (options.start !== undefined && !["auto", "manual", "paused"].includes(options.start)) {
@@ -150,14 +152,23 @@ const checkOptions = (options: Options) =>
         lease,
         interruptGrace,
         heartbeat: lease / 3,
-        maxTakeovers: yield* integer("maxTakeovers", options.maxTakeovers, defaults.maxTakeovers, { min: 0, max: 1_000 }),
+        maxTakeovers: yield* integer("maxTakeovers", options.maxTakeovers, defaults.maxTakeovers, {
+          min: 0,
+          max: 1_000
+        }),
         maxSleep: yield* millis("maxSleep", options.maxSleep, defaults.maxSleep, some),
-        pollInterval: yield* millis("pollInterval", options.pollInterval, defaults.pollInterval, { min: 10, max: year }),
+        pollInterval: yield* millis("pollInterval", options.pollInterval, defaults.pollInterval, {
+          min: 10,
+          max: year
+        }),
         drainTimeout: yield* millis("drainTimeout", options.drainTimeout, defaults.drainTimeout, none),
         shutdownTimeout: yield* millis("shutdownTimeout", options.shutdownTimeout, defaults.shutdownTimeout, none),
         storeTimeout: yield* millis("storeTimeout", options.storeTimeout, defaults.storeTimeout, some),
         keepRuns: yield* integer("retention.runs", retention.runs, defaults.keepRuns, { min: 0, max: 1_000_000 }),
-        keepHistoryFor: yield* millis("retention.age", retention.age, defaults.keepHistoryFor, { min: 1, max: 100 * year }),
+        keepHistoryFor: yield* millis("retention.age", retention.age, defaults.keepHistoryFor, {
+          min: 1,
+          max: 100 * year
+        }),
         keepFinishedFor: yield* millis("retention.finished", retention.finished, defaults.keepFinishedFor, {
           min: 1,
           max: 100 * year
@@ -228,7 +239,8 @@ const make = (
     const scope = yield* Effect.scope
     const name = options.name ?? "scheduler"
     const random = yield* Random.Random
-    const incarnation = Array.from({ length: 4 }, () => Math.floor(random.nextDoubleUnsafe() * 0x10000).toString(16).padStart(4, "0"))
+    const incarnation = Array.from({ length: 4 }, () =>
+      Math.floor(random.nextDoubleUnsafe() * 0x10000).toString(16).padStart(4, "0"))
       .join("")
 
     const registry = yield* TaskRegistry.make(name, { drainTimeout: settings.drainTimeout })
@@ -245,7 +257,9 @@ const make = (
 
     const activity = yield* Activity.Activity
     const hub = new Hub()
-    if (activity.observe !== undefined) hub.add({ onEvent: activity.observe, onEnd: () => {} })
+    if (activity.observe !== undefined) {
+      hub.add({ onEvent: activity.observe, onEnd: () => {} })
+    }
     const slots = new Map<string, ExecutorSlot>(
       Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
     )
@@ -269,7 +283,8 @@ const make = (
       clock: host.clock,
       timeZone,
       pollInterval: settings.pollInterval,
-      seen: () => host.phase !== "idle",
+      seen: () =>
+        host.phase !== "idle",
       heard: () => hub.heard,
       emit: hub.emit,
       waiters: host.waiters

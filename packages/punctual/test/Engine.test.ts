@@ -32,17 +32,23 @@ describe("start and stop", () => {
     const Bye = Task.make("Bye")
     const MailLive = Layer.effect(Mail)(Effect.gen(function*() {
       let open = true
-      yield* Effect.addFinalizer(() => Effect.sync(() => {
-        open = false
-        log.push("mail closed")
-      }))
-      return { send: (to) => Effect.sync(() => void log.push(open ? `mail to ${to}` : `mail to ${to} over a closed pool`)) }
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          open = false
+          log.push("mail closed")
+        })
+      )
+      return {
+        send: (to) => Effect.sync(() => void log.push(open ? `mail to ${to}` : `mail to ${to} over a closed pool`))
+      }
     }))
-    const SendLive = Send.toLayer(Effect.fn("Send")(function*() {
-      log.push("begins")
-      yield* Effect.sleep("10 seconds")
-      yield* Mail.use((mail) => mail.send("ann"))
-    }))
+    const SendLive = Send.toLayer(
+      Effect.fn("Send")(function*() {
+        log.push("begins")
+        yield* Effect.sleep("10 seconds")
+        yield* Mail.use((mail) => mail.send("ann"))
+      })
+    )
     const ByeLive = Bye.toLayer(() => Mail.use((mail) => mail.send("everybody")))
     const App = Layer.mergeAll(
       Task.layerScheduled(Send, { id: "send", trigger: Trigger.every("1 minute") }),
@@ -62,7 +68,10 @@ describe("start and stop", () => {
       assert.deepStrictEqual(log.slice(2, 4), ["mail to ann", "mail to everybody"])
       assert.deepStrictEqual(log.slice(4), ["app closed", "mail closed"])
     }).pipe(Effect.provide(TestScheduler.layerProgram(
-      TaskScheduler.layer(App, { drainTimeout: "30 seconds" }).pipe(Layer.provide(MailLive), Layer.provide(MemoryTaskStore.layer)),
+      TaskScheduler.layer(App, { drainTimeout: "30 seconds" }).pipe(
+        Layer.provide(MailLive),
+        Layer.provide(MemoryTaskStore.layer)
+      ),
       { now }
     )))
   })
@@ -70,13 +79,15 @@ describe("start and stop", () => {
   it.effect("a drain that is too short interrupts the rest, gives the attempt back and runs it again", () => {
     const log: Array<string> = []
     const Slow = Task.make("Slow")
-    const SlowLive = Slow.toLayer(Effect.fn("Slow")(function*() {
-      const run = yield* CurrentRun
-      log.push(`attempt ${run.attempt}`)
-      yield* Effect.addFinalizer(() => Effect.sync(() => void log.push("cleaned up")))
-      yield* Effect.sleep("10 seconds")
-      log.push("done")
-    }))
+    const SlowLive = Slow.toLayer(
+      Effect.fn("Slow")(function*() {
+        const run = yield* CurrentRun
+        log.push(`attempt ${run.attempt}`)
+        yield* Effect.addFinalizer(() => Effect.sync(() => void log.push("cleaned up")))
+        yield* Effect.sleep("10 seconds")
+        log.push("done")
+      })
+    )
     const App = Layer.mergeAll(
       SlowLive,
       Task.layerScheduled(Slow, { id: "slow", trigger: Trigger.every("1 hour"), onConflict: "update" })
@@ -103,17 +114,24 @@ describe("start and stop", () => {
   it.effect("shutdown tasks run once, the last added first; one that fails or hangs does not stop the others", () => {
     const log: Array<string> = []
     const Close = Task.make("Close", { payload: { name: Schema.String }, error: Schema.String })
-    const CloseLive = Close.toLayer(Effect.fn("Close")(function*({ name }) {
-      log.push(name)
-      if (name === "fails") return yield* Effect.fail("no")
-      if (name === "hangs") return yield* Effect.never
-    }))
+    const CloseLive = Close.toLayer(
+      Effect.fn("Close")(function*({ name }) {
+        log.push(name)
+        if (name === "fails") return yield* Effect.fail("no")
+        if (name === "hangs") return yield* Effect.never
+      })
+    )
     const App = Layer.mergeAll(
       CloseLive,
-      Layer.effectDiscard(Scheduler.use((scheduler) =>
-        Effect.forEach(["hangs", "b", "fails", "a"], (name) =>
-          Effect.andThen(scheduler.add(Close, { id: name, payload: { name }, trigger: Trigger.shutdown }), Effect.sleep(0)))
-      ))
+      Layer.effectDiscard(
+        Scheduler.use((scheduler) =>
+          Effect.forEach(["hangs", "b", "fails", "a"], (name) =>
+            Effect.andThen(
+              scheduler.add(Close, { id: name, payload: { name }, trigger: Trigger.shutdown }),
+              Effect.sleep(0)
+            ))
+        )
+      )
     )
     return Effect.gen(function*() {
       yield* TestScheduler.advance("1 hour")
@@ -128,11 +146,14 @@ describe("start and stop", () => {
     const log: Array<string> = []
     const Hello = Task.make("Hello")
     const HelloLive = Hello.toLayer((_, run) => Effect.sync(() => void log.push(run.taskId)))
-    const App = Layer.mergeAll(HelloLive, Task.layerScheduled(Hello, {
-      id: "hello",
-      onConflict: "keep",
-      trigger: Trigger.union(Trigger.startup, Trigger.every("1 hour"))
-    }))
+    const App = Layer.mergeAll(
+      HelloLive,
+      Task.layerScheduled(Hello, {
+        id: "hello",
+        onConflict: "keep",
+        trigger: Trigger.union(Trigger.startup, Trigger.every("1 hour"))
+      })
+    )
     const program = Layer.mergeAll(
       TaskScheduler.layer(App, { name: "one" }),
       TaskScheduler.layer(App, { name: "two" })
@@ -153,7 +174,9 @@ describe("start and stop", () => {
       built++
       return { send: (to) => Effect.sync(() => void log.push(to)) }
     }))
-    const App = Ping.toLayer((_, run) => Effect.andThen(Mail.use((mail) => mail.send(run.taskId)), Effect.sleep("1 minute")))
+    const App = Ping.toLayer((_, run) =>
+      Effect.andThen(Mail.use((mail) => mail.send(run.taskId)), Effect.sleep("1 minute"))
+    )
     const program = Layer.mergeAll(
       TaskScheduler.layer(App, { name: "one", executors: undefined }),
       TaskScheduler.layer(App, { name: "two" })
@@ -181,11 +204,14 @@ describe("start and stop", () => {
 
   it.effect("start: \"manual\" waits for start; \"paused\" for resume; nothing that came due is lost", () => {
     const Ping = Task.make("Ping")
-    const App = Layer.mergeAll(Ping.toLayer(() => Effect.void), Task.layerScheduled(Ping, {
-      id: "ping",
-      trigger: Trigger.every("1 minute"),
-      coalesce: "none"
-    }))
+    const App = Layer.mergeAll(
+      Ping.toLayer(() => Effect.void),
+      Task.layerScheduled(Ping, {
+        id: "ping",
+        trigger: Trigger.every("1 minute"),
+        coalesce: "none"
+      })
+    )
     return Effect.gen(function*() {
       for (const start of ["manual", "paused"] as const) {
         yield* Effect.gen(function*() {
@@ -218,11 +244,13 @@ describe("attempts", () => {
       error: Refused,
       retry: { times: 3, schedule: Schedule.exponential("1 minute"), while: (error) => error.again }
     })
-    const FlakyLive = Flaky.toLayer(Effect.fn("Flaky")(function*() {
-      const run = yield* CurrentRun
-      log.push(`${run.attempt} at ${iso(yield* DateTime.now)}`)
-      return yield* new Refused({ again: true })
-    }))
+    const FlakyLive = Flaky.toLayer(
+      Effect.fn("Flaky")(function*() {
+        const run = yield* CurrentRun
+        log.push(`${run.attempt} at ${iso(yield* DateTime.now)}`)
+        return yield* new Refused({ again: true })
+      })
+    )
     const App = Layer.mergeAll(
       FlakyLive,
       Task.layerScheduled(Flaky, { id: "flaky", trigger: Trigger.at("2026-01-01T01:00:00Z"), onConflict: "update" })
@@ -246,11 +274,16 @@ describe("attempts", () => {
 
   it.effect("a timeout interrupts, and is retried as `times` and `schedule` say", () => {
     const log: Array<string> = []
-    const Hang = Task.make("Hang", { timeout: "10 seconds", retry: { times: 1, schedule: Schedule.spaced("1 minute") } })
+    const Hang = Task.make("Hang", {
+      timeout: "10 seconds",
+      retry: { times: 1, schedule: Schedule.spaced("1 minute") }
+    })
     const App = Layer.mergeAll(
       Hang.toLayer(() =>
-        Effect.onInterrupt(Effect.andThen(Effect.sync(() => log.push("begins")), Effect.sleep("1 hour")), () =>
-          Effect.sync(() => log.push("interrupted")))
+        Effect.onInterrupt(
+          Effect.andThen(Effect.sync(() => log.push("begins")), Effect.sleep("1 hour")),
+          () => Effect.sync(() => log.push("interrupted"))
+        )
       ),
       Task.layerScheduled(Hang, { id: "hang", trigger: Trigger.now })
     )
@@ -312,12 +345,17 @@ describe("without a test runner", () => {
 describe("leases", () => {
   const Slow = Task.make("Slow", { maxInstances: 1 })
   const makeApp = (log: Array<string>, name: string, seconds: number) =>
-    Slow.toLayer(Effect.fn("Slow")(function*() {
-      const run = yield* CurrentRun
-      log.push(`${name} begins attempt ${run.attempt}, token ${run.fencingToken}`)
-      yield* Effect.onInterrupt(Effect.sleep(seconds * 1000), () => Effect.sync(() => log.push(`${name} interrupted`)))
-      log.push(`${name} done`)
-    }))
+    Slow.toLayer(
+      Effect.fn("Slow")(function*() {
+        const run = yield* CurrentRun
+        log.push(`${name} begins attempt ${run.attempt}, token ${run.fencingToken}`)
+        yield* Effect.onInterrupt(
+          Effect.sleep(seconds * 1000),
+          () => Effect.sync(() => log.push(`${name} interrupted`))
+        )
+        log.push(`${name} done`)
+      })
+    )
 
   it.effect("a process cut off from its store stops before its lease ends; another runs it again", () => {
     const log: Array<string> = []
@@ -491,9 +529,16 @@ describe("a store that fails", () => {
     const Ping = Task.make("Ping")
     const App = Layer.mergeAll(
       Ping.toLayer(() => Effect.sleep("1 second")),
-      Layer.effectDiscard(Scheduler.use((scheduler) =>
-        scheduler.addAll(Array.from({ length: 9 }, (_, i) => Task.scheduled(Ping, { id: `${i}`, trigger: Trigger.every("1 minute") })))
-      ))
+      Layer.effectDiscard(
+        Scheduler.use((scheduler) =>
+          scheduler.addAll(
+            Array.from(
+              { length: 9 },
+              (_, i) => Task.scheduled(Ping, { id: `${i}`, trigger: Trigger.every("1 minute") })
+            )
+          )
+        )
+      )
     )
     return Effect.gen(function*() {
       yield* TestScheduler.advance("60 seconds")
@@ -509,9 +554,16 @@ describe("a store that fails", () => {
     const Ping = Task.make("Ping")
     const App = Layer.mergeAll(
       Ping.toLayer(() => Effect.void),
-      Layer.effectDiscard(Scheduler.use((scheduler) =>
-        scheduler.addAll(Array.from({ length: 9 }, (_, i) => Task.scheduled(Ping, { id: `${i}`, trigger: Trigger.every("1 minute") })))
-      ))
+      Layer.effectDiscard(
+        Scheduler.use((scheduler) =>
+          scheduler.addAll(
+            Array.from(
+              { length: 9 },
+              (_, i) => Task.scheduled(Ping, { id: `${i}`, trigger: Trigger.every("1 minute") })
+            )
+          )
+        )
+      )
     )
     return Effect.gen(function*() {
       const runs = yield* TestScheduler.advance("2 minutes")
@@ -599,7 +651,8 @@ describe("the same runs at the same times", () => {
       Tick.toLayer(() => Effect.void),
       Layer.effectDiscard(Scheduler.use((scheduler) =>
         scheduler.addAll(
-          Array.from({ length: 200 }, (_, i) => Task.scheduled(Tick, { id: `tick-${i}`, trigger: Trigger.cron(`${i % 60} */6 * * *`) }))
+          Array.from({ length: 200 }, (_, i) =>
+            Task.scheduled(Tick, { id: `tick-${i}`, trigger: Trigger.cron(`${i % 60} */6 * * *`) }))
         )
       ))
     )

@@ -71,8 +71,10 @@ const patched = (
 
 /** Takes so long on the virtual clock; the label is that under which the engine asks. */
 const slowly = <A, E>(effect: Effect.Effect<A, E>, time: Time, label: string, millis: number): Effect.Effect<A, E> =>
-  Effect.flatMap(Effect.exit(effect), (exit) =>
-    Effect.andThen(Activity.asleep(time.clock.sleep(Duration.millis(millis)), time.activity, label), exit))
+  Effect.flatMap(
+    Effect.exit(effect),
+    (exit) => Effect.andThen(Activity.asleep(time.clock.sleep(Duration.millis(millis)), time.activity, label), exit)
+  )
 
 const told = (tag: SchedulerEvent["_tag"]) =>
   Effect.map(TestScheduler.events, (events) => events.filter((event) => event._tag === tag))
@@ -260,7 +262,8 @@ describe("leases", () => {
               ...change,
               runs: change.runs.map((run) => run._tag === "Create" ? { ...run, claim: undefined } : run)
             }))),
-        claim: (options) => operation === "claim" ? slowly(store.claim(options), time, "engine", 8_000) : store.claim(options),
+        claim: (options) =>
+          operation === "claim" ? slowly(store.claim(options), time, "engine", 8_000) : store.claim(options),
         heartbeat: (options) => cutOff ? Effect.fail(unavailable("heartbeat")) : store.heartbeat(options)
       }))
       return isolated(
@@ -318,7 +321,8 @@ describe("leases", () => {
   it.effect("a claim whose reply was lost is found again in a store of one process, too", () => {
     let lose = false
     const store = patched((store) => ({
-      commit: (changes) => lose ? Effect.andThen(store.commit(changes), Effect.fail(unavailable("commit"))) : store.commit(changes)
+      commit: (changes) =>
+        lose ? Effect.andThen(store.commit(changes), Effect.fail(unavailable("commit"))) : store.commit(changes)
     }), { shared: false })
     return isolated(
       Effect.gen(function*() {
@@ -372,9 +376,13 @@ describe("leases", () => {
           yield* scheduler.start
           yield* TestScheduler.advance("1 second")
           assert.strictEqual((yield* Fiber.join(waiting))._tag, "RunNotCompleted")
-          assert.deepStrictEqual((yield* told("RunEnded")).map((event) => "run" in event && event.run.state), ["abandoned"])
+          assert.deepStrictEqual((yield* told("RunEnded")).map((event) => "run" in event && event.run.state), [
+            "abandoned"
+          ])
           const snapshot = yield* Metric.snapshot
-          const ended = snapshot.filter((metric) => metric.id === "punctual_runs_total" && metric.attributes?.["state"] === "abandoned")
+          const ended = snapshot.filter((metric) =>
+            metric.id === "punctual_runs_total" && metric.attributes?.["state"] === "abandoned"
+          )
           assert.deepStrictEqual(ended.map((metric) => (metric.state as { count: number }).count), [1])
         }),
         TestScheduler.layer(
@@ -515,7 +523,11 @@ describe("wake-ups", () => {
         yield* Layer.build(TaskSchedulerClient.layer().pipe(Layer.provide(Layer.succeed(TaskStore)(memory)))),
         TaskSchedulerClient.TaskSchedulerClient
       )
-      const store = patched(() => ({ listen: (onWake) => Effect.sync(() => void listeners.add(onWake)) }), {}, Effect.succeed(memory))
+      const store = patched(
+        () => ({ listen: (onWake) => Effect.sync(() => void listeners.add(onWake)) }),
+        {},
+        Effect.succeed(memory)
+      )
       yield* isolated(
         Effect.gen(function*() {
           yield* TestScheduler.settle
@@ -556,7 +568,10 @@ describe("wake-ups", () => {
       listen: () => Effect.void,
       commit: (changes) =>
         lose && changes.some((change) => change.runs.some((run) => run._tag === "Create"))
-          ? Effect.andThen(Effect.andThen(store.commit(changes), Effect.sync(() => lose = false)), Effect.fail(unavailable("commit")))
+          ? Effect.andThen(
+            Effect.andThen(store.commit(changes), Effect.sync(() => lose = false)),
+            Effect.fail(unavailable("commit"))
+          )
           : store.commit(changes)
     }))
     return isolated(
@@ -642,7 +657,10 @@ describe("wake-ups", () => {
         assert.strictEqual(calls("due") - due, 4)
       }),
       TestScheduler.layer(
-        Layer.mergeAll(Work.toLayer(() => Effect.void), Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 hour") })),
+        Layer.mergeAll(
+          Work.toLayer(() => Effect.void),
+          Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 hour") })
+        ),
         { now, store: FaultyStore.layer(faults) }
       )
     )
@@ -671,12 +689,19 @@ describe("wake-ups", () => {
 
 describe("start, pause, close", () => {
   /** A store whose answer to one operation, once carried out, waits until it may come. */
-  const gated = (operation: "due" | "commit" | "list", shut: () => boolean, gate: Latch.Latch, calls: Array<string> = []) =>
+  const gated = (
+    operation: "due" | "commit" | "list",
+    shut: () => boolean,
+    gate: Latch.Latch,
+    calls: Array<string> = []
+  ) =>
     patched((store) => {
       const wait = <A>(name: string, call: Effect.Effect<A, TaskStoreError>) =>
         Effect.suspend(() => {
           calls.push(name)
-          return name === operation && shut() ? Effect.flatMap(Effect.exit(call), (exit) => Effect.andThen(gate.await, exit)) : call
+          return name === operation && shut()
+            ? Effect.flatMap(Effect.exit(call), (exit) => Effect.andThen(gate.await, exit))
+            : call
         })
       return {
         due: (options) => wait("due", store.due(options)),
@@ -745,7 +770,10 @@ describe("start, pause, close", () => {
         const scheduler = yield* Scheduler
         const test = yield* TestScheduler.TestScheduler
         yield* scheduler.addAll(
-          Array.from({ length: 1_600 }, (_, i) => Task.scheduled(Work, { id: `${i}`, trigger: Trigger.at(at("00:01")) }))
+          Array.from(
+            { length: 1_600 },
+            (_, i) => Task.scheduled(Work, { id: `${i}`, trigger: Trigger.at(at("00:01")) })
+          )
         )
         yield* TestScheduler.settle
         shut = true
@@ -797,7 +825,11 @@ describe("start, pause, close", () => {
           ["SchedulerStarted", "SchedulerPaused", "SchedulerResumed", "SchedulerPaused"]
         )
       }),
-      TestScheduler.layer(Work.toLayer(() => Effect.void), { now, start: "manual", store: gated("list", () => shut, gate, calls) })
+      TestScheduler.layer(Work.toLayer(() => Effect.void), {
+        now,
+        start: "manual",
+        store: gated("list", () => shut, gate, calls)
+      })
     )
   })
 
@@ -902,7 +934,10 @@ describe("start, pause, close", () => {
         const [stopped] = yield* told("SchedulerStopped")
         assert.deepInclude(stopped, { drained: 2, interrupted: 0, detached: [] })
         const ended = yield* test.runs
-        assert.deepStrictEqual(ended.map((run) => [run.taskId, run.state]), [["work", "succeeded"], ["other", "succeeded"]])
+        assert.deepStrictEqual(ended.map((run) => [run.taskId, run.state]), [["work", "succeeded"], [
+          "other",
+          "succeeded"
+        ]])
         assert.strictEqual(stopped!.at.epochMilliseconds, at("00:00:23"))
       }),
       TestScheduler.layer(
@@ -922,9 +957,13 @@ describe("start, pause, close", () => {
     const log: Array<string> = []
     return Effect.gen(function*() {
       const memory = yield* MemoryTaskStore.make
-      const store = patched((store, time) => ({
-        settle: (settlements, options) => slowly(store.settle(settlements, options), time, "settle", 3_000)
-      }), {}, Effect.succeed(memory))
+      const store = patched(
+        (store, time) => ({
+          settle: (settlements, options) => slowly(store.settle(settlements, options), time, "settle", 3_000)
+        }),
+        {},
+        Effect.succeed(memory)
+      )
       yield* isolated(
         Effect.gen(function*() {
           const test = yield* TestScheduler.TestScheduler
@@ -943,8 +982,10 @@ describe("start, pause, close", () => {
         TestScheduler.layer(
           Layer.mergeAll(
             Work.toLayer(() =>
-              Effect.onInterrupt(Effect.sleep("1 hour"), () =>
-                Effect.andThen(Effect.sleep("4 seconds"), Effect.sync(() => log.push("cleaned up"))))
+              Effect.onInterrupt(
+                Effect.sleep("1 hour"),
+                () => Effect.andThen(Effect.sleep("4 seconds"), Effect.sync(() => log.push("cleaned up")))
+              )
             ),
             Deaf.toLayer(() => Effect.uninterruptible(Effect.sleep("1 minute"))),
             Task.layerScheduled(Work, { id: "work", trigger: Trigger.now }),
@@ -964,7 +1005,11 @@ describe("start, pause, close", () => {
       Bye.toLayer(Effect.fn(function*({ deaf }) {
         state = (yield* (yield* Scheduler).status).state
         const { taskId } = yield* CurrentRun
-        yield* logged(log, deaf ? Effect.uninterruptible(Effect.sleep("10 minutes")) : Effect.sleep("2 seconds"), `${taskId} `)
+        yield* logged(
+          log,
+          deaf ? Effect.uninterruptible(Effect.sleep("10 minutes")) : Effect.sleep("2 seconds"),
+          `${taskId} `
+        )
       }) as never),
       Layer.effectDiscard(Scheduler.use((scheduler) =>
         Effect.forEach(["deaf", "b", "a"], (id) =>
@@ -1027,13 +1072,24 @@ describe("start, pause, close", () => {
       )
       yield* client.add(Work, { id: "changed", trigger: Trigger.startup })
       yield* client.add(Work, { id: "replaced", trigger: Trigger.startup })
-      const store = patched((store) => ({
-        commit: (changes) =>
-          changes[0]?.id === "changed" && conflicts-- > 0 ? Effect.succeed([{ _tag: "Conflict" }]) : store.commit(changes),
-        list: (query) =>
-          query.event !== "startup" ? store.list(query) : Effect.tap(store.list(query), () =>
-            Effect.orDie(client.add(Work, { id: "replaced", trigger: Trigger.startup, onConflict: "replace" })))
-      }), {}, Effect.succeed(memory))
+      const store = patched(
+        (store) => ({
+          commit: (changes) =>
+            changes[0]?.id === "changed" && conflicts-- > 0
+              ? Effect.succeed([{ _tag: "Conflict" }])
+              : store.commit(changes),
+          list: (query) =>
+            query.event !== "startup" ?
+              store.list(query) :
+              Effect.tap(
+                store.list(query),
+                () =>
+                  Effect.orDie(client.add(Work, { id: "replaced", trigger: Trigger.startup, onConflict: "replace" }))
+              )
+        }),
+        {},
+        Effect.succeed(memory)
+      )
       yield* isolated(
         Effect.gen(function*() {
           const runs = yield* TestScheduler.settle
@@ -1086,7 +1142,10 @@ describe("a store that fails", () => {
         faults.down = false
       }),
       TestScheduler.layer(
-        Layer.mergeAll(Work.toLayer(() => Effect.void), Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("10 seconds") })),
+        Layer.mergeAll(
+          Work.toLayer(() => Effect.void),
+          Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("10 seconds") })
+        ),
         { now, store: FaultyStore.layer(faults) }
       )
     )
@@ -1112,7 +1171,10 @@ describe("a store that fails", () => {
         assert.deepStrictEqual([yield* count("StoreUnavailable"), yield* count("StoreRecovered")], [1, 1])
       }),
       TestScheduler.layer(
-        Layer.mergeAll(Work.toLayer(() => Effect.void), Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 minute") })),
+        Layer.mergeAll(
+          Work.toLayer(() => Effect.void),
+          Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 minute") })
+        ),
         { now, store: FaultyStore.layer(faults) }
       )
     )
@@ -1131,16 +1193,22 @@ describe("a store that fails", () => {
       }),
       TestScheduler.layer(
         Layer.mergeAll(
-          Task.make("Slow", { payload: { seconds: Schema.Int } }).toLayer(({ seconds }) => Effect.sleep(seconds * 1_000)),
-          Layer.effectDiscard(Scheduler.use((scheduler) =>
-            scheduler.addAll([3, 5, 9].map((seconds) =>
-              Task.scheduled(Task.make("Slow", { payload: { seconds: Schema.Int } }), {
-                id: `${seconds}`,
-                payload: { seconds },
-                trigger: Trigger.now
-              })
-            ))
-          ))
+          Task.make("Slow", { payload: { seconds: Schema.Int } }).toLayer(({ seconds }) =>
+            Effect.sleep(seconds * 1_000)
+          ),
+          Layer.effectDiscard(
+            Scheduler.use((scheduler) =>
+              scheduler.addAll(
+                [3, 5, 9].map((seconds) =>
+                  Task.scheduled(Task.make("Slow", { payload: { seconds: Schema.Int } }), {
+                    id: `${seconds}`,
+                    payload: { seconds },
+                    trigger: Trigger.now
+                  })
+                )
+              )
+            )
+          )
         ),
         { now, store: FaultyStore.layer(faults), patience: 200 }
       )
@@ -1149,13 +1217,22 @@ describe("a store that fails", () => {
 
   it.effect("time goes on for others when a scheduler has closed without having stored its results", () => {
     const faults = FaultyStore.makeFaults()
-    class Later extends Context.Service<Later, { readonly build: Effect.Effect<unknown, unknown>; readonly close: Effect.Effect<void> }>()(
+    class Later extends Context.Service<
+      Later,
+      { readonly build: Effect.Effect<unknown, unknown>; readonly close: Effect.Effect<void> }
+    >()(
       "test/Later"
     ) {}
     const log: Array<string> = []
     const App = Layer.mergeAll(
       Work.toLayer(() => logged(log, Effect.sleep("5 seconds"))),
-      Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("8 seconds"), onConflict: "keep", maxInstances: 9, whenBusy: "allow" })
+      Task.layerScheduled(Work, {
+        id: "work",
+        trigger: Trigger.every("8 seconds"),
+        onConflict: "keep",
+        maxInstances: 9,
+        whenBusy: "allow"
+      })
     )
     return Effect.gen(function*() {
       const shared = yield* MemoryTaskStore.make
@@ -1164,7 +1241,9 @@ describe("a store that fails", () => {
         const scope = yield* Scope.make()
         return {
           build: Layer.buildWithScope(
-            TaskScheduler.layer(App, { drainTimeout: "1 second" }).pipe(Layer.provide(FaultyStore.layer(faults, shared))),
+            TaskScheduler.layer(App, { drainTimeout: "1 second" }).pipe(
+              Layer.provide(FaultyStore.layer(faults, shared))
+            ),
             scope
           ).pipe(Effect.provideContext(context)) as Effect.Effect<unknown, unknown>,
           close: Effect.provideContext(Scope.close(scope, Exit.void), context)
@@ -1193,14 +1272,20 @@ describe("a store that fails", () => {
     const faults = FaultyStore.makeFaults()
     return Effect.gen(function*() {
       const memory = yield* MemoryTaskStore.make
-      const store = patched((store) => ({
-        due: (options) =>
-          Effect.map(store.due(options), (answer) => ({
-            ...answer,
-            // A row that makes deciding throw.
-            tasks: answer.tasks.map((task) => task.row.id === "bad" ? { ...task, row: { ...task.row, counters: null as never } } : task)
-          }))
-      }), {}, Effect.succeed(FaultyStore.through(memory, faults)))
+      const store = patched(
+        (store) => ({
+          due: (options) =>
+            Effect.map(store.due(options), (answer) => ({
+              ...answer,
+              // A row that makes deciding throw.
+              tasks: answer.tasks.map((task) =>
+                task.row.id === "bad" ? { ...task, row: { ...task.row, counters: null as never } } : task
+              )
+            }))
+        }),
+        {},
+        Effect.succeed(FaultyStore.through(memory, faults))
+      )
       yield* isolated(
         Effect.gen(function*() {
           yield* TestScheduler.advance("59 seconds")
@@ -1245,10 +1330,16 @@ describe("a store that fails", () => {
         dies.settle = false
         yield* TestScheduler.advance("1 minute")
         const runs = yield* TestScheduler.advance("1 minute")
-        assert.isTrue(runs.some((run) => run.takeovers === 1 && run.state === "succeeded") || (yield* TestScheduler.runs).some((run) => run.takeovers === 1))
+        assert.isTrue(
+          runs.some((run) => run.takeovers === 1 && run.state === "succeeded") ||
+            (yield* TestScheduler.runs).some((run) => run.takeovers === 1)
+        )
       }),
       TestScheduler.layer(
-        Layer.mergeAll(Work.toLayer(() => Effect.void), Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 minute") })),
+        Layer.mergeAll(
+          Work.toLayer(() => Effect.void),
+          Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 minute") })
+        ),
         { now, store }
       )
     )
@@ -1257,7 +1348,10 @@ describe("a store that fails", () => {
   it.effect("a change that was a conflict is told once", () => {
     let conflict = false
     const store = patched((store) => ({
-      commit: (changes) => conflict ? Effect.sync(() => (conflict = false, changes.map(() => ({ _tag: "Conflict" as const })))) : store.commit(changes)
+      commit: (changes) =>
+        conflict
+          ? Effect.sync(() => (conflict = false, changes.map(() => ({ _tag: "Conflict" as const }))))
+          : store.commit(changes)
     }))
     return isolated(
       Effect.gen(function*() {
@@ -1271,7 +1365,9 @@ describe("a store that fails", () => {
         const missed = yield* told("OccurrencesMissed")
         assert.deepStrictEqual(missed.map((event) => "count" in event && [event.count, event.exact]), [[49, true]])
         const snapshot = yield* Metric.snapshot
-        const counted = snapshot.filter((metric) => metric.id === "punctual_occurrences_total" && metric.attributes?.["outcome"] === "missed")
+        const counted = snapshot.filter((metric) =>
+          metric.id === "punctual_occurrences_total" && metric.attributes?.["outcome"] === "missed"
+        )
         assert.deepStrictEqual(counted.map((metric) => (metric.state as { count: number }).count), [49])
       }),
       TestScheduler.layer(Work.toLayer(() => Effect.void), { now, store })
@@ -1285,8 +1381,12 @@ describe("a store that fails", () => {
     const seen: Array<string> = []
     return isolated(
       Effect.gen(function*() {
-        yield* (yield* Scheduler).addAll(Array.from({ length: 9 }, (_, i) =>
-          Task.scheduled(Named, { id: `${i}`, payload: { name: `${i}` }, trigger: Trigger.at(at("00:01")) })))
+        yield* (yield* Scheduler).addAll(
+          Array.from(
+            { length: 9 },
+            (_, i) => Task.scheduled(Named, { id: `${i}`, payload: { name: `${i}` }, trigger: Trigger.at(at("00:01")) })
+          )
+        )
         yield* TestScheduler.advance("1 minute")
         assert.deepStrictEqual(seen.sort(), ["0 0", "1 1", "2 2", "3 3", "5 5", "6 6", "7 7", "8 8"])
       }),
@@ -1302,14 +1402,19 @@ describe("a store that fails", () => {
     const gate = Deferred.makeUnsafe<void>()
     return isolated(
       Effect.gen(function*() {
-        yield* (yield* Scheduler).addAll(Array.from({ length: 9 }, (_, i) => Task.scheduled(Work, { id: `${i}`, trigger: Trigger.now })))
+        yield* (yield* Scheduler).addAll(
+          Array.from({ length: 9 }, (_, i) => Task.scheduled(Work, { id: `${i}`, trigger: Trigger.now }))
+        )
         yield* TestScheduler.advance("1 second")
         faults.refuse = "4"
         yield* Deferred.succeed(gate, undefined)
         const runs = yield* TestScheduler.settle
         assert.deepStrictEqual(runs.map((run) => run.taskId).sort(), ["0", "1", "2", "3", "5", "6", "7", "8"])
       }),
-      TestScheduler.layer(Work.toLayer(() => Activity.idle(Deferred.await(gate))), { now, store: FaultyStore.layer(faults) })
+      TestScheduler.layer(Work.toLayer(() => Activity.idle(Deferred.await(gate))), {
+        now,
+        store: FaultyStore.layer(faults)
+      })
     )
   })
 })
@@ -1349,7 +1454,11 @@ describe("claims", () => {
     return isolated(
       Effect.gen(function*() {
         const scheduler = yield* Scheduler
-        const handle = yield* scheduler.add(Flaky, { id: "flaky", trigger: Trigger.every("30 days"), whenBusy: "queue" })
+        const handle = yield* scheduler.add(Flaky, {
+          id: "flaky",
+          trigger: Trigger.every("30 days"),
+          whenBusy: "queue"
+        })
         yield* handle.runNow()
         yield* handle.runNow()
         yield* TestScheduler.advance("10 minutes")
@@ -1380,7 +1489,14 @@ describe("claims", () => {
           yield* TestScheduler.advance("5 seconds")
           const [task] = yield* memory.get(["bad"])
           const { generation, id, revision } = task!.row
-          yield* memory.commit([{ id, generation, revision, set: { policy: "{\"v\":99}" }, runs: [], now: at("00:00:05") }])
+          yield* memory.commit([{
+            id,
+            generation,
+            revision,
+            set: { policy: "{\"v\":99}" },
+            runs: [],
+            now: at("00:00:05")
+          }])
           yield* TestScheduler.advance("1 minute")
           assert.deepStrictEqual((yield* scheduler.quarantined()).map((verdict) => verdict.id), ["bad"])
           const { items } = yield* memory.runs({ taskId: "bad", limit: 10 })
@@ -1404,7 +1520,14 @@ describe("claims", () => {
           yield* (yield* Scheduler).add(Named, { id: "bad", payload: { name: "x" }, trigger: Trigger.at(at("00:01")) })
           const [task] = yield* memory.get(["bad"])
           const { generation, id, revision } = task!.row
-          yield* memory.commit([{ id, generation, revision, set: { payload: "{\"name\":7}" }, runs: [], now: at("00:00") }])
+          yield* memory.commit([{
+            id,
+            generation,
+            revision,
+            set: { payload: "{\"name\":7}" },
+            runs: [],
+            now: at("00:00")
+          }])
           yield* TestScheduler.advance("10 minutes")
           assert.strictEqual(yield* count("RunStarted"), 1)
           assert.strictEqual(yield* count("RunReleased"), 1)
@@ -1499,7 +1622,11 @@ describe("what an executor answers", () => {
         assert.deepStrictEqual((yield* TestScheduler.runs).map((run) => run.state), ["cancelled"])
         assert.deepStrictEqual([yield* count("RunRetrying"), yield* count("RunLost")], [0, 0])
       }),
-      TestScheduler.layer(Work.toLayer(() => Effect.void), { now, store, executors: executing(() => Effect.succeed(failed)) })
+      TestScheduler.layer(Work.toLayer(() => Effect.void), {
+        now,
+        store,
+        executors: executing(() => Effect.succeed(failed))
+      })
     )
   })
 
@@ -1534,9 +1661,12 @@ describe("what an executor answers", () => {
   it.effect("a tag that is handled no longer is not the row's fault", () => {
     let asked = 0
     return answering(
-      () => Effect.succeed(asked++ === 0
-        ? { _tag: "Unreadable", reason: "gone", unhandled: true }
-        : { _tag: "Succeeded", exit: "{\"_tag\":\"Success\"}" }),
+      () =>
+        Effect.succeed(
+          asked++ === 0
+            ? { _tag: "Unreadable", reason: "gone", unhandled: true }
+            : { _tag: "Succeeded", exit: "{\"_tag\":\"Success\"}" }
+        ),
       Effect.gen(function*() {
         assert.deepStrictEqual((yield* runsOf("work")).map((run) => [run.state, run.attempt]), [["succeeded", 1]])
         assert.deepStrictEqual(yield* (yield* Scheduler).quarantined(), [])
@@ -1547,16 +1677,22 @@ describe("what an executor answers", () => {
 
 describe("what is told", () => {
   const metric = (id: string, attributes: Record<string, string> = {}) =>
-    Effect.map(Metric.snapshot, (snapshot) =>
-      snapshot.filter((metric) =>
-        metric.id === id && Object.entries(attributes).every(([key, value]) => metric.attributes?.[key] === value)
-      ).map((metric) => {
-        const state = metric.state as { readonly count?: number; readonly value?: number }
-        return state.count ?? state.value
-      }))
+    Effect.map(
+      Metric.snapshot,
+      (snapshot) =>
+        snapshot.filter((metric) =>
+          metric.id === id && Object.entries(attributes).every(([key, value]) => metric.attributes?.[key] === value)
+        ).map((metric) => {
+          const state = metric.state as { readonly count?: number; readonly value?: number }
+          return state.count ?? state.value
+        })
+    )
 
   it.effect("metrics: attempts, retries, lag of first attempts, run time, and what runs now", () => {
-    const Flaky = Task.make("Flaky", { error: Schema.String, retry: { times: 2, schedule: Schedule.spaced("1 minute") } })
+    const Flaky = Task.make("Flaky", {
+      error: Schema.String,
+      retry: { times: 2, schedule: Schedule.spaced("1 minute") }
+    })
     return isolated(
       Effect.gen(function*() {
         yield* (yield* Scheduler).add(Flaky, { id: "flaky", trigger: Trigger.now })
@@ -1581,18 +1717,30 @@ describe("what is told", () => {
         const scheduler = yield* Scheduler
         yield* scheduler.add(Work, { id: "busy", trigger: Trigger.now })
         yield* TestScheduler.settle
-        yield* scheduler.add(Work, { id: "work", trigger: Trigger.every("10 seconds").pipe(Trigger.upTo(2)), whenBusy: "cancelPrevious" })
+        yield* scheduler.add(Work, {
+          id: "work",
+          trigger: Trigger.every("10 seconds").pipe(Trigger.upTo(2)),
+          whenBusy: "cancelPrevious"
+        })
         yield* TestScheduler.advance("25 seconds")
         assert.deepStrictEqual(
-          (yield* told("RunEnded")).map((event) => "run" in event && [event.run.taskId, event.run.state, clock(event.run.dueAt), clock(event.at)]),
+          (yield* told("RunEnded")).map((event) =>
+            "run" in event && [event.run.taskId, event.run.state, clock(event.run.dueAt), clock(event.at)]
+          ),
           [["work", "cancelled", "00:00:10", "00:00:20"]]
         )
-        assert.deepStrictEqual((yield* told("TaskFinished")).map((event) => "id" in event && [event.id, clock(event.at)]), [
-          ["busy", "00:00"],
-          ["work", "00:00:20"]
-        ])
+        assert.deepStrictEqual(
+          (yield* told("TaskFinished")).map((event) => "id" in event && [event.id, clock(event.at)]),
+          [
+            ["busy", "00:00"],
+            ["work", "00:00:20"]
+          ]
+        )
         const runs = yield* TestScheduler.advance("3 minutes")
-        assert.deepStrictEqual(runs.map((run) => [run.taskId, run.state]), [["busy", "succeeded"], ["work", "succeeded"]])
+        assert.deepStrictEqual(runs.map((run) => [run.taskId, run.state]), [["busy", "succeeded"], [
+          "work",
+          "succeeded"
+        ]])
         assert.deepStrictEqual((yield* told("RunEnded")).slice(1).map((event) => clock(event.at)), ["00:01", "00:02"])
       }),
       TestScheduler.layer(Work.toLayer(() => Effect.sleep("1 minute")), {
@@ -1626,7 +1774,11 @@ describe("what is told", () => {
     return isolated(
       Effect.gen(function*() {
         const scheduler = yield* Scheduler
-        const handle = yield* scheduler.add(Broken, { id: "broken", trigger: Trigger.every("1 minute"), pauseOnFailure: 2 })
+        const handle = yield* scheduler.add(Broken, {
+          id: "broken",
+          trigger: Trigger.every("1 minute"),
+          pauseOnFailure: 2
+        })
         yield* TestScheduler.advance("6 minutes")
         assert.strictEqual((yield* handle.snapshot).state, "scheduled")
         yield* handle.update({ pauseOnFailure: 1 })
@@ -1648,7 +1800,9 @@ describe("what is told", () => {
 
   it.effect("without a tracer a run has no span; with one, it has no parent but its adder", () => {
     const parents: Array<unknown> = []
-    const App = Work.toLayer(() => Effect.map(Effect.option(Effect.currentParentSpan), (span) => void parents.push(Option.getOrUndefined(span))))
+    const App = Work.toLayer(() =>
+      Effect.map(Effect.option(Effect.currentParentSpan), (span) => void parents.push(Option.getOrUndefined(span)))
+    )
     const run = Effect.gen(function*() {
       yield* (yield* Scheduler).add(Work, { id: "work", trigger: Trigger.now })
       yield* TestScheduler.settle
@@ -1693,7 +1847,11 @@ describe("what is told", () => {
     const sampled: Array<boolean> = []
     const tracer = Tracer.make({
       span: (options) => {
-        sampled.push(...(options.name.startsWith("punctual") && Option.isSome(options.parent) ? [options.parent.value.sampled] : []))
+        sampled.push(
+          ...(options.name.startsWith("punctual") && Option.isSome(options.parent)
+            ? [options.parent.value.sampled]
+            : [])
+        )
         return new Tracer.NativeSpan(options)
       }
     })
@@ -1703,7 +1861,11 @@ describe("what is told", () => {
         for (const yes of [true, false]) {
           yield* Effect.withParentSpan(
             scheduler.add(Work, { id: `${yes}`, trigger: Trigger.now }),
-            Tracer.externalSpan({ traceId: "0123456789abcdef0123456789abcdef", spanId: "0123456789abcdef", sampled: yes })
+            Tracer.externalSpan({
+              traceId: "0123456789abcdef0123456789abcdef",
+              spanId: "0123456789abcdef",
+              sampled: yes
+            })
           )
           yield* TestScheduler.settle
         }
@@ -1716,9 +1878,9 @@ describe("what is told", () => {
 
 describe("now and then", () => {
   const declared = (ids: ReadonlyArray<string>, trigger: Trigger.Trigger) =>
-    Layer.effectDiscard(Scheduler.use((scheduler) =>
-      scheduler.addAll(ids.map((id) => Task.scheduled(Work, { id, trigger })))
-    ))
+    Layer.effectDiscard(
+      Scheduler.use((scheduler) => scheduler.addAll(ids.map((id) => Task.scheduled(Work, { id, trigger }))))
+    )
 
   it.effect("finished tasks are forgotten once all about them is old, however many, and it is told", () => {
     const many = Array.from({ length: 1_100 }, (_, i) => `${i}`)
@@ -1753,10 +1915,13 @@ describe("now and then", () => {
         yield* TestScheduler.advance("2 days")
         assert.deepStrictEqual((yield* runsOf("work")).length, 0)
       }),
-      TestScheduler.layer(Layer.mergeAll(Work.toLayer(() => Effect.void), declared(["work"], Trigger.every("1 minute"))), {
-        now,
-        retention: { runs: 100_000, age: "1 day" }
-      })
+      TestScheduler.layer(
+        Layer.mergeAll(Work.toLayer(() => Effect.void), declared(["work"], Trigger.every("1 minute"))),
+        {
+          now,
+          retention: { runs: 100_000, age: "1 day" }
+        }
+      )
     ), 20_000)
 
   it.effect("a clock that is wrong for a moment moves nothing; one that stays behind moves all, many times", () => {
@@ -1832,8 +1997,17 @@ describe("now and then", () => {
       const faults = FaultyStore.makeFaults()
       const damaged = "{\"v\":99}"
       const verdict = (id: string) =>
-        Effect.flatMap(memory.get([id]), ([task]) =>
-          memory.quarantine([{ id, generation: task!.row.generation, reader: "another", reason: "a newer version", at: 0 }]))
+        Effect.flatMap(
+          memory.get([id]),
+          ([task]) =>
+            memory.quarantine([{
+              id,
+              generation: task!.row.generation,
+              reader: "another",
+              reason: "a newer version",
+              at: 0
+            }])
+        )
       const left = Effect.map(memory.verdicts({ limit: 10 }), (verdicts) => verdicts.map(({ id }) => id).sort())
       yield* isolated(
         Effect.gen(function*() {
@@ -1894,7 +2068,8 @@ describe("now and then", () => {
       const cleared: Array<number> = []
       const store = patched((store) => ({
         verdicts: () => Effect.succeed([{ id: "gone", generation: 77, reader: "another", reason: "?", at: 0 }]),
-        clear: (generations) => Effect.andThen(Effect.sync(() => cleared.push(...generations)), store.clear(generations))
+        clear: (generations) =>
+          Effect.andThen(Effect.sync(() => cleared.push(...generations)), store.clear(generations))
       }))
       yield* isolated(
         TestScheduler.advance("1 second"),
@@ -1911,7 +2086,11 @@ describe("options", () => {
     ["a lease below a second", { lease: "999 millis" }, /`lease` must be a duration from 1000 ms/],
     ["a lease of two years", { lease: "800 days" }, /`lease` must be a duration/],
     ["a lease that is none", { lease: "soon" }, /`lease` must be a duration/],
-    ["a grace of more than half the lease", { lease: "10 seconds", interruptGrace: "5001 millis" }, /at most half the lease \(5000 ms\)/],
+    [
+      "a grace of more than half the lease",
+      { lease: "10 seconds", interruptGrace: "5001 millis" },
+      /at most half the lease \(5000 ms\)/
+    ],
     ["a start that is none", { start: "later" }, /"auto", "manual" or "paused"/],
     ["less than no takeovers", { maxTakeovers: -1 }, /from 0 to 1000, not -1/],
     ["too many takeovers", { maxTakeovers: 1_001 }, /from 0 to 1000, not 1001/],
@@ -2010,7 +2189,9 @@ describe("virtual time", () => {
       const time = yield* make
       time.activity.begin("a")
       const fiber = yield* Effect.forkChild(
-        Effect.andThen(time.clock.sleep(Duration.millis(10)), Effect.never).pipe(Effect.provideService(Activity.Label, "a")),
+        Effect.andThen(time.clock.sleep(Duration.millis(10)), Effect.never).pipe(
+          Effect.provideService(Activity.Label, "a")
+        ),
         { startImmediately: true }
       )
       assert.deepStrictEqual([time.busy(), time.nextSleeper()], [0, 10])
@@ -2113,7 +2294,9 @@ describe("virtual time", () => {
         const log: Array<string> = []
         const activity = yield* Lent
         const work = Effect.gen(function*() {
-          yield* Effect.promise(() => new Promise((resolve) => setImmediate(() => setImmediate(() => setImmediate(resolve)))))
+          yield* Effect.promise(() =>
+            new Promise((resolve) => setImmediate(() => setImmediate(() => setImmediate(resolve))))
+          )
           log.push("done")
         })
         yield* Effect.forkChild(
@@ -2123,7 +2306,9 @@ describe("virtual time", () => {
         yield* TestScheduler.advance("1 minute")
         assert.deepStrictEqual(log, ["done"])
       }),
-      TestScheduler.layer(Layer.mergeAll(Work.toLayer(() => Effect.void), Layer.effect(Lent)(Activity.Activity)), { now })
+      TestScheduler.layer(Layer.mergeAll(Work.toLayer(() => Effect.void), Layer.effect(Lent)(Activity.Activity)), {
+        now
+      })
     ))
 })
 

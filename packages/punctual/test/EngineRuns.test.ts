@@ -33,14 +33,16 @@ describe("overlap", () => {
     const log: Array<string> = []
     const Work = Task.make("Work", { whenBusy })
     const App = Layer.mergeAll(
-      Work.toLayer(Effect.fn("Work")(function*() {
-        const { scheduledAt } = yield* CurrentRun
-        yield* Effect.onInterrupt(
-          Effect.sleep(seconds * 1_000),
-          () => Effect.sync(() => log.push(`${time(scheduledAt)} stopped`))
-        )
-        log.push(`${time(scheduledAt)} done at ${time(yield* DateTime.now)}`)
-      })),
+      Work.toLayer(
+        Effect.fn("Work")(function*() {
+          const { scheduledAt } = yield* CurrentRun
+          yield* Effect.onInterrupt(
+            Effect.sleep(seconds * 1_000),
+            () => Effect.sync(() => log.push(`${time(scheduledAt)} stopped`))
+          )
+          log.push(`${time(scheduledAt)} done at ${time(yield* DateTime.now)}`)
+        })
+      ),
       Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 minute").pipe(Trigger.upTo(4)) })
     )
     return isolated(
@@ -116,7 +118,10 @@ describe("overlap", () => {
         TaskScheduler.layer(App, { name }).pipe(Layer.provide(FaultyStore.layer(FaultyStore.makeFaults(), shared)))
       yield* isolated(
         Effect.gen(function*() {
-          yield* (yield* Scheduler).add(Work, { id: "work", trigger: Trigger.every("10 seconds").pipe(Trigger.upTo(12)) })
+          yield* (yield* Scheduler).add(Work, {
+            id: "work",
+            trigger: Trigger.every("10 seconds").pipe(Trigger.upTo(12))
+          })
           const runs = yield* TestScheduler.advance("10 minutes")
           assert.strictEqual(runs.length, 12)
           assert.strictEqual(most, 2)
@@ -154,9 +159,11 @@ describe("delivery: \"atMostOnce\"", () => {
   it.effect("one that could not be marked is not begun, and begins after its lease", () => {
     const log: Array<string> = []
     const faults = FaultyStore.makeFaults()
-    const App = Once.toLayer(Effect.fn("Once")(function*() {
-      log.push(time(yield* DateTime.now))
-    }))
+    const App = Once.toLayer(
+      Effect.fn("Once")(function*() {
+        log.push(time(yield* DateTime.now))
+      })
+    )
     return isolated(
       Effect.gen(function*() {
         const scheduler = yield* Scheduler
@@ -237,7 +244,10 @@ describe("executors", () => {
     return isolated(
       Effect.gen(function*() {
         const scheduler = yield* Scheduler
-        const slow = Array.from({ length: 9 }, (_, i) => Task.scheduled(Work, { id: `${i}`, executor: "slow", trigger: Trigger.now }))
+        const slow = Array.from(
+          { length: 9 },
+          (_, i) => Task.scheduled(Work, { id: `${i}`, executor: "slow", trigger: Trigger.now })
+        )
         yield* scheduler.addAll(slow)
         const runs = yield* TestScheduler.advance("31 seconds")
         assert.strictEqual(runs.length, 9)

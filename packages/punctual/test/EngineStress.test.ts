@@ -221,11 +221,14 @@ const stress = (seed: number) =>
 
     /** Whether the store says that this attempt owns its run, by a lease that has not ended. */
     const owns = (attempt: Attempt) =>
-      Effect.map(shared.runs({ taskId: attempt.task, generation: attempt.generation, key: attempt.key, limit: 1 }), ({ items }) => {
-        const row = items[0]
-        return row?.state === "running" && row.token === attempt.token &&
-          row.leaseUntil! > clock.currentTimeMillisUnsafe()
-      })
+      Effect.map(
+        shared.runs({ taskId: attempt.task, generation: attempt.generation, key: attempt.key, limit: 1 }),
+        ({ items }) => {
+          const row = items[0]
+          return row?.state === "running" && row.token === attempt.token &&
+            row.leaseUntil! > clock.currentTimeMillisUnsafe()
+        }
+      )
 
     const begin = (attempt: Attempt) =>
       Effect.gen(function*() {
@@ -237,7 +240,9 @@ const stress = (seed: number) =>
         if (once.has(task) && runsBegun.get(run)! > 1) problem(`run ${run} of ${task}, at most once, began again`)
         const valid = yield* Effect.filter([attempt, ...others], owns)
         const most = slots.get(task)
-        if (most !== undefined && valid.length > most) problem(`${valid.length} handlers of ${task} at once, not ${most}`)
+        if (most !== undefined && valid.length > most) {
+          problem(`${valid.length} handlers of ${task} at once, not ${most}`)
+        }
         for (const other of others) {
           // Its lease was counted on the clock by which it was taken, unless the clock was set since one of them was claimed.
           if (other.run === run && !other.deaf && jumpedAt < Math.min(other.begun, attempt.begun) - 60_000) {
@@ -246,7 +251,9 @@ const stress = (seed: number) =>
         }
         if (!valid.includes(attempt)) return
         for (const [name, exclusive] of [[run, true], [task, most === 1]] as const) {
-          if (exclusive && token <= (greatest.get(name) ?? 0)) problem(`token ${token} after ${greatest.get(name)} of ${name}`)
+          if (exclusive && token <= (greatest.get(name) ?? 0)) {
+            problem(`token ${token} after ${greatest.get(name)} of ${name}`)
+          }
           greatest.set(name, Math.max(token, greatest.get(name) ?? 0))
         }
       })
@@ -394,18 +401,32 @@ const stress = (seed: number) =>
       const node = int(0, 2)
       const view = views[node]!
       const there = scopes[node] !== undefined && !changing.has(node)
-      const [name, action] = pick<readonly [string, () => Effect.Effect<unknown, unknown, TestScheduler.TestScheduler>]>([
+      const [name, action] = pick<
+        readonly [string, () => Effect.Effect<unknown, unknown, TestScheduler.TestScheduler>]
+      >([
         ["nothing", () => Effect.void],
         ["cut off", () => Effect.sync(() => view.faults.down = true)],
         ["heals", () => Effect.sync(() => view.heal())],
         ["heals", () => Effect.sync(() => view.heal())],
         ["all heal", () => Effect.sync(() => views.forEach((view) => view.heal()))],
-        ["loses replies", () =>
-          Effect.sync(() => view.faults.loseReplies = pick(["due", "commit", "claim", "start", "settle", "heartbeat", "takeover"]))],
-        ["fails", () =>
-          Effect.sync(() => view.faults.fail = pick(["due", "commit", "claim", "start", "settle", "heartbeat", "takeover"]))],
-        ["bad luck", () =>
-          Effect.sync(() => view.luck = { fail: random() * 0.2, lose: random() * 0.2, slow: random() * 0.2 })],
+        [
+          "loses replies",
+          () =>
+            Effect.sync(() =>
+              view.faults.loseReplies = pick(["due", "commit", "claim", "start", "settle", "heartbeat", "takeover"])
+            )
+        ],
+        [
+          "fails",
+          () =>
+            Effect.sync(() =>
+              view.faults.fail = pick(["due", "commit", "claim", "start", "settle", "heartbeat", "takeover"])
+            )
+        ],
+        [
+          "bad luck",
+          () => Effect.sync(() => view.luck = { fail: random() * 0.2, lose: random() * 0.2, slow: random() * 0.2 })
+        ],
         ["slow", () => Effect.sync(() => view.luck = { fail: 0, lose: 0, slow: random() })],
         ["restart", () => there ? close(node) : Effect.void],
         ["jump", () =>
@@ -442,7 +463,9 @@ const stress = (seed: number) =>
     yield* check
 
     for (const { open, row } of yield* shared.get(ids)) {
-      for (const run of open) problem(`run ${run.key} of ${row.id} is open for ever: ${run.state}, held by ${run.owner}`)
+      for (const run of open) {
+        problem(`run ${run.key} of ${row.id} is open for ever: ${run.state}, held by ${run.owner}`)
+      }
       if (row.due !== null) problem(`${row.id} is still due at ${row.due}`)
       const runs = (yield* shared.runs({ taskId: row.id, limit: 100_000 })).items
       const keys = new Set(runs.map((run) => run.key))
@@ -450,11 +473,15 @@ const stress = (seed: number) =>
       const scheduled = runs.filter((run) => !run.key.startsWith("x:"))
       const ran = scheduled.filter((run) => run.state !== "missed").length
       if (ran !== row.counters.ran) problem(`${row.id} has ${ran} runs and counts ${row.counters.ran}`)
-      if (runs.length - scheduled.length !== row.counters.extra) problem(`${row.id} counts ${row.counters.extra} extra runs`)
+      if (runs.length - scheduled.length !== row.counters.extra) {
+        problem(`${row.id} counts ${row.counters.extra} extra runs`)
+      }
       for (const run of runs) {
         if (run.state !== "succeeded") continue
         const mine = attempts.filter((attempt) => attempt.task === row.id && attempt.key === run.key)
-        if (!mine.some((attempt) => attempt.ended === "succeeded")) problem(`run ${run.key} of ${row.id} never succeeded`)
+        if (!mine.some((attempt) => attempt.ended === "succeeded")) {
+          problem(`run ${run.key} of ${row.id} never succeeded`)
+        }
       }
     }
     for (const attempt of attempts) {
@@ -476,7 +503,9 @@ const stress = (seed: number) =>
   }).pipe(
     Effect.catchCause((cause) => {
       const error = Cause.squash(cause)
-      return Effect.die(new Error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`, { cause: error }))
+      return Effect.die(
+        new Error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`, { cause: error })
+      )
     })
   )
 

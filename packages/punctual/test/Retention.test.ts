@@ -41,9 +41,11 @@ it.effect("finished tasks are forgotten after a while, except those the program 
       Task.layerScheduled(Work, { id: "keep", onConflict: "keep" }),
       Task.layerScheduled(Work, { id: "update", onConflict: "update" }),
       Task.layerScheduled(Work, { id: "living", trigger: Trigger.every("1 day") }),
-      Layer.effectDiscard(TaskScheduler.TaskScheduler.use((scheduler) =>
-        scheduler.reconcile("me", [Task.scheduled(Work, { id: "owned" })])
-      ))
+      Layer.effectDiscard(
+        TaskScheduler.TaskScheduler.use((scheduler) =>
+          scheduler.reconcile("me", [Task.scheduled(Work, { id: "owned" })])
+        )
+      )
     ),
     { now, retention: { finished: "1 day" } }
   ))))

@@ -53,10 +53,13 @@ const client: Effect.Effect<unknown, unknown, TaskSchedulerClient.TaskSchedulerC
   .TaskSchedulerClient.use((scheduler) => scheduler.add(Count, { id: "e", payload: { n: 1 } }))
 
 // Lists of different tasks keep every requirement.
-const many: Effect.Effect<unknown, unknown, TaskScheduler.TaskScheduler | Task.Handler<"Count"> | Task.Handler<"Ping">> =
-  TaskScheduler.TaskScheduler.use((scheduler) =>
-    scheduler.addAll([Task.scheduled(Count, { id: "f", payload: { n: 1 } }), Task.scheduled(Ping, { id: "g" })])
-  )
+const many: Effect.Effect<
+  unknown,
+  unknown,
+  TaskScheduler.TaskScheduler | Task.Handler<"Count"> | Task.Handler<"Ping">
+> = TaskScheduler.TaskScheduler.use((scheduler) =>
+  scheduler.addAll([Task.scheduled(Count, { id: "f", payload: { n: 1 } }), Task.scheduled(Ping, { id: "g" })])
+)
 
 // Results are typed.
 const result = TaskScheduler.TaskScheduler.use((scheduler) =>

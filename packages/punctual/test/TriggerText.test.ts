@@ -8,8 +8,12 @@ import * as Trigger from "../src/Trigger.ts"
 
 const encode = Schema.encodeSync(Schema.fromJsonString(Trigger.Trigger))
 
-it.prop("a stored text is what the schema encodes, and is read back as the same trigger", [TriggerArbitrary.any], ([trigger]) => {
-  const text = TriggerText.encode(trigger)
-  assert.strictEqual(text, encode(trigger))
-  assert.isTrue(Equal.equals(Result.getOrThrow(TriggerText.decode(text)), trigger))
-})
+it.prop(
+  "a stored text is what the schema encodes, and is read back as the same trigger",
+  [TriggerArbitrary.any],
+  ([trigger]) => {
+    const text = TriggerText.encode(trigger)
+    assert.strictEqual(text, encode(trigger))
+    assert.isTrue(Equal.equals(Result.getOrThrow(TriggerText.decode(text)), trigger))
+  }
+)

@@ -86,7 +86,10 @@ const count = 1_000
 const addWork = (takes: string) =>
   TaskSchedulerClient.TaskSchedulerClient.use((client) =>
     client.addAll(
-      Array.from({ length: count }, (_, n) => Task.scheduled(Work, { id: `${takes}-${n}`, payload: { n }, trigger: Trigger.now }))
+      Array.from(
+        { length: count },
+        (_, n) => Task.scheduled(Work, { id: `${takes}-${n}`, payload: { n }, trigger: Trigger.now })
+      )
     )
   )
 
@@ -114,48 +117,56 @@ const ClientLive = (filename: string) =>
   TaskSchedulerClient.layer().pipe(Layer.provideMerge(SqliteTaskStore.layer({ filename })))
 
 describe("crashes", () => {
-  it.live("a process killed in the middle of 1,000 runs loses none; its successor finishes them", () =>
-    Effect.gen(function*() {
-      const filename = yield* temporaryFile
-      const context = yield* Layer.build(ClientLive(filename))
-      yield* Effect.provideContext(addWork("run"), context)
-      const first = yield* worker(filename, 20)
-      yield* first.hasBegun(300)
-      yield* first.kill("SIGKILL")
-      const second = yield* worker(filename, 1)
-      const runs = yield* ledger(Context.get(context, TaskStore))
+  it.live(
+    "a process killed in the middle of 1,000 runs loses none; its successor finishes them",
+    () =>
+      Effect.gen(function*() {
+        const filename = yield* temporaryFile
+        const context = yield* Layer.build(ClientLive(filename))
+        yield* Effect.provideContext(addWork("run"), context)
+        const first = yield* worker(filename, 20)
+        yield* first.hasBegun(300)
+        yield* first.kill("SIGKILL")
+        const second = yield* worker(filename, 1)
+        const runs = yield* ledger(Context.get(context, TaskStore))
 
-      assert.strictEqual(runs.length, count)
-      assert.strictEqual(new Set(runs.map((run) => run.taskId)).size, count)
-      assert.deepStrictEqual([...new Set(runs.map((run) => run.state))], ["succeeded"])
-      // What was in flight was begun again, under a larger token; nothing else was begun twice.
-      const again = second.begun.filter((run) => run.attempt > 1)
-      const firstBegun = new Map(first.begun.map((run) => [run.n, run]))
-      assert.isAbove(again.length, 0)
-      for (const run of second.begun) {
-        const before = firstBegun.get(run.n)
-        if (before !== undefined) {
-          assert.isAbove(run.attempt, before.attempt)
-          assert.isAbove(run.token, before.token)
+        assert.strictEqual(runs.length, count)
+        assert.strictEqual(new Set(runs.map((run) => run.taskId)).size, count)
+        assert.deepStrictEqual([...new Set(runs.map((run) => run.state))], ["succeeded"])
+        // What was in flight was begun again, under a larger token; nothing else was begun twice.
+        const again = second.begun.filter((run) => run.attempt > 1)
+        const firstBegun = new Map(first.begun.map((run) => [run.n, run]))
+        assert.isAbove(again.length, 0)
+        for (const run of second.begun) {
+          const before = firstBegun.get(run.n)
+          if (before !== undefined) {
+            assert.isAbove(run.attempt, before.attempt)
+            assert.isAbove(run.token, before.token)
+          }
         }
-      }
-      assert.strictEqual(new Set(second.begun.map((run) => run.n)).size, second.begun.length)
-    }), 120_000)
+        assert.strictEqual(new Set(second.begun.map((run) => run.n)).size, second.begun.length)
+      }),
+    120_000
+  )
 
-  it.live("a process asked to stop gives back nothing half done; its successor finishes the rest", () =>
-    Effect.gen(function*() {
-      const filename = yield* temporaryFile
-      const context = yield* Layer.build(ClientLive(filename))
-      yield* Effect.provideContext(addWork("run"), context)
-      const first = yield* worker(filename, 5)
-      yield* first.hasBegun(300)
-      yield* first.kill("SIGTERM")
-      const second = yield* worker(filename, 1)
-      const runs = yield* ledger(Context.get(context, TaskStore))
-      assert.strictEqual(runs.length, count)
-      const all = [...first.begun, ...second.begun]
-      // An orderly end runs nothing twice.
-      assert.strictEqual(new Set(all.map((run) => run.n)).size, all.length)
-      assert.isTrue(all.every((run) => run.attempt === 1))
-    }), 120_000)
+  it.live(
+    "a process asked to stop gives back nothing half done; its successor finishes the rest",
+    () =>
+      Effect.gen(function*() {
+        const filename = yield* temporaryFile
+        const context = yield* Layer.build(ClientLive(filename))
+        yield* Effect.provideContext(addWork("run"), context)
+        const first = yield* worker(filename, 5)
+        yield* first.hasBegun(300)
+        yield* first.kill("SIGTERM")
+        const second = yield* worker(filename, 1)
+        const runs = yield* ledger(Context.get(context, TaskStore))
+        assert.strictEqual(runs.length, count)
+        const all = [...first.begun, ...second.begun]
+        // An orderly end runs nothing twice.
+        assert.strictEqual(new Set(all.map((run) => run.n)).size, all.length)
+        assert.isTrue(all.every((run) => run.attempt === 1))
+      }),
+    120_000
+  )
 })

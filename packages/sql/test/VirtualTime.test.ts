@@ -59,7 +59,11 @@ const ledger = Effect.gen(function*() {
   return {
     runs: events.flatMap((event) =>
       event._tag === "RunStarted" || event._tag === "RunEnded" || event._tag === "RunRetrying"
-        ? [`${DateTime.formatIso(event.at)} ${event._tag} ${event.run.taskId} ${DateTime.formatIso(event.run.dueAt)} ${event.run.attempt} ${event.run.state}`]
+        ? [
+          `${DateTime.formatIso(event.at)} ${event._tag} ${event.run.taskId} ${
+            DateTime.formatIso(event.run.dueAt)
+          } ${event.run.attempt} ${event.run.state}`
+        ]
         : []
     ).sort(),
     counters: tasks.items.map((info) => [info.id, info.state, info.counters])

@@ -4,12 +4,12 @@
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CurrentRun } from "../CurrentRun.ts"
 import type { InvalidOption, RunNotFound } from "../SchedulerError.ts"
 import type { SchedulerEvent } from "../SchedulerEvent.ts"
-import type * as Schema from "effect/Schema"
 import type * as Task from "../Task.ts"
 import type {
   AddEffectError,
@@ -66,7 +66,9 @@ export interface Api<Mode extends "handled" | "anywhere"> {
     id: string,
     options?: { readonly task?: T | undefined; readonly store?: string | undefined }
   ) => TaskHandle<T>
-  readonly list: (options?: TaskListOptions) => Effect.Effect<Page<TaskInfo>, TaskStoreError | InvalidOption | UnknownStore>
+  readonly list: (
+    options?: TaskListOptions
+  ) => Effect.Effect<Page<TaskInfo>, TaskStoreError | InvalidOption | UnknownStore>
   /** Runs of all tasks, newest first. */
   readonly runs: (
     options?: RunListOptions & { readonly store?: string | undefined; readonly task?: Task.Any | undefined }

@@ -23,7 +23,14 @@ export interface Faults {
   readonly calls: Map<string, number>
 }
 
-export const makeFaults = (): Faults => ({ down: false, fail: undefined, loseReplies: undefined, refuse: undefined, delay: undefined, calls: new Map() })
+export const makeFaults = (): Faults => ({
+  down: false,
+  fail: undefined,
+  loseReplies: undefined,
+  refuse: undefined,
+  delay: undefined,
+  calls: new Map()
+})
 
 /** The same store, seen through its faults. */
 export const through = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
@@ -44,16 +51,24 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     get: (ids) => wrap("get", store.get(ids)),
     due: (options) => wrap("due", store.due(options)),
     commit: (changes) =>
-      wrap("commit", changes.some((change) => change.id === faults.refuse) ? refused(store, "commit") : store.commit(changes)),
+      wrap(
+        "commit",
+        changes.some((change) => change.id === faults.refuse) ? refused(store, "commit") : store.commit(changes)
+      ),
     claim: (options) => wrap("claim", store.claim(options)),
     start: (options) => wrap("start", store.start(options)),
     settle: (settlements, options) =>
-      wrap("settle", Effect.gen(function*() {
-        const refuse = faults.refuse === undefined ? [] : yield* store.get([faults.refuse])
-        return yield* refuse.some(({ row }) => settlements.some((settlement) => settlement.generation === row.generation))
-          ? refused(store, "settle")
-          : store.settle(settlements, options)
-      })),
+      wrap(
+        "settle",
+        Effect.gen(function*() {
+          const refuse = faults.refuse === undefined ? [] : yield* store.get([faults.refuse])
+          return yield* refuse.some(({ row }) =>
+              settlements.some((settlement) => settlement.generation === row.generation)
+            )
+            ? refused(store, "settle")
+            : store.settle(settlements, options)
+        })
+      ),
     heartbeat: (options) => wrap("heartbeat", store.heartbeat(options)),
     takeover: (options) => wrap("takeover", store.takeover(options)),
     list: (query) => wrap("list", store.list(query)),
@@ -62,9 +77,10 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     quarantine: (verdicts) => wrap("quarantine", store.quarantine(verdicts)),
     verdicts: (options) => wrap("verdicts", store.verdicts(options)),
     clear: (generations) => wrap("clear", store.clear(generations)),
-    listen: (onWake) => store.listen((wake) => {
-      if (!faults.down) onWake(wake)
-    })
+    listen: (onWake) =>
+      store.listen((wake) => {
+        if (!faults.down) onWake(wake)
+      })
   }
 }
 

@@ -190,14 +190,24 @@ export const make = (commanding: Commanding): Adding => {
 
   const reconcile: Adding["reconcile"] = (owner, entries, alias) =>
     Effect.gen(function*() {
-      if (owner.trim() === "") return yield* Checks.invalid("owner", owner, "An owner must be a text that is not empty.")
+      if (owner.trim() === "") {
+        return yield* Checks.invalid("owner", owner, "An owner must be a text that is not empty.")
+      }
       const store = yield* stores.get(alias)
       for (const { options: given } of entries) {
         if (given.id === undefined) {
-          return yield* Checks.invalid("id", undefined, "reconcile compares by id: every task it is given must have one.")
+          return yield* Checks.invalid(
+            "id",
+            undefined,
+            "reconcile compares by id: every task it is given must have one."
+          )
         }
         if (given.onConflict !== undefined) {
-          return yield* Checks.invalid("onConflict", given.onConflict, "reconcile always updates: leave onConflict out.")
+          return yield* Checks.invalid(
+            "onConflict",
+            given.onConflict,
+            "reconcile always updates: leave onConflict out."
+          )
         }
         if (given.store !== undefined && given.store !== alias) {
           return yield* Checks.invalid(

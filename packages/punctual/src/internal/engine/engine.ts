@@ -124,7 +124,9 @@ export const make = (
     if (started) {
       const fired = Effect.forEach(engines, (engine) => engine.fire("shutdown", incarnation), { discard: true })
       if (!(yield* within(settings.shutdownTimeout, Effect.andThen(fired, drained)))) {
-        yield* Effect.logWarning(`Shutdown tasks did not end within ${settings.shutdownTimeout} ms and are interrupted.`)
+        yield* Effect.logWarning(
+          `Shutdown tasks did not end within ${settings.shutdownTimeout} ms and are interrupted.`
+        )
         detached.push(...(yield* interruptRest))
       }
     }

@@ -112,7 +112,11 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
     return Effect.gen({ self: this }, function*() {
       const { commanding, definition, id } = this
       if ("id" in changes) {
-        return yield* Checks.invalid("id", changes.id, "A task's id never changes. Add another task and remove this one.")
+        return yield* Checks.invalid(
+          "id",
+          changes.id,
+          "A task's id never changes. Add another task and remove this one."
+        )
       }
       const refused = Checks.names(changes, changeNames, "update") ?? Checks.common(changes)
       if (refused !== undefined) return yield* refused

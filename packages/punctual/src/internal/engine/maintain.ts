@@ -106,7 +106,9 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
           })
         }
         yield* Effect.logWarning(
-          `Task \`${row.id}\` had been evaluated up to ${DateTime.formatIso(instant(row.cursor))}, far ahead of the clock, and ` +
+          `Task \`${row.id}\` had been evaluated up to ${
+            DateTime.formatIso(instant(row.cursor))
+          }, far ahead of the clock, and ` +
             `goes on from now.`
         )
       }

@@ -26,7 +26,16 @@ export interface Declaration {
   readonly labels: string
 }
 
-export const declaredFields = ["name", "version", "payload", "trigger", "policy", "executor", "priority", "labels"] as const
+export const declaredFields = [
+  "name",
+  "version",
+  "payload",
+  "trigger",
+  "policy",
+  "executor",
+  "priority",
+  "labels"
+] as const
 
 export interface Prepared {
   readonly row: NewTask
@@ -96,9 +105,15 @@ export const check = ({ options: given, task }: Scheduled<Task.Any>): AddError |
   const unknown = Checks.names(given, settingNames, "add")
   if (unknown !== undefined) return unknown
   if (given.id !== undefined && (typeof given.id !== "string" || given.id.trim() === "")) {
-    return Checks.invalid("id", given.id, "A task's id must be a text that is not empty; leave it out for a random one.")
+    return Checks.invalid(
+      "id",
+      given.id,
+      "A task's id must be a text that is not empty; leave it out for a random one."
+    )
   }
-  return Checks.common(given.labels === undefined && task.labels !== undefined ? { ...given, labels: task.labels } : given) ??
+  return Checks.common(
+    given.labels === undefined && task.labels !== undefined ? { ...given, labels: task.labels } : given
+  ) ??
     Checks.adding(given)
 }
 

@@ -8,7 +8,13 @@ import * as Latch from "effect/Latch"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Policy from "../../Policy.ts"
-import { type InvalidOption, RunNotFound, type TaskBusy, TaskNotFound, type TaskUnreadable } from "../../SchedulerError.ts"
+import {
+  type InvalidOption,
+  RunNotFound,
+  type TaskBusy,
+  TaskNotFound,
+  type TaskUnreadable
+} from "../../SchedulerError.ts"
 import type * as Task from "../../Task.ts"
 import type { CommandError, RunHandle } from "../../TaskHandle.ts"
 import { RunNotCompleted } from "../../TaskHandle.ts"
@@ -47,18 +53,26 @@ export const runNow = <T extends Task.Any>(
       (error) => Checks.invalid(error.option, error.value, error.message)
     )
     const store = yield* storeOfTask(commanding, alias, id)
-    const created = yield* change<Decide.RunRef, TaskBusy | TaskUnreadable>(commanding, alias, store, id, (task, now) => {
-      const create = () => Decide.extraRun(task, key, given.whenBusy, now)
-      if (given.key === undefined) return create()
-      const known = task.open.find((run) => run.key === key)
-      if (known !== undefined) return Result.succeed({ value: known })
-      // Looked for after the row was read: one that is created meanwhile makes the commit conflict.
-      return Effect.flatMap(
-        store.runs({ taskId: id, generation: task.row.generation, key, limit: 1 }),
-        ({ items: [ended] }) =>
-          ended === undefined ? Effect.fromResult(create()) : Effect.succeed<Decide.Decision<Decide.RunRef>>({ value: ended })
-      )
-    })
+    const created = yield* change<Decide.RunRef, TaskBusy | TaskUnreadable>(
+      commanding,
+      alias,
+      store,
+      id,
+      (task, now) => {
+        const create = () => Decide.extraRun(task, key, given.whenBusy, now)
+        if (given.key === undefined) return create()
+        const known = task.open.find((run) => run.key === key)
+        if (known !== undefined) return Result.succeed({ value: known })
+        // Looked for after the row was read: one that is created meanwhile makes the commit conflict.
+        return Effect.flatMap(
+          store.runs({ taskId: id, generation: task.row.generation, key, limit: 1 }),
+          ({ items: [ended] }) =>
+            ended === undefined
+              ? Effect.fromResult(create())
+              : Effect.succeed<Decide.Decision<Decide.RunRef>>({ value: ended })
+        )
+      }
+    )
     return runHandle(commanding, store, alias, definition, created, created.state === "waiting" ? "queued" : "started")
   })
 

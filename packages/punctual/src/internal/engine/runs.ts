@@ -8,12 +8,12 @@
  *                 └── interrupted, with a note that says why: cancelled · shutdown · leaseLost · timeout
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import * as Context from "effect/Context"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import * as Activity from "../../Activity.ts"
@@ -256,7 +256,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
           return end(entry, "timedOut", null)
         case "shutdown":
           // Not a failure of the task: an orderly end of the process.
-          return { result: entry.run.atMostOnce ? { _tag: "End", state: "abandoned", exit: null } : { _tag: "Release" } }
+          return {
+            result: entry.run.atMostOnce ? { _tag: "End", state: "abandoned", exit: null } : { _tag: "Release" }
+          }
         case undefined:
           break
       }
@@ -277,7 +279,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       failures: "increment",
       pauseAt: {
         failures: policy.pauseOnFailure,
-        note: policy.pauseOnFailure === 1 ? "paused by a failed run" : `paused by ${policy.pauseOnFailure} failed runs in a row`
+        note: policy.pauseOnFailure === 1
+          ? "paused by a failed run"
+          : `paused by ${policy.pauseOnFailure} failed runs in a row`
       }
     }
   }
@@ -347,7 +351,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
             return Effect.andThen(settleBatch(batch.slice(0, half)), settleBatch(batch.slice(half)))
           }
           return Effect.logError(
-            `The store refuses the outcome of ${batch[0]!.label}; its lease will end and it will be run again. ${error.message}`
+            `The store refuses the outcome of ${
+              batch[0]!.label
+            }; its lease will end and it will be run again. ${error.message}`
           )
         }
       })
@@ -383,7 +389,13 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       case "End": {
         Metrics.ended(result.state, context)
         if (host.waiters.size === 0 && !hub.heard) return
-        const row: RunRow = { ...run, state: result.state, exit: result.exit, endedAt: settlement.now, leaseUntil: null }
+        const row: RunRow = {
+          ...run,
+          state: result.state,
+          exit: result.exit,
+          endedAt: settlement.now,
+          leaseUntil: null
+        }
         if (hub.heard) hub.emit(endEvent(alias, row))
         tellWaiters(host.waiters, alias, row)
         return
@@ -550,9 +562,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       return
     }
     if (activity.virtual) activity.begin("heartbeat")
-    yield* Effect.ensuring(heartbeat, Effect.sync(() => {
-      if (activity.virtual) activity.end("heartbeat")
-    }))
+    yield* Effect.ensuring(
+      heartbeat,
+      Effect.sync(() => {
+        if (activity.virtual) activity.end("heartbeat")
+      })
+    )
   }))
 
   return {

@@ -34,7 +34,10 @@ export const check = (
   options: { readonly defaults?: Policy.Options | undefined; readonly timeZone?: string | undefined },
   known: ReadonlyArray<string>,
   where: string
-): Effect.Effect<{ readonly defaults: Policy.Policy; readonly timeZone: string }, InvalidOption | Policy.InvalidPolicy> =>
+): Effect.Effect<
+  { readonly defaults: Policy.Policy; readonly timeZone: string },
+  InvalidOption | Policy.InvalidPolicy
+> =>
   Effect.gen(function*() {
     const unknown = refuseUnknown(options, known, where)
     if (unknown !== undefined) {

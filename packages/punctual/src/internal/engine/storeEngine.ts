@@ -16,8 +16,16 @@ import * as Activity from "../../Activity.ts"
 import * as Policy from "../../Policy.ts"
 import { fromRun } from "../../TaskInfo.ts"
 import type { TaskRow } from "../../TaskRecord.ts"
-import { type Change, type Claimed, type Committed, type Lease, type TaskStore, TaskStoreError, type TaskWithRuns } from "../../TaskStore.ts"
-import { advance, type Advance, newRun, type Rules, rulesOf } from "./advance.ts"
+import {
+  type Change,
+  type Claimed,
+  type Committed,
+  type Lease,
+  type TaskStore,
+  TaskStoreError,
+  type TaskWithRuns
+} from "../../TaskStore.ts"
+import { type Advance, advance, newRun, type Rules, rulesOf } from "./advance.ts"
 import { batchSize, type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
 import * as Runs from "./runs.ts"
@@ -90,7 +98,9 @@ export const make = (
       if (failing.size === 1 && hub.heard) {
         hub.emit({ _tag: "StoreUnavailable", at: instant(now()), store: alias, operation, message: error.message })
       }
-      return Effect.logWarning(`Store \`${store.name}\` failed at \`${operation}\`, and will be asked again. ${error.message}`)
+      return Effect.logWarning(
+        `Store \`${store.name}\` failed at \`${operation}\`, and will be asked again. ${error.message}`
+      )
     })
 
   const up = (operation: string): void => {
@@ -456,9 +466,11 @@ export const make = (
 
   const turns: Effect.Effect<never> = Effect.gen(function*() {
     if (activity.virtual) activity.begin("engine")
-    yield* Effect.addFinalizer(() => Effect.sync(() => {
-      if (activity.virtual) activity.end("engine")
-    }))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        if (activity.virtual) activity.end("engine")
+      })
+    )
     // The turn before may have ended anywhere.
     evaluable = true
     claimable = true
@@ -510,16 +522,25 @@ export const make = (
           // One that cannot be run keeps no other from it.
           yield* Effect.catch(
             fireTask(row, event, incarnation),
-            (error) => Effect.logError(`Task \`${row.id}\` of \`${event}\` in store \`${alias}\` could not be run. ${error.message}`)
+            (error) =>
+              Effect.logError(
+                `Task \`${row.id}\` of \`${event}\` in store \`${alias}\` could not be run. ${error.message}`
+              )
           )
         }
         after = page.next ?? undefined
       } while (after !== undefined)
     }).pipe(
-      Effect.catch((error) => Effect.logError(`Tasks of \`${event}\` in store \`${alias}\` could not be run. ${error.message}`))
+      Effect.catch((error) =>
+        Effect.logError(`Tasks of \`${event}\` in store \`${alias}\` could not be run. ${error.message}`)
+      )
     )
 
-  const fireTask = (row: TaskRow, event: "startup" | "shutdown", incarnation: string): Effect.Effect<void, TaskStoreError> =>
+  const fireTask = (
+    row: TaskRow,
+    event: "startup" | "shutdown",
+    incarnation: string
+  ): Effect.Effect<void, TaskStoreError> =>
     Effect.gen(function*() {
       const slot = slotFor(row)
       if (slot === undefined || ((yield* slot.executor.tags).get(row.tag) ?? -1) < row.version) return
