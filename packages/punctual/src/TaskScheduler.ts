@@ -30,7 +30,7 @@ import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./inte
 import type * as Policy from "./Policy.ts"
 import { InvalidOption } from "./SchedulerError.ts"
 import type { SchedulerEvent } from "./SchedulerEvent.ts"
-import * as Task from "./Task.ts"
+import type * as Task from "./Task.ts"
 import { fromRun } from "./TaskInfo.ts"
 import * as TaskRegistry from "./TaskRegistry.ts"
 import type { TaskStore } from "./TaskStore.ts"

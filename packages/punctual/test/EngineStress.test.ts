@@ -322,7 +322,7 @@ const stress = (seed: number) =>
             TaskScheduler.layer(App, {
               name: `n${node}`,
               drainTimeout: int(0, 15) * 1_000,
-              maxTakeovers: maxTakeovers,
+              maxTakeovers,
               retention: { runs: 1_000_000 },
               executors: undefined
             }).pipe(Layer.provide(Layer.succeed(TaskStore)(views[node]!.store))),

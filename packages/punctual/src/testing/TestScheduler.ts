@@ -79,7 +79,7 @@ export class TestScheduler extends Context.Service<TestScheduler, {
   readonly advanceTo: (instant: Trigger.InstantInput) => Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle>
   /**
    * Moves the wall clock, forward or back, without waking what sleeps: a suspended machine, a corrected clock. What is
-   * due is seen when something wakes up: at the next `advance`, a minute of time later at most.
+   * due is seen when the scheduler next wakes up: at the instant it slept until, or at a change.
    */
   readonly jump: (duration: Duration.Input) => Effect.Effect<void>
   /** Waits until nothing is in flight, without moving time; answers the runs that ended. */
