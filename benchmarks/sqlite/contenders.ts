@@ -146,16 +146,17 @@ const punctual: Contender = async (filename) => {
           Task.scheduled(Work, { id: `task-${n}`, payload: { n }, trigger: Trigger.now }))),
         context
       ))),
-    drain: async (_, f) => {
-      run = f
+    drain: async (count, f) => {
+      let left = count
+      run = () => {
+        left--
+        f()
+      }
       await Effect.runPromise(Effect.gen(function*() {
         yield* scheduler.start
-        while (true) {
-          const scheduled = yield* store.list({ state: "scheduled", sort: "id", descending: false, limit: 1 })
-          const running = yield* store.runs({ state: "running", limit: 1 })
-          if (scheduled.items.length + running.items.length === 0) return
-          yield* Effect.sleep(5)
-        }
+        while (left > 0) yield* Effect.sleep(5)
+        // All have run; the last outcomes are on their way to the file.
+        while ((yield* store.runs({ state: "running", limit: 1 })).items.length > 0) yield* Effect.sleep(1)
       }))
     },
     close: () => Effect.runPromise(Scope.close(scope, Exit.void))

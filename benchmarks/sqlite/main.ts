@@ -3,7 +3,7 @@ import { measure, rounds, type RunOptions, table } from "../harness.ts"
 import { contenders } from "./contenders.ts"
 
 export const run = async (options: RunOptions): Promise<void> => {
-  const count = options.quick ? 500 : 20_000
+  const count = options.quick ? 500 : 100_000
   const rows = await rounds(
     Object.keys(contenders),
     options,

@@ -92,6 +92,7 @@ export interface RunInfo {
   readonly takeovers: number
   readonly owner: Option.Option<string>
   readonly fencingToken: Option.Option<number>
+  /** When its latest attempt began. */
   readonly startedAt: Option.Option<DateTime.Utc>
   readonly endedAt: Option.Option<DateTime.Utc>
   /** The encoded exit of the latest attempt. */

@@ -165,7 +165,8 @@ export const pause = (
     const settled = advance(task, rules, at)
     const held: Array<RunChange> = []
     for (const run of task.open) {
-      if (run.state !== "running" && !settled.plan.drop.includes(run.key)) {
+      // Running ones too: one that fails before this commits goes back to ready, and must not begin again.
+      if (!settled.plan.drop.includes(run.key)) {
         held.push({ _tag: "Hold", key: run.key })
       }
     }
