@@ -23,6 +23,7 @@ import * as Activity from "../src/Activity.ts"
 import { CurrentRun } from "../src/CurrentRun.ts"
 import * as Executor from "../src/Executor.ts"
 import * as Executors from "../src/Executors.ts"
+import { rangeEvent } from "../src/internal/engine/telling.ts"
 import { encodeParent } from "../src/internal/engine/trace.ts"
 import { makeVirtualTime, type VirtualTime } from "../src/internal/virtualTime.ts"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
@@ -96,6 +97,16 @@ const executing = (run: Executor.Executor["Service"]["run"], capacity = 10) =>
       }))
     )
   })
+
+const forked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.tap(Effect.forkChild(effect, { startImmediately: true }), () => Effect.yieldNow)
+
+/** Where virtual time is once everything had many chances to go on. */
+const standsAt = Effect.gen(function*() {
+  const test = yield* TestScheduler.TestScheduler
+  for (let i = 0; i < 5_000; i++) yield* Effect.yieldNow
+  return clock(yield* test.now)
+})
 
 /** Writes down when it begins and how it ends. */
 const logged = (log: Array<string>, work: Effect.Effect<void>, name = "") =>
@@ -278,6 +289,24 @@ describe("leases", () => {
     })
   }
 
+  it.effect("a handler stops at the very instant, not at the next heartbeat after it", () => {
+    const log: Array<string> = []
+    const faults = FaultyStore.makeFaults()
+    faults.fail = "heartbeat"
+    return isolated(
+      Effect.gen(function*() {
+        yield* (yield* Scheduler).add(Work, { id: "work", trigger: Trigger.now })
+        yield* TestScheduler.advance("29 seconds")
+        assert.deepStrictEqual(log, ["begins 00:00", "interrupted 00:00:25.600"])
+      }),
+      TestScheduler.layer(Work.toLayer(() => logged(log, Effect.sleep("10 minutes"))), {
+        now,
+        interruptGrace: "4400 millis",
+        store: FaultyStore.layer(faults)
+      })
+    )
+  })
+
   it.effect("a longer lease counts from before the heartbeat, however long its answer takes", () => {
     const log: Array<string> = []
     let beats = 0
@@ -311,10 +340,50 @@ describe("leases", () => {
         slow = false
         yield* TestScheduler.advance("1 minute")
         assert.deepStrictEqual(log, ["begins 00:01:26", "done 00:01:27"])
+        assert.deepStrictEqual([yield* count("RunStarted"), yield* count("RunReleased")], [1, 1])
         assert.deepStrictEqual((yield* runsOf("work")).map((run) => [run.state, run.attempt]), [["succeeded", 1]])
         assert.deepStrictEqual((yield* scheduler.status).executors.map(({ running }) => running), [0])
       }),
       TestScheduler.layer(Work.toLayer(() => logged(log, Effect.sleep("1 second"))), { now, store })
+    )
+  })
+
+  it.effect("a run whose claim was answered at the last moment is extended", () => {
+    const log: Array<string> = []
+    let slow = true
+    const store = patched((store, time) => ({
+      commit: (changes) => slow ? slowly(store.commit(changes), time, "engine", 24_500) : store.commit(changes)
+    }))
+    return isolated(
+      Effect.gen(function*() {
+        yield* (yield* Scheduler).add(Work, { id: "work", trigger: Trigger.at("2026-01-01T00:01:00Z") })
+        yield* TestScheduler.advance("70 seconds")
+        slow = false
+        yield* TestScheduler.advance("1 minute")
+        assert.deepStrictEqual(log, ["begins 00:01:24.500", "done 00:01:44.500"])
+      }),
+      TestScheduler.layer(Work.toLayer(() => logged(log, Effect.sleep("20 seconds"))), { now, store })
+    )
+  })
+
+  it.effect("after a heartbeat without an answer the next comes soon", () => {
+    const faults = FaultyStore.makeFaults()
+    return isolated(
+      Effect.gen(function*() {
+        yield* (yield* Scheduler).add(Work, { id: "work", trigger: Trigger.now })
+        yield* TestScheduler.advance("15 seconds")
+        faults.fail = "heartbeat"
+        // The second heartbeat fails, at 20 s; the lease of the first ends at 40 s, its run stops at 35 s.
+        yield* TestScheduler.advance("17 seconds")
+        faults.fail = undefined
+        const runs = yield* TestScheduler.advance("1 minute")
+        assert.deepStrictEqual(runs.map((run) => [run.state, run.attempt]), [["succeeded", 1]])
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.sleep("50 seconds")), {
+        now,
+        // So that no heartbeat falls between 32 s, when the store is back, and the stop.
+        store: FaultyStore.layer(faults)
+      })
     )
   })
 
@@ -365,7 +434,7 @@ describe("leases", () => {
           for (const owner of ["first", "second"]) {
             const claimed = yield* memory.claim({
               now: at("00:00"),
-              lease: { owner, until: at("00:00") + 1 },
+              lease: { owner, until: at("00:00") },
               slots: [{ executor: "default", tag: "Work", version: 1, limit: 1 }],
               limit: 1,
               reader: owner
@@ -374,7 +443,8 @@ describe("leases", () => {
             if (owner === "first") yield* memory.takeover({ now: at("00:00:01"), limit: 1, maxTakeovers: 3, keep: 9 })
           }
           yield* scheduler.start
-          yield* TestScheduler.advance("1 second")
+          // At once, not when whoever waits looks by itself.
+          yield* TestScheduler.settle
           assert.deepInclude(yield* Fiber.join(waiting), { _tag: "RunNotCompleted" })
           assert.deepStrictEqual((yield* told("RunEnded")).map((event) => "run" in event && event.run.state), [
             "abandoned"
@@ -429,6 +499,32 @@ describe("on real time", () => {
             trigger: Trigger.now
           })
           for (let i = 0; i < 26; i++) yield* time.adjust("1 second")
+          assert.deepStrictEqual(log, ["begins 00:00", "interrupted 00:00:25"])
+        })
+    )
+  })
+
+  it.effect("a handler stops before its lease ends although the last question hangs", () => {
+    const log: Array<string> = []
+    const store = patched((_, time) => ({
+      heartbeat: () =>
+        Effect.suspend(() =>
+          time.clock.currentTimeMillisUnsafe() < at("00:00:24") + 500
+            ? Effect.fail(unavailable("heartbeat"))
+            : Effect.never
+        )
+    }))
+    return inProduction(
+      TaskScheduler.layer(Work.toLayer(() => logged(log, Effect.sleep("10 minutes"))), { drainTimeout: 0 }).pipe(
+        Layer.provide(store)
+      ),
+      (services, time) =>
+        Effect.gen(function*() {
+          yield* Context.get(services, TaskSchedulerClient.TaskSchedulerClient).add(Work, {
+            id: "work",
+            trigger: Trigger.now
+          })
+          for (let i = 0; i < 27; i++) yield* time.adjust("1 second")
           assert.deepStrictEqual(log, ["begins 00:00", "interrupted 00:00:25"])
         })
     )
@@ -699,7 +795,7 @@ describe("wake-ups", () => {
 describe("start, pause, close", () => {
   /** A store whose answer to one operation, once carried out, waits until it may come. */
   const gated = (
-    operation: "due" | "commit" | "list",
+    operation: "due" | "commit" | "list" | "claim",
     shut: () => boolean,
     gate: Latch.Latch,
     calls: Array<string> = []
@@ -715,12 +811,10 @@ describe("start, pause, close", () => {
       return {
         due: (options) => wait("due", store.due(options)),
         commit: (changes) => wait("commit", store.commit(changes)),
+        claim: (options) => wait("claim", store.claim(options)),
         list: (query) => wait("list", store.list(query))
       }
     })
-
-  const forked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.tap(Effect.forkChild(effect, { startImmediately: true }), () => Effect.yieldNow)
 
   it.effect("pausing waits for the turn in progress, which begins what it has claimed", () => {
     let shut = false
@@ -802,6 +896,35 @@ describe("start, pause, close", () => {
     )
   })
 
+  it.effect("nor does a backlog of runs that end at once", () => {
+    let shut = false
+    const gate = Latch.makeUnsafe(false)
+    return isolated(
+      Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        const test = yield* TestScheduler.TestScheduler
+        yield* scheduler.addAll(
+          Array.from({ length: 40 }, (_, i) => Task.scheduled(Work, { id: `${i}`, trigger: Trigger.at(at("00:01")) }))
+        )
+        yield* TestScheduler.settle
+        shut = true
+        const advancing = yield* forked(Effect.ignore(TestScheduler.advance("1 minute")))
+        assert.strictEqual(yield* standsAt, "00:01")
+        const closing = yield* forked(test.shutdown)
+        for (let i = 0; i < 10; i++) yield* Effect.yieldNow
+        yield* gate.open
+        yield* Fiber.join(closing)
+        yield* Fiber.join(advancing)
+        assert.strictEqual(yield* count("RunStarted"), 10)
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.void), {
+        now,
+        executors: Executors.layer({ default: Executor.layerFibers({ concurrency: 5 }) }),
+        store: gated("claim", () => shut, gate)
+      })
+    )
+  })
+
   it.effect("a pause while startup tasks are fired holds, and one loop goes on after it", () => {
     let shut = false
     const gate = Latch.makeUnsafe(false)
@@ -846,28 +969,27 @@ describe("start, pause, close", () => {
     isolated(
       Effect.gen(function*() {
         const scheduler = yield* Scheduler
-        yield* scheduler.add(Work, { id: "work", trigger: Trigger.every("1 hour") })
+        yield* scheduler.add(Work, { id: "work", trigger: Trigger.every("25 minutes") })
         yield* scheduler.start
-        assert.deepStrictEqual(times(yield* TestScheduler.advance("3 hours")), ["01:00", "02:00", "03:00"])
+        assert.deepStrictEqual(times(yield* TestScheduler.advance("1 hour")), ["00:25", "00:50"])
         yield* scheduler.pause
         yield* scheduler.resume
-        assert.deepStrictEqual(times(yield* TestScheduler.advance("3 hours")), ["04:00", "05:00", "06:00"])
+        assert.deepStrictEqual(times(yield* TestScheduler.advance("1 hour")), ["01:15", "01:40"])
       }),
       TestScheduler.layer(Work.toLayer(() => Effect.void), { now, start: "manual" })
     ))
 
   it.effect("one that a handler resumes is not counted as that handler's work", () => {
-    const log: Array<string> = []
     const Tick = Task.make("Tick")
+    const gate = Latch.makeUnsafe(false)
     const App = Layer.mergeAll(
       Work.toLayer(() =>
         Effect.gen(function*() {
           const scheduler = yield* Scheduler
           yield* scheduler.pause
           yield* scheduler.resume
-          // Real work, during which time must stand still.
-          yield* Effect.promise(() => new Promise((resolve) => setImmediate(() => setImmediate(resolve))))
-          log.push(clock(yield* DateTime.now))
+          // Work, during which time must stand still.
+          yield* gate.await
         }) as Effect.Effect<void>
       ),
       Tick.toLayer(() => Effect.void),
@@ -876,12 +998,57 @@ describe("start, pause, close", () => {
     )
     return isolated(
       Effect.gen(function*() {
-        yield* TestScheduler.advance("1 hour")
-        assert.deepStrictEqual(log, ["00:10"])
+        const advancing = yield* forked(TestScheduler.advance("1 hour"))
+        assert.strictEqual(yield* standsAt, "00:10")
+        yield* gate.open
+        yield* Fiber.join(advancing)
+        assert.strictEqual(yield* standsAt, "01:00")
       }),
       TestScheduler.layer(App, { now })
     )
   })
+
+  it.effect("one that is paused and resumed while startup tasks are fired has one loop", () => {
+    const gate = Latch.makeUnsafe(false)
+    const calls: Array<string> = []
+    return isolated(
+      Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        const due = () => calls.filter((call) => call === "due").length
+        yield* scheduler.add(Work, { id: "work", trigger: Trigger.every("1 minute") })
+        const starting = yield* forked(scheduler.start)
+        for (let i = 0; i < 10; i++) yield* Effect.yieldNow
+        yield* scheduler.pause
+        yield* scheduler.resume
+        yield* gate.open
+        yield* Fiber.join(starting)
+        assert.strictEqual((yield* TestScheduler.advance("5 minutes")).length, 5)
+        yield* scheduler.pause
+        const before = due()
+        yield* (yield* Scheduler).add(Work, { id: "another", trigger: Trigger.now })
+        yield* TestScheduler.advance("5 minutes")
+        assert.strictEqual(due(), before)
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.void), {
+        now,
+        start: "manual",
+        store: gated("list", () => true, gate, calls)
+      })
+    )
+  })
+
+  it.effect("a closing scheduler waits for nobody by default under virtual time", () =>
+    isolated(
+      Effect.gen(function*() {
+        yield* (yield* Scheduler).add(Work, { id: "work", trigger: Trigger.now })
+        yield* TestScheduler.advance("1 second")
+        yield* TestScheduler.shutdown
+        const [stopping] = yield* told("SchedulerStopping")
+        const [stopped] = yield* told("SchedulerStopped")
+        assert.isAtMost(stopped!.at.epochMilliseconds - stopping!.at.epochMilliseconds, 1)
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.sleep("10 seconds")), { now })
+    ))
 
   it.effect("starting twice starts once", () => {
     let fired = 0
@@ -968,7 +1135,7 @@ describe("start, pause, close", () => {
       const memory = yield* MemoryTaskStore.make
       const store = patched(
         (store, time) => ({
-          settle: (settlements, options) => slowly(store.settle(settlements, options), time, "settle", 3_000)
+          settle: (settlements, options) => slowly(store.settle(settlements, options), time, "settle", 8_000)
         }),
         {},
         Effect.succeed(memory)
@@ -976,7 +1143,8 @@ describe("start, pause, close", () => {
       yield* isolated(
         Effect.gen(function*() {
           const test = yield* TestScheduler.TestScheduler
-          yield* TestScheduler.advance("1 second")
+          // So that a heartbeat falls on the end of the grace.
+          yield* TestScheduler.advance("5 seconds")
           yield* test.shutdown
           const [stopped] = yield* told("SchedulerStopped")
           assert.strictEqual(stopped!._tag === "SchedulerStopped" && stopped!.interrupted, 2)
@@ -1000,10 +1168,36 @@ describe("start, pause, close", () => {
             Task.layerScheduled(Work, { id: "work", trigger: Trigger.now }),
             Task.layerScheduled(Deaf, { id: "deaf", trigger: Trigger.now })
           ),
-          { now, store, patience: 20 }
+          { now, store, patience: 20, shutdownTimeout: 0 }
         )
       )
     })
+  })
+
+  it.effect("what the turn in progress has claimed is drained, too", () => {
+    let slow = false
+    const store = patched((store, time) => ({
+      commit: (changes) => slow ? slowly(store.commit(changes), time, "engine", 3_000) : store.commit(changes)
+    }))
+    return isolated(
+      Effect.gen(function*() {
+        const test = yield* TestScheduler.TestScheduler
+        yield* (yield* Scheduler).add(Work, { id: "work", trigger: Trigger.at(at("00:01")) })
+        yield* TestScheduler.settle
+        slow = true
+        yield* TestScheduler.advance("61 seconds")
+        assert.strictEqual(yield* count("RunStarted"), 0)
+        yield* test.shutdown
+        const [stopped] = yield* told("SchedulerStopped")
+        assert.deepInclude(stopped, { drained: 1, interrupted: 0 })
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.sleep("5 seconds")), {
+        now,
+        store,
+        patience: 20,
+        drainTimeout: "1 minute"
+      })
+    )
   })
 
   it.effect("shutdown tasks run after one another; a deaf one is left behind and named; status says stopping", () => {
@@ -1453,6 +1647,28 @@ describe("claims", () => {
       )
     }))
 
+  it.effect("ask no longer for an effect whose task is gone, or was refused", () => {
+    let tags: ReadonlyMap<string, number> = new Map()
+    const executors = Executors.layer({
+      default: Layer.effect(Executor.Executor)(Effect.map(TaskRegistry.TaskRegistry, (registry) => {
+        tags = registry.tags
+        return { name: "own", tags: Effect.succeed(tags), capacity: 1, run: () => Effect.never }
+      }))
+    })
+    return isolated(
+      Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        yield* scheduler.addEffect(Effect.void, { id: "a", trigger: Trigger.every("1 hour") })
+        yield* Effect.flip(scheduler.addEffect(Effect.void, { id: "b", trigger: Trigger.never }))
+        assert.deepStrictEqual([...tags.keys()], ["Work", "effect:default/a"])
+        yield* scheduler.handle("a").remove()
+        yield* TestScheduler.settle
+        assert.deepStrictEqual([...tags.keys()], ["Work"])
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.void), { now, executors })
+    )
+  })
+
   it.effect("grace is for first attempts of the schedule: not for retries, nor for runs asked for", () => {
     const log: Array<string> = []
     const Flaky = Task.make("Flaky", {
@@ -1483,6 +1699,22 @@ describe("claims", () => {
         })),
         { now }
       )
+    )
+  })
+
+  it.effect("a retry of a run of the schedule is never too late", () => {
+    const Flaky = Task.make("Flaky", {
+      error: Schema.String,
+      misfireGrace: "30 seconds",
+      retry: { times: 1, schedule: Schedule.spaced("2 minutes") }
+    })
+    return isolated(
+      Effect.gen(function*() {
+        yield* (yield* Scheduler).add(Flaky, { id: "flaky", trigger: Trigger.at(at("00:01")) })
+        const runs = yield* TestScheduler.advance("10 minutes")
+        assert.deepStrictEqual(runs.map((run) => [run.state, run.attempt]), [["failed", 2]])
+      }),
+      TestScheduler.layer(Flaky.toLayer(() => Effect.fail("no")), { now })
     )
   })
 
@@ -1542,9 +1774,67 @@ describe("claims", () => {
           assert.strictEqual(yield* count("RunReleased"), 1)
           assert.strictEqual(yield* count("TaskQuarantined"), 1)
         }),
-        TestScheduler.layer(Named.toLayer(() => Effect.void), { now, store: Layer.succeed(TaskStore)(memory) })
+        TestScheduler.layer(Named.toLayer(() => Effect.void), {
+          now,
+          store: patched(
+            (store, time) => ({
+              quarantine: (verdicts) => slowly(store.quarantine(verdicts), time, "settle", 3_000),
+              settle: (settlements, options) => slowly(store.settle(settlements, options), time, "settle", 3_000)
+            }),
+            {},
+            Effect.succeed(memory)
+          )
+        })
       )
     }))
+
+  it.effect("an unreadable payload whose verdict cannot be stored is not begun again meanwhile", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryTaskStore.make
+      const faults = FaultyStore.makeFaults()
+      const Named = Task.make("Named", { payload: { name: Schema.String } })
+      yield* isolated(
+        Effect.gen(function*() {
+          yield* (yield* Scheduler).add(Named, { id: "bad", payload: { name: "x" }, trigger: Trigger.at(at("00:01")) })
+          const [task] = yield* memory.get(["bad"])
+          const { generation, id, revision } = task!.row
+          const set = { payload: "{\"name\":7}" }
+          yield* memory.commit([{ id, generation, revision, set, runs: [], now: at("00:00") }])
+          faults.fail = "quarantine"
+          yield* TestScheduler.advance("70 seconds")
+          assert.strictEqual(yield* count("RunStarted"), 1)
+          faults.fail = undefined
+          yield* TestScheduler.advance("1 minute")
+          assert.strictEqual(yield* count("RunStarted"), 1)
+          assert.deepStrictEqual([yield* count("TaskQuarantined"), yield* count("StoreRecovered")], [1, 1])
+        }),
+        TestScheduler.layer(Named.toLayer(() => Effect.void), { now, store: FaultyStore.layer(faults, memory) })
+      )
+    }))
+
+  it.effect("what could not be marked gives its place back, to other stores as well", () => {
+    const Once = Task.make("Once", { delivery: "atMostOnce" })
+    const stores = TaskStores.layer({
+      default: patched((_, time) => ({
+        start: () => slowly(Effect.fail(unavailable("start")), time, "engine", 3_000)
+      })),
+      other: MemoryTaskStore.layer
+    })
+    return isolated(
+      Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        yield* scheduler.add(Once, { id: "once", trigger: Trigger.at(at("00:01")) })
+        yield* scheduler.add(Work, { id: "work", store: "other", trigger: Trigger.at(at("00:01:01")) })
+        const runs = yield* TestScheduler.advance("64 seconds")
+        assert.deepStrictEqual(runs.map((run) => run.taskId), ["work"])
+      }),
+      TestScheduler.layer(Layer.mergeAll(Once.toLayer(() => Effect.void), Work.toLayer(() => Effect.void)), {
+        now,
+        store: stores,
+        executors: Executors.layer({ default: Executor.layerFibers({ concurrency: 1 }) })
+      })
+    )
+  })
 
   it.effect("what could not be marked gives its place back", () => {
     const faults = FaultyStore.makeFaults()
@@ -1758,6 +2048,33 @@ describe("what is told", () => {
       })
     ))
 
+  it("events: a range that was not counted to its end says so", () => {
+    const range = { from: 0, to: 9, count: 7, exact: false, outcome: "missed", reason: "late", follows: null } as const
+    assert.deepInclude(rangeEvent("default", "work", range, 9), { _tag: "OccurrencesMissed", count: 7, exact: false })
+    assert.deepInclude(rangeEvent("default", "work", { ...range, exact: true }, 9), { exact: true })
+  })
+
+  it.effect("the end of a run is told to who waits for that one, not for another task's of the same key", () => {
+    let minutes = 10
+    return isolated(
+      Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        const add = scheduler.add(Work, { id: "work", trigger: Trigger.every("30 days") })
+        const first = yield* (yield* add).runNow({ key: "k" })
+        yield* TestScheduler.advance("1 minute")
+        yield* scheduler.handle("work").remove()
+        minutes = 1
+        yield* (yield* add).runNow({ key: "k" })
+        const waiting = yield* forked(Effect.exit(first.await))
+        yield* TestScheduler.advance("2 minutes")
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestScheduler.advance("10 minutes")
+        yield* Fiber.join(waiting)
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.suspend(() => Effect.sleep(Duration.minutes(minutes)))), { now })
+    )
+  })
+
   it.effect("failures in a row: a success begins anew, and what was cancelled is no failure", () => {
     let runs = 0
     const Broken = Task.make("Broken", { error: Schema.String })
@@ -1902,7 +2219,8 @@ describe("now and then", () => {
       Effect.gen(function*() {
         yield* TestScheduler.advance("1 day")
         yield* (yield* Scheduler).handle("work").pause()
-        yield* TestScheduler.advance("2 days")
+        // Pruned at 31 h, 41 h and 51 h: more than a batch each time.
+        yield* TestScheduler.advance("28 hours")
         assert.deepStrictEqual((yield* runsOf("work")).length, 0)
       }),
       TestScheduler.layer(
@@ -2017,6 +2335,8 @@ describe("now and then", () => {
           yield* TestScheduler.advance("11 minutes")
           // Its own verdict stays: the row can be read, and yet the store refused its change.
           assert.deepStrictEqual(yield* left, ["bad", "refused"])
+          const told = (yield* TestScheduler.events).filter(({ _tag }) => _tag === "TaskQuarantined")
+          assert.deepStrictEqual(told.map((event) => "id" in event && event.id), ["refused"])
         }),
         TestScheduler.layer(Work.toLayer(() => Effect.void), { now, store: FaultyStore.layer(faults, memory) })
       )
@@ -2232,20 +2552,22 @@ describe("virtual time", () => {
     }))
 
   it.effect("stops at each instant that something sleeps until, for real work done there", () => {
-    const log: Array<string> = []
+    const gates = [1, 2, 3].map(() => Latch.makeUnsafe(false))
+    let begun = 0
     const App = Layer.mergeAll(
-      Work.toLayer(() =>
-        Effect.gen(function*() {
-          yield* Effect.promise(() => new Promise((resolve) => setImmediate(() => setImmediate(resolve))))
-          log.push(clock(yield* DateTime.now))
-        })
-      ),
+      Work.toLayer(() => gates[begun++]!.await),
       Task.layerScheduled(Work, { id: "work", trigger: Trigger.every("1 minute").pipe(Trigger.upTo(3)) })
     )
     return isolated(
       Effect.gen(function*() {
-        yield* TestScheduler.advance("3 minutes")
-        assert.deepStrictEqual(log, ["00:01", "00:02", "00:03"])
+        const advancing = yield* forked(TestScheduler.advance("10 minutes"))
+        for (const [i, gate] of gates.entries()) {
+          assert.strictEqual(yield* standsAt, `00:0${i + 1}`)
+          assert.strictEqual(begun, i + 1)
+          yield* gate.open
+        }
+        assert.strictEqual((yield* Fiber.join(advancing)).length, 3)
+        assert.strictEqual(yield* standsAt, "00:10")
         yield* TestScheduler.jump("1 hour")
         yield* TestScheduler.advanceTo("2026-01-01T01:10:00Z")
         assert.strictEqual((yield* (yield* TestScheduler.TestScheduler).now).epochMilliseconds, at("01:10"))
@@ -2280,20 +2602,14 @@ describe("virtual time", () => {
   it.effect("Activity.during holds it for real work outside the scheduler", () =>
     isolated(
       Effect.gen(function*() {
-        const log: Array<string> = []
+        const gate = Latch.makeUnsafe(false)
         const activity = yield* Lent
-        const work = Effect.gen(function*() {
-          yield* Effect.promise(() =>
-            new Promise((resolve) => setImmediate(() => setImmediate(() => setImmediate(resolve))))
-          )
-          log.push("done")
-        })
-        yield* Effect.forkChild(
-          Effect.provideService(Activity.during(work, "outside"), Activity.Activity, activity),
-          { startImmediately: true }
-        )
-        yield* TestScheduler.advance("1 minute")
-        assert.deepStrictEqual(log, ["done"])
+        yield* forked(Effect.provideService(Activity.during(gate.await, "outside"), Activity.Activity, activity))
+        const advancing = yield* forked(TestScheduler.advance("1 minute"))
+        assert.strictEqual(yield* standsAt, "00:00")
+        yield* gate.open
+        yield* Fiber.join(advancing)
+        assert.strictEqual(yield* standsAt, "00:01")
       }),
       TestScheduler.layer(Layer.mergeAll(Work.toLayer(() => Effect.void), Layer.effect(Lent)(Activity.Activity)), {
         now

@@ -96,7 +96,7 @@ export const make = (
         if (host.phase !== "paused") return Effect.void
         host.phase = "running"
         emit("SchedulerResumed")
-        engines.forEach((engine) => engine.wake())
+        // Its loops read everything first.
         return startTurning(fork)
       })
       if (mode !== "manual") yield* begin(mode === "auto")

@@ -237,7 +237,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
           return end(entry, "succeeded", result.exit)
         case "Failed":
         case "TimedOut":
-          if (result.retryAfter !== null && entry.note !== "cancelled" && !entry.run.atMostOnce) {
+          if (result.retryAfter !== null && !entry.run.atMostOnce) {
             return { result: { _tag: "Retry", readyAt: at + result.retryAfter, exit: result.exit } }
           }
           return end(entry, result._tag === "Failed" ? "failed" : "timedOut", result.exit)
