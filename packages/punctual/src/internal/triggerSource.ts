@@ -1,51 +1,14 @@
 /**
  * The interpreter: turns a trigger and a binding into functions on plain integers.
- *
- * A `Source` speaks of due instants only, as epoch milliseconds, with `Infinity` and `-Infinity` for "none", so that a
- * tree of combinators allocates nothing. The nominal instant differs from the due one in two places (an instant that had
- * passed before the task was added, and jitter), and is looked up only for the answer.
  */
 import type { CronExpression } from "../CronExpression.ts"
 import type { Binding, Bound, Point, Trigger } from "../Trigger.ts"
-import { HORIZON_SECONDS, MAX_MILLIS } from "./cronDate.ts"
+import { MAX_MILLIS } from "./cronDate.ts"
 import { makeCalendar, makeEngine } from "./cronEngine.ts"
 import type { Calendar, Engine } from "./cronEngine.ts"
 import { lookup } from "./timeZone.ts"
+import { HORIZON, type Lattice, MAX_CANDIDATES, MAX_WALK, none, type Source, type Work } from "./triggerSearch.ts"
 import { makeWindows } from "./triggerWindow.ts"
-
-interface Source {
-  /** The smallest due instant after `after`. */
-  readonly next: (after: number) => number
-  /** The largest due instant before `before`. */
-  readonly previous: (before: number) => number
-  /** The instant the rule names for an occurrence; absent when it is always the due instant. */
-  readonly nominal?: (due: number) => number
-  /** How many are due in (after, until], by arithmetic; `undefined` when that takes a walk. */
-  readonly count: (after: number, until: number) => number | undefined
-  /** All due instants are first + k·period: what tells at once that two sources never meet. */
-  readonly lattice?: Lattice
-}
-
-interface Lattice {
-  readonly first: number
-  readonly period: number
-}
-
-/** The horizon of one search, in candidates: what is rarer than this is "never". */
-const MAX_CANDIDATES = 100_000
-
-/** Where `upTo` must walk, it ends after so many occurrences, or so many candidates looked at to find them. */
-const MAX_WALK = 1_000_000
-
-/** The horizon of one search, in time. */
-const HORIZON = HORIZON_SECONDS * 1000
-
-/** Candidates looked at by the sources of one tree. */
-interface Work {
-  spent: number
-}
-
-const none: Source = { next: () => Infinity, previous: () => -Infinity, count: () => 0 }
 
 const compile = (trigger: Trigger, binding: Binding, work: Work): Source => {
   switch (trigger._tag) {
