@@ -60,12 +60,12 @@ const show = (value: number, digits: number): string =>
     ? "–"
     : value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits })
 
-/** Prints medians, with the spread in brackets where there are several repetitions, and ratios to one contender. */
+/** Prints medians, with the spread in brackets where there are several repetitions, and ratios to one contender, if any. */
 export const table = (
   title: string,
   columns: ReadonlyArray<Column>,
   rows: ReadonlyArray<Row>,
-  reference: string
+  reference: string | undefined
 ): void => {
   const value = (row: Row, key: string) => median(row.figures.map((f) => f[key] ?? NaN))
   const base = rows.find((row) => row.contender === reference)
@@ -85,7 +85,7 @@ export const table = (
   const widths = header.map((cell, i) => Math.max(cell.length, ...lines.map((line) => line[i]!.length)))
   const print = (cells: ReadonlyArray<string>) =>
     console.log(`| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`)
-  console.log(`\n${title}; × is relative to \`${reference}\`, above 1 is better`)
+  console.log(`\n${title}${reference === undefined ? "" : `; × is relative to \`${reference}\`, above 1 is better`}`)
   print(header)
   print(widths.map((width) => "-".repeat(width)))
   lines.forEach(print)

@@ -36,7 +36,7 @@ export class CurrentRun extends Context.Service<CurrentRun, {
   readonly attempt: number
   /** The instant the trigger's rule names. */
   readonly scheduledAt: DateTime.Utc
-  /** The instant it was to start: later than `scheduledAt` where the trigger is jittered or delayed. */
+  /** The instant it was to start: another one than `scheduledAt` where the trigger is jittered, delayed or rolled. */
   readonly dueAt: DateTime.Utc
   /** Larger than that of every earlier claim in the store. */
   readonly fencingToken: number

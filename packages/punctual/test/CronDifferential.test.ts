@@ -6,141 +6,114 @@ import { CronExpressionParser } from "cron-parser"
 import { Cron as Croner } from "croner"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cron from "effect/Cron"
-import * as Schema from "effect/Schema"
+import * as TriggerArbitrary from "../src/testing/TriggerArbitrary.ts"
 import * as Trigger from "../src/Trigger.ts"
+import {
+  anyDay,
+  anything,
+  anyWeekday,
+  bruteForce,
+  type Clock,
+  type DayFields,
+  type Field,
+  field,
+  int,
+  matchesDay,
+  month,
+  oneOf,
+  pick,
+  plainDay,
+  plainWeekday,
+  readClock,
+  type TimeFields,
+  week,
+  year
+} from "./support/cronOracle.ts"
 
-const int = (minimum: number, maximum: number) =>
-  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
-const pick = <const A>(values: ReadonlyArray<A>) => Arbitrary.map(int(0, values.length - 1), (i) => values[i]!)
-const oneOf = <A>(arbitraries: ReadonlyArray<Arbitrary.Arbitrary<A>>) =>
-  Arbitrary.flatMap(int(0, arbitraries.length - 1), (i) => arbitraries[i]!)
+/** How often each property is drawn, times what is said beside it: `CRON_CASES=20` looks longer. */
+const cases = Number(process.env["CRON_CASES"] ?? 1)
 
-// ---------------------------------------------------------------------------------------------------------------------
-// an oracle that owes nothing to the parser or the engine
-// ---------------------------------------------------------------------------------------------------------------------
+const runs = (n: number, seed: string) => ({ timeout: 30_000 * cases, arbitrary: { runs: n * cases, seed } })
 
-/** A field: its text, whether it begins with a star, and the values it means, known from how it was generated. */
-interface Field {
-  readonly text: string
-  readonly star: boolean
-  readonly has: (value: number) => boolean
-}
+const zero: Field = { text: "0", star: false, has: (value) => value === 0 }
 
-/** `values` is the number of distinct ones, starting at `min`. */
-const field = (min: number, values: number, near: readonly [number, number]): Arbitrary.Arbitrary<Field> => {
-  const max = min + values - 1
-  const value = oneOf([int(min, max), int(near[0], near[1])])
-  const within = (a: number, b: number, step: number) => (v: number) => {
-    const distance = (v - a + values) % values
-    return distance <= (b - a + values) % values && distance % step === 0
-  }
-  return oneOf<Field>([
-    Arbitrary.Constant({ text: "*", star: true, has: () => true }),
-    Arbitrary.map(pick([2, 3, 5]), (n) => ({ text: `*/${n}`, star: true, has: within(min, max, n) })),
-    Arbitrary.map(value, (a) => ({ text: `${a}`, star: false, has: (v) => v === a })),
-    Arbitrary.map(Arbitrary.all([value, value]), ([a, b]) => ({
-      text: `${a},${b}`,
-      star: false,
-      has: (v) => v === a || v === b
-    })),
-    Arbitrary.map(
-      Arbitrary.all([value, value]),
-      ([a, b]) => ({ text: `${a}-${b}`, star: false, has: within(a, b, 1) })
-    ),
-    Arbitrary.map(Arbitrary.all([value, value, pick([2, 3])]), ([a, b, n]) => ({
-      text: `${a}-${b}/${n}`,
-      star: false,
-      has: within(a, b, n)
-    }))
-  ])
-}
+const minute = field(0, 60, [0, 30])
+const hour = oneOf([field(0, 24, [0, 4]), field(0, 24, [22, 23])])
 
-const anything = Arbitrary.Constant<Field>({ text: "*", star: true, has: () => true })
+/** The text of fields, with as many of them as they need. */
+const textOf = ({ day, hour, minute, month, second, week, weekday, year }: TimeFields & DayFields): string =>
+  [
+    ...(second === zero && year.text === "*" ? [] : [second.text]),
+    minute.text,
+    hour.text,
+    day.text,
+    month.text,
+    weekday.text,
+    ...(year.text === "*" ? [] : [year.text]),
+    ...(week.text === "*" ? [] : [`week=${week.text}`])
+  ].join(" ")
 
-const expression = Arbitrary.all([
-  field(0, 60, [0, 30]),
-  oneOf([field(0, 24, [0, 4]), field(0, 24, [22, 23])]),
-  oneOf([anything, anything, field(1, 31, [1, 28])]),
-  oneOf([anything, anything, field(1, 12, [3, 4])]),
-  oneOf([anything, anything, field(0, 7, [0, 6])])
-])
+const policies = Arbitrary.all({
+  gap: pick([undefined, undefined, "skip", "shift"]),
+  overlap: pick([undefined, undefined, "first", "second", "both"]),
+  dayMatch: pick([undefined, "or", "and"])
+})
 
-/** Minutes of a stretch of time, what the clock on the wall shows at each (civil minutes since 1970), and how often. */
-interface Clock {
-  readonly start: number
-  readonly local: ReadonlyArray<number>
-  readonly pass: ReadonlyArray<"only" | "first" | "second">
-}
-
-const readClock = (timeZone: string, center: number, minutes: number): Clock => {
-  const format = new Intl.DateTimeFormat("en-US", {
-    timeZone,
-    hourCycle: "h23",
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric"
-  })
-  const start = center - minutes / 2 * 60_000
-  const local = Array.from({ length: minutes }, (_, i) => {
-    const [month, day, year, hour, minute] = format.format(start + i * 60_000).split(/\D+/).map(Number)
-    return Date.UTC(year!, month! - 1, day, hour, minute) / 60_000
-  })
-  const last = new Map(local.map((time, i) => [time, i]))
-  const seen = new Set<number>()
-  const pass = local.map((time, i) => {
-    const second = seen.has(time)
-    seen.add(time)
-    return second ? "second" : last.get(time)! > i ? "first" : "only"
-  })
-  return { start, local, pass }
-}
-
-type Policy = {
-  readonly gap?: "skip" | "shift" | undefined
-  readonly overlap?: "first" | "second" | "both" | undefined
-}
-
-/** All matching instants of a clock, by the definition in the documentation of `Trigger.cron`. */
-const bruteForce = (
-  clock: Clock,
-  [minute, hour, day, month, weekday]: readonly [Field, Field, Field, Field, Field],
-  policy: Policy,
-  and: boolean
-): Set<number> => {
-  const wild = minute.star || hour.star
-  const days = new Map<number, boolean>()
-  const matchesDay = (civilDay: number): boolean => {
-    let result = days.get(civilDay)
-    if (result === undefined) {
-      const date = new Date(civilDay * 86_400_000)
-      const inDays = day.has(date.getUTCDate())
-      const inWeek = weekday.has(date.getUTCDay())
-      result = month.has(date.getUTCMonth() + 1) &&
-        (and || day.star || weekday.star ? inDays && inWeek : inDays || inWeek)
-      days.set(civilDay, result)
+/** The trigger, or `undefined` when it was refused because none of its days ever comes; then none may. */
+const triggerOf = (
+  fields: TimeFields & DayFields,
+  options: Trigger.CronOptions
+): Trigger.Trigger | undefined => {
+  try {
+    return Trigger.cron(textOf(fields), options)
+  } catch (error) {
+    if (!(error instanceof Trigger.InvalidTrigger)) throw error
+    const matches = matchesDay(fields, options.dayMatch === "and")
+    for (let date = Date.UTC(2000, 0, 1); date < Date.UTC(2045, 0, 1); date += 86_400_000) {
+      if (matches(new Date(date))) assert.fail(`${error.message}, but ${new Date(date).toISOString()} matches`)
     }
-    return result
+    return undefined
   }
-  const matches = (local: number): boolean =>
-    minute.has(local % 60) && hour.has(Math.floor(local / 60) % 24) && matchesDay(Math.floor(local / 1440))
-  const gap = policy.gap ?? (wild ? "skip" : "end")
-  const overlap = policy.overlap ?? (wild ? "both" : "first")
-  const out = new Set<number>()
-  clock.local.forEach((local, i) => {
-    const pass = clock.pass[i]!
-    if (matches(local) && (pass === "only" || overlap === "both" || overlap === pass)) out.add(clock.start + i * 60_000)
-    const before = clock.local[i - 1]
-    if (before === undefined) return
-    for (let skipped = before + 1; skipped < local; skipped++) {
-      if (!matches(skipped)) continue
-      if (gap === "end") out.add(clock.start + i * 60_000)
-      if (gap === "shift") out.add(clock.start + (i - 1 + skipped - before) * 60_000)
-    }
-  })
-  return out
 }
+
+/** As `deepStrictEqual` of long lists, which is slow. */
+const same = (actual: ReadonlyArray<number>, expected: ReadonlyArray<number>): void => {
+  const i = expected.findIndex((instant, i) => actual[i] !== instant)
+  const show = (instant: number | undefined) => instant === undefined ? "nothing" : new Date(instant).toISOString()
+  if (i !== -1) assert.fail(`${show(actual[i])} instead of ${show(expected[i])}`)
+  assert.strictEqual(actual.length, expected.length)
+}
+
+/** Forwards, backwards and counted, all instants in (from, until] are the expected ones. */
+const compare = (trigger: Trigger.Trigger, expected: ReadonlyArray<number>, from: number, until: number): void => {
+  const bound = Trigger.bind(trigger, { anchor: 0, seed: "" })
+  const forward: Array<number> = []
+  for (let p = bound.next(from); p !== undefined && p.due <= until; p = bound.next(p.due)) forward.push(p.due)
+  same(forward, expected)
+  const backward: Array<number> = []
+  for (let p = bound.previous(until + 1); p !== undefined && p.due > from; p = bound.previous(p.due)) {
+    backward.push(p.due)
+  }
+  same(backward.reverse(), expected)
+  assert.deepStrictEqual(bound.countBetween(from, until, 0), { count: expected.length, exact: true })
+}
+
+describe("cron, day by day", () => {
+  const from = Date.UTC(2015, 11, 31)
+  const until = Date.UTC(2044, 0, 1)
+  const dates = Array.from({ length: (until - from) / 86_400_000 }, (_, i) => new Date(from + (i + 1) * 86_400_000))
+
+  it.prop("every day of 28 years, in all forms of the day fields, with years and ISO weeks", [
+    Arbitrary.all({ day: anyDay, month, weekday: anyWeekday, year, week }),
+    pick([undefined, "or", "and"])
+  ], ([days, dayMatch]) => {
+    const fields = { second: zero, minute: zero, hour: zero, ...days }
+    const trigger = triggerOf(fields, { dayMatch })
+    if (trigger === undefined) return
+    const expected = dates.filter(matchesDay(fields, dayMatch === "and")).map((date) => date.getTime())
+    compare(trigger, expected, from, until)
+  }, runs(120, "day by day"))
+})
 
 const places: ReadonlyArray<readonly [timeZone: string, change: string]> = [
   ["UTC", "2028-02-29T00:00Z"],
@@ -172,56 +145,78 @@ const clocks = new Map<number, Clock>()
 const clockOf = (place: number): Clock => {
   let clock = clocks.get(place)
   if (clock === undefined) {
-    clock = readClock(places[place]![0], Date.parse(places[place]![1]), 8 * 1440)
+    const [timeZone, change] = places[place]!
+    clock = readClock(timeZone, Date.parse(change) - 4 * 86_400_000, 8 * 1440)
     clocks.set(place, clock)
   }
   return clock
 }
 
-const policies = Arbitrary.all({
-  gap: pick([undefined, undefined, "skip", "shift"]),
-  overlap: pick([undefined, undefined, "first", "second", "both"]),
-  dayMatch: pick([undefined, "or", "and"])
-})
+/** Compares with a clock, less a margin in which the oracle may miss one pass of what is repeated. */
+const compareWithClock = (
+  clock: Clock,
+  margin: number,
+  fields: TimeFields & DayFields,
+  options: Trigger.CronOptions
+): void => {
+  const trigger = triggerOf(fields, options)
+  if (trigger === undefined) return
+  const from = clock.start + margin * 60_000
+  const until = clock.start + (clock.local.length - margin) * 60_000
+  const all = bruteForce(clock, fields, options, options.dayMatch === "and")
+  compare(trigger, all.filter((instant) => instant > from && instant <= until), from, until)
+}
 
 describe("cron, minute by minute", () => {
   it.prop("every instant of the days around a change, forwards, backwards and counted", [
-    expression,
+    Arbitrary.all({ minute, hour, day: anyDay, month, weekday: anyWeekday }),
     int(0, places.length - 1),
     policies
-  ], ([fields, place, { dayMatch, gap, overlap }]) => {
-    const text = fields.map((field) => field.text).join(" ")
-    const and = dayMatch === "and"
-    let trigger: Trigger.Trigger
-    try {
-      trigger = Trigger.cron(text, { timeZone: places[place]![0], gap, overlap, dayMatch })
-    } catch (error) {
-      // Refused as impossible: then no day of a leap year may match.
-      if (!(error instanceof Trigger.InvalidTrigger)) throw error
-      for (let i = 0; i < 366; i++) {
-        const date = new Date(Date.UTC(2028, 0, 1 + i))
-        assert.isFalse(fields[2].has(date.getUTCDate()) && fields[3].has(date.getUTCMonth() + 1))
-      }
-      return
+  ], ([fields, place, options]) => {
+    compareWithClock(clockOf(place), 2_160, { second: zero, year: anything, week: anything, ...fields }, {
+      timeZone: places[place]![0],
+      ...options
+    })
+  }, runs(500, "brute force"))
+
+  // In eight days a day of month is rare, and a time of day is not.
+  const rare = Arbitrary.all({
+    minute: field(0, 60, [0, 30]),
+    hour,
+    day: oneOf([plainDay, anyDay]),
+    month,
+    weekday: oneOf([plainWeekday, anyWeekday])
+  })
+
+  describe("all of a year", () => {
+    for (const timeZone of TriggerArbitrary.timeZones) {
+      it.prop(timeZone, [pick([2006, 2011, 2016, 2018, 2019, 2023, 2026, 2028]), rare, rare, policies], (
+        [year, a, b, options]
+      ) => {
+        const clock = readClock(timeZone, Date.UTC(year - 1, 11, 30), 369 * 1440)
+        for (const fields of [a, b]) {
+          compareWithClock(clock, 1_440, { second: zero, year: anything, week: anything, ...fields }, {
+            timeZone,
+            ...options
+          })
+        }
+      }, runs(1, `year in ${timeZone}`))
     }
-    const clock = clockOf(place)
-    // A day and a half of margin, so that the oracle sees both passes of whatever is repeated.
-    const from = clock.start + 2_160 * 60_000
-    const until = clock.start + (clock.local.length - 2_160) * 60_000
-    const expected = Array.from(bruteForce(clock, fields, { gap, overlap }, and))
-      .filter((instant) => instant > from && instant <= until)
-      .sort((a, b) => a - b)
-    const bound = Trigger.bind(trigger, { anchor: 0, seed: "" })
-    const forward: Array<number> = []
-    for (let p = bound.next(from); p !== undefined && p.due <= until; p = bound.next(p.due)) forward.push(p.due)
-    assert.deepStrictEqual(forward, expected)
-    const backward: Array<number> = []
-    for (let p = bound.previous(until + 1); p !== undefined && p.due > from; p = bound.previous(p.due)) {
-      backward.push(p.due)
-    }
-    assert.deepStrictEqual(backward.reverse(), expected)
-    assert.deepStrictEqual(bound.countBetween(from, until, 0), { count: expected.length, exact: true })
-  }, { timeout: 30_000, arbitrary: { runs: 800, seed: "brute force" } })
+  })
+})
+
+describe("cron, second by second", () => {
+  it.prop("six fields, for hours around a change", [
+    Arbitrary.all({ second: field(0, 60, [0, 59]), minute, hour }),
+    int(0, places.length - 1),
+    policies
+  ], ([fields, place, options]) => {
+    const days = { day: anything, month: anything, weekday: anything, year: anything, week: anything }
+    const [timeZone, change] = places[place]!
+    // A whole day is left out in Apia, and the oracle must see what comes before a change and after it.
+    const clock = readClock(timeZone, Date.parse(change) - 5 * 3_600_000, 10 * 60)
+    compareWithClock(clock, 120, { ...fields, ...days }, { timeZone, ...options })
+  }, runs(150, "second by second"))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -294,9 +289,154 @@ describe("cron, beside other libraries", () => {
       agreed++
       assert.strictEqual(ours(text, timeZone).join(), answers[0])
     }
-  }, { timeout: 30_000, arbitrary: { runs: 60, seed: "libraries" } })
+  }, runs(60, "libraries"))
 
   it("and they agree nearly always", () => {
     assert.isAtLeast(agreed / compared, 0.9)
+  })
+
+  const months = pick(["*", "*", "2", "4,6", "10-12"])
+
+  it.prop("L and # are what croner and cron-parser say", [
+    oneOf([
+      Arbitrary.map(
+        Arbitrary.all([pick(["L", "1,15,L", "L,31", "28,L"]), months]),
+        ([day, month]) => `${day} ${month} *`
+      ),
+      Arbitrary.map(Arbitrary.all([months, int(0, 7), int(1, 5)]), ([month, day, n]) => `* ${month} ${day}#${n}`),
+      Arbitrary.map(Arbitrary.all([months, int(0, 7)]), ([month, day]) => `* ${month} ${day}L`),
+      Arbitrary.map(Arbitrary.all([int(0, 6), int(0, 7)]), ([a, b]) => `L * ${a},${b}L`)
+    ])
+  ], ([days]) => {
+    const text = `0 12 ${days}`
+    const answer = ours(text, "UTC").join()
+    assert.strictEqual(croner(text, "UTC").join(), answer)
+    assert.strictEqual(parser(text, "UTC").join(), answer)
+  }, runs(60, "L and #"))
+
+  it.prop("W, #L, + and years are what croner says", [
+    oneOf([
+      Arbitrary.map(Arbitrary.all([int(1, 28), months]), ([day, month]) => `${day}W ${month} *`),
+      Arbitrary.map(pick([29, 30, 31]), (day) => `${day}W * *`),
+      Arbitrary.map(Arbitrary.all([int(1, 28), int(1, 31)]), ([a, b]) => `${a}W,${b}W,L * *`),
+      Arbitrary.map(months, (month) => `LW ${month} *`),
+      Arbitrary.map(
+        Arbitrary.all([months, int(0, 7), int(1, 5)]),
+        ([month, day, n]) => `* ${month} ${day}#L,${day}#${n}`
+      ),
+      Arbitrary.map(Arbitrary.all([int(1, 31), int(0, 6)]), ([day, weekday]) => `${day} * +${weekday}`),
+      Arbitrary.map(Arbitrary.all([int(1, 15), int(0, 6)]), ([day, weekday]) => `${day}W * ${weekday}#1`)
+    ]),
+    pick(["", "", " 2027-2099", " */2", " 2030,2040-2060/4"])
+  ], ([days, year]) => {
+    const text = `${year === "" ? "" : "0 "}0 12 ${days}${year}`
+    assert.strictEqual(croner(text, "UTC").join(), ours(text, "UTC").join())
+  }, runs(80, "W"))
+
+  const effectAt = (text: string, timeZone: string, from: string): string =>
+    Cron.next(Cron.parseUnsafe(text, timeZone), new Date(from)).toISOString()
+
+  const oursAt = (text: string, timeZone: string, from: string): string =>
+    new Date(Trigger.bind(Trigger.cron(text, { timeZone }), { anchor: 0, seed: "" }).next(Date.parse(from))!.due)
+      .toISOString()
+
+  const first = (times: () => Array<number>): string => {
+    try {
+      const [time] = times()
+      return time === undefined ? "never" : new Date(time).toISOString().slice(0, 10)
+    } catch {
+      return "refused"
+    }
+  }
+
+  // Where they do not say what we say, on purpose.
+  const divergences: ReadonlyArray<
+    readonly [text: string, here: string, there: { readonly croner: string; readonly parser: string }, reason: string]
+  > = [
+    [
+      "0 0 */2 * FRI",
+      "2026-02-13",
+      { croner: "2026-01-31", parser: "2026-01-31" },
+      "Vixie's rule: a star is no restriction, so both hold"
+    ],
+    ["0 0 1 * */2", "2026-02-01", { croner: "2026-01-31", parser: "2026-01-31" }, "the same for the day of week"],
+    [
+      "0 0 * * FRI-MON",
+      "2026-01-31",
+      { croner: "refused", parser: "refused" },
+      "ranges go around the end of a field"
+    ],
+    [
+      "5/10 * * * *",
+      "2026-01-30",
+      { croner: "refused", parser: "2026-01-30" },
+      "a step without a range goes to the end"
+    ],
+    ["0 0 L-3 * *", "2026-02-25", { croner: "refused", parser: "refused" }, "Quartz's offset from the end"],
+    ["0 0 LW * *", "2026-02-27", { croner: "2026-02-27", parser: "refused" }, "cron-parser has no W"],
+    ["0 0 * * 5#L", "2026-02-27", { croner: "2026-02-27", parser: "refused" }, "cron-parser has 5L only"],
+    [
+      "0 0 * * MON#1,FRI#L",
+      "2026-02-02",
+      { croner: "2026-02-02", parser: "refused" },
+      "cron-parser has one # in a field"
+    ],
+    ["0 0 * * L", "2026-01-31", { croner: "refused", parser: "refused" }, "Quartz: by itself it is Saturday"],
+    [
+      "0 0 13 * +FRI",
+      "2026-02-13",
+      { croner: "2026-02-13", parser: "refused" },
+      "the plus is newer than cron-parser"
+    ],
+    ["0 0 0 1 1 * 2027", "2027-01-01", { croner: "2027-01-01", parser: "refused" }, "cron-parser has no years"],
+    [
+      "0 0 0 1 1 * */3",
+      "2027-01-01",
+      { croner: "2028-01-01", parser: "refused" },
+      "years count from 1970, croner's from 0"
+    ],
+    [
+      "0 0 30 2 *",
+      "refused",
+      { croner: "never", parser: "refused" },
+      "what never comes is refused where it is written"
+    ],
+    ["@reboot", "refused", { croner: "refused", parser: "refused" }, "not a time: `Trigger.startup`"]
+  ]
+  it.each(divergences)("%s: %s here, there %j, since %s", (text, here, there) => {
+    assert.strictEqual(first(() => ours(text, "UTC")), here)
+    assert.deepStrictEqual(
+      { croner: first(() => croner(text, "UTC")), parser: first(() => parser(text, "UTC")) },
+      there
+    )
+  })
+
+  it("H is decided by the id of the task, not by the text", () => {
+    assert.notStrictEqual(first(() => parser("0 H * * *", "UTC")), "refused")
+    assert.strictEqual(first(() => croner("0 H * * *", "UTC")), "refused")
+    const at = (seed: string) => Trigger.bind(Trigger.cron("0 H * * *"), { anchor: 0, seed }).next(0)?.due
+    assert.notStrictEqual(at("a"), at("b"))
+  })
+
+  it.each([
+    [
+      "30 2 * * *",
+      "America/New_York",
+      "2026-03-08T06:00:00Z",
+      "2026-03-08T07:00:00.000Z",
+      "2026-03-08T07:30:00.000Z",
+      "Effect moves a skipped time by the length of the gap; ours runs at its end"
+    ],
+    [
+      "*/15 * * * *",
+      "America/New_York",
+      "2026-11-01T05:45:00Z",
+      "2026-11-01T06:00:00.000Z",
+      "2026-11-01T07:00:00.000Z",
+      "Effect takes the first pass of a repeated hour only, so an hour is silent; ours runs on every real quarter"
+    ]
+  ])("where clocks change: %s in %s after %s is %s, and %s there, since %s", (text, timeZone, from, here, there) => {
+    assert.strictEqual(oursAt(text, timeZone, from), here)
+    assert.strictEqual(effectAt(text, timeZone, from), there)
   })
 })

@@ -496,6 +496,16 @@ describe("structure", () => {
     assert.isFalse(Trigger.usesTimeZone(Trigger.every("1 hour")))
     assert.isTrue(Trigger.usesTimeZone(Trigger.cron("* * * * *", { timeZone: "Europe/Berlin" })))
     assert.isTrue(Trigger.usesTimeZone(Trigger.during(Trigger.now, { timeZone: "Europe/Berlin", weekdays: "mon" })))
+    assert.isTrue(Trigger.usesTimeZone(Trigger.rrule("FREQ=DAILY", { timeZone: "Europe/Berlin" })))
+    assert.isTrue(Trigger.usesTimeZone(Trigger.rrule("DTSTART;TZID=Europe/Berlin:20260105T090000\nRRULE:FREQ=DAILY")))
+    assert.isFalse(Trigger.usesTimeZone(Trigger.rrule("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY")))
+    assert.isTrue(
+      Trigger.usesTimeZone(
+        Trigger.rrule(
+          "DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY\nEXDATE;TZID=Europe/Berlin:20260106T100000"
+        )
+      )
+    )
   })
 })
 
@@ -532,7 +542,8 @@ describe("stored form", () => {
   it("unknown keys, kinds and newer versions are refused (B14)", () => {
     assert.match(message(`{"v":2,"_tag":"Now"}`), /newer version \(v 2\).*upgrade/)
     assert.match(message(`{"_tag":"Now"}`), /version in `v`/)
-    assert.match(message(`{"v":1,"_tag":"Rrule"}`), /unknown kind of trigger `Rrule`/)
+    assert.match(message(`{"v":1,"_tag":"Tides"}`), /unknown kind of trigger `Tides`/)
+    assert.match(message(`{"v":1,"_tag":"Rule"}`), /did you mean `Rrule`/)
     assert.match(message(`{"v":1,"_tag":"Every","millis":5,"jitter":1}`), /excess property[^]*jitter/)
     assert.match(
       message(`{"v":1,"_tag":"UpTo","count":1,"trigger":{"_tag":"Every","millis":5,"x":1}}`),

@@ -13,6 +13,7 @@ import * as Hash from "effect/Hash"
 import * as Schema from "effect/Schema"
 import { TriggerArbitrary } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
+import * as TriggerDefinitions from "punctual/TriggerDefinitions"
 
 const { binding, instant } = TriggerArbitrary
 
@@ -33,7 +34,7 @@ const dues = (bound: Trigger.Bound, after: number, n: number): Array<number> =>
  *
  * **When to use**
  *
- * Use it for triggers you compose in a way of your own. `TriggerArbitrary` has generators to start from; a failure prints
+ * Use it for triggers you define yourself, or compose in a way of your own. `TriggerArbitrary` has generators to start from; a failure prints
  * the triggers it shrank to and how to replay it.
  *
  * @category suites
@@ -45,6 +46,8 @@ export const suite = (
   options: {
     /** How many triggers each law draws. Default: 200. */
     readonly runs?: number | undefined
+    /** Definitions of the triggers that are your own. */
+    readonly definitions?: ReadonlyArray<Trigger.AnyDefinition> | undefined
     /** Default: a fixed one, so that a run can be repeated. */
     readonly seed?: string | undefined
   } = {}
@@ -135,7 +138,7 @@ export const suite = (
           assert.strictEqual(Hash.hash(back), Hash.hash(trigger))
           assert.deepStrictEqual(JSON.stringify(back), text)
           assert.strictEqual(Trigger.format(back), Trigger.format(trigger))
-        }),
+        }).pipe(Effect.provide(TriggerDefinitions.layer(...options.definitions ?? []))),
       runs(200)
     )
 

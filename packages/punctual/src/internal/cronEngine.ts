@@ -23,20 +23,9 @@ import {
   monthStart,
   weekdayOf
 } from "./cronDate.ts"
+import { kindOf, monthMasks, weeksMask } from "./cronDays.ts"
+import type { Fields } from "./cronModel.ts"
 import { emptySegment, locate, type TimeZone } from "./timeZone.ts"
-
-/** What an expression allows, as sorted lists. */
-export interface Fields {
-  readonly seconds: ReadonlyArray<number>
-  readonly minutes: ReadonlyArray<number>
-  readonly hours: ReadonlyArray<number>
-  readonly days: ReadonlyArray<number>
-  readonly months: ReadonlyArray<number>
-  /** 0 = Sunday */
-  readonly weekdays: ReadonlyArray<number>
-  /** A day matches when either of `days` and `weekdays` has it, instead of both. */
-  readonly either: boolean
-}
 
 /** Matching local seconds. */
 export interface Calendar {
@@ -54,20 +43,23 @@ const NONE = 99
 /** `table[v]` is the smallest allowed value at or after `v`. */
 const ascending = (values: ReadonlyArray<number>, size: number): Uint8Array => {
   const table = new Uint8Array(size + 1).fill(NONE)
-  for (let v = size - 1; v >= 0; v--) table[v] = values.includes(v) ? v : table[v + 1]!
+  for (let v = size - 1, i = values.length - 1; v >= 0; v--) table[v] = values[i] === v ? values[i--]! : table[v + 1]!
   return table
 }
 
 /** `table[v + 1]` is the largest allowed value at or before `v`. */
 const descending = (values: ReadonlyArray<number>, size: number): Uint8Array => {
   const table = new Uint8Array(size + 1).fill(NONE)
-  for (let v = 0; v < size; v++) table[v + 1] = values.includes(v) ? v : table[v]!
+  for (let v = 0, i = 0; v < size; v++) table[v + 1] = values[i] === v ? values[i++]! : table[v]!
   return table
 }
 
 /** `table[v]` is the number of allowed values below `v`. */
-const below = (values: ReadonlyArray<number>, size: number): Uint8Array =>
-  Uint8Array.from({ length: size + 1 }, (_, v) => values.filter((value) => value < v).length)
+const below = (values: ReadonlyArray<number>, size: number): Uint8Array => {
+  const table = new Uint8Array(size + 1)
+  for (let v = 0, i = 0; v < size; v++) table[v + 1] = values[i] === v ? ++i : i
+  return table
+}
 
 const lowest = (mask: number): number => 31 - Math.clz32(mask & -mask)
 const highest = (mask: number): number => 31 - Math.clz32(mask)
@@ -93,15 +85,9 @@ export const makeCalendar = (fields: Fields): Calendar => {
   const firstTime = fields.hours[0]! * 3600 + firstMinute * 60 + firstSecond
   const lastTime = fields.hours[fields.hours.length - 1]! * 3600 + lastMinute * 60 + lastSecond
 
-  let dayBits = 0
-  for (const day of fields.days) dayBits |= 1 << (day - 1)
-  // One pattern per weekday of the first of the month.
-  const weekdayBits = new Int32Array(7)
-  for (let first = 0; first < 7; first++) {
-    for (let day = 0; day < 31; day++) {
-      if (fields.weekdays.includes((first + day) % 7)) weekdayBits[first] = weekdayBits[first]! | (1 << day)
-    }
-  }
+  const masks = monthMasks(fields)
+  const { weeks, years } = fields
+  const yearSet = years === undefined ? undefined : new Set(years)
 
   // The month looked at last: consecutive searches rarely leave it.
   let index = 0
@@ -115,18 +101,24 @@ export const makeCalendar = (fields: Fields): Calendar => {
     index = month
     start = monthStart(month)
     length = monthLength(year, ofYear + 1)
-    if (nextMonth[ofYear] !== ofYear) {
+    if (nextMonth[ofYear] !== ofYear || (yearSet !== undefined && !yearSet.has(year))) {
       mask = 0
       return
     }
-    const weekdays = weekdayBits[weekdayOf(start)]!
-    mask = (fields.either ? dayBits | weekdays : dayBits & weekdays) & (0x7fffffff >>> (31 - length))
+    mask = masks[kindOf(length, weekdayOf(start))]!
+    if (weeks !== undefined) mask &= weeksMask(weeks, start, length)
   }
 
   const matches = (day: number): boolean => {
     if (day < start || day >= start + length) load(monthIndexOf(day))
     return ((mask >>> (day - start)) & 1) === 1
   }
+
+  /** The first allowed year after one that is not, or `Infinity`. */
+  const yearFrom = (year: number): number => years!.find((allowed) => allowed > year) ?? Infinity
+
+  /** The last allowed year before one that is not, or `-Infinity`. */
+  const yearUntil = (year: number): number => years!.findLast((allowed) => allowed < year) ?? -Infinity
 
   const nextDay = (day: number): number => {
     if (day < start || day >= start + length) load(monthIndexOf(day))
@@ -135,9 +127,18 @@ export const makeCalendar = (fields: Fields): Calendar => {
     const last = index + HORIZON_YEARS * 12
     while (index < last) {
       const month = index + 1
-      const year = Math.floor(month / 12)
-      const allowed = nextMonth[month - year * 12]!
-      load(allowed === NONE ? (year + 1) * 12 + nextMonth[0]! : year * 12 + allowed)
+      let year = Math.floor(month / 12)
+      let allowed = nextMonth[month - year * 12]!
+      if (allowed === NONE) {
+        year++
+        allowed = nextMonth[0]!
+      }
+      if (yearSet !== undefined && !yearSet.has(year)) {
+        year = yearFrom(year)
+        allowed = nextMonth[0]!
+        if (year * 12 + allowed > last) return Infinity
+      }
+      load(year * 12 + allowed)
       if (mask !== 0) return start + lowest(mask)
     }
     return Infinity
@@ -150,9 +151,18 @@ export const makeCalendar = (fields: Fields): Calendar => {
     const last = index - HORIZON_YEARS * 12
     while (index > last) {
       const month = index - 1
-      const year = Math.floor(month / 12)
-      const allowed = previousMonth[month - year * 12 + 1]!
-      load(allowed === NONE ? (year - 1) * 12 + previousMonth[12]! : year * 12 + allowed)
+      let year = Math.floor(month / 12)
+      let allowed = previousMonth[month - year * 12 + 1]!
+      if (allowed === NONE) {
+        year--
+        allowed = previousMonth[12]!
+      }
+      if (yearSet !== undefined && !yearSet.has(year)) {
+        year = yearUntil(year)
+        allowed = previousMonth[12]!
+        if (year * 12 + allowed < last) return -Infinity
+      }
+      load(year * 12 + allowed)
       if (mask !== 0) return start + highest(mask)
     }
     return -Infinity

@@ -24,7 +24,7 @@ import { weekdayNames } from "./triggerEncode.ts"
 import * as model from "./triggerModel.ts"
 
 /** Refuses what is not an options object, and keys nobody reads: a misspelt option must not be a silent default. */
-const checkKeys = (options: object | undefined, known: ReadonlyArray<string>, of: string): void => {
+export const checkKeys = (options: object | undefined, known: ReadonlyArray<string>, of: string): void => {
   if (options === undefined) return
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     return model.refuse("options", options, `the options of \`${of}\` are an object with ${known.join(", ")}`)
@@ -43,7 +43,7 @@ const checkKeys = (options: object | undefined, known: ReadonlyArray<string>, of
   }
 }
 
-const checkChoice = (of: string, value: unknown, choices: ReadonlyArray<string>): void => {
+export const checkChoice = (of: string, value: unknown, choices: ReadonlyArray<string>): void => {
   if (value !== undefined && !choices.includes(value as string)) {
     model.refuse("options", value, `\`${of}\` is one of ${choices.map((c) => `"${c}"`).join(", ")}`)
   }
@@ -175,10 +175,23 @@ export const checkOccurrences = (options: object): void =>
 
 export const checkAt = (options: object | undefined): void => checkKeys(options, ["timeZone"], "at")
 
+/** How many at most: a whole number, zero included. */
+export const limit = (value: number | undefined, fallback: number, of: string): number =>
+  value === undefined || (Number.isSafeInteger(value) && value >= 0)
+    ? value ?? fallback
+    : model.refuse(
+      "count",
+      value,
+      `the \`limit\` of \`${of}\` is a whole number, at least 0, and not ${model.show(value)}`
+    )
+
 export const upTo = (trigger: Trigger, count: number): Trigger =>
   Number.isSafeInteger(count) && count >= 1
     ? model.upTo(trigger, count)
     : model.refuse("count", count, `\`upTo\` takes a whole number, at least 1, and not ${model.show(count)}`)
+
+export const delayed = (trigger: Trigger, delay: Duration.Input): Trigger =>
+  model.delayed(trigger, duration(delay, "a delay", 1))
 
 export const jittered = (trigger: Trigger, width: Duration.Input): Trigger =>
   model.jittered(trigger, duration(width, "a jitter", 1))
@@ -200,27 +213,42 @@ export const between = (trigger: Trigger, options: BetweenOptions): Trigger => {
 // cron and zones
 // ---------------------------------------------------------------------------------------------------------------------
 
-export const cron = (expression: string | CronExpression.CronExpression, options: CronOptions | undefined): Trigger => {
+export const cron = (
+  expression: string | CronExpression.CronExpression | CronExpression.Fields,
+  options: CronOptions | undefined
+): Trigger => {
   checkKeys(options, ["timeZone", "gap", "overlap", "dayMatch"], "cron")
   checkChoice("gap", options?.gap, ["skip", "shift"])
   checkChoice("overlap", options?.overlap, ["first", "second", "both"])
   checkChoice("dayMatch", options?.dayMatch, ["or", "and"])
-  let value: CronExpression.CronExpression
-  if (
-    CronExpression.isCronExpression(expression) && (options?.dayMatch ?? expression.dayMatch) === expression.dayMatch
-  ) {
-    value = expression
-  } else {
-    const text = CronExpression.isCronExpression(expression) ? expression.text : expression
-    if (typeof text !== "string") model.refuse("cron", text, "a cron expression is text, such as \"0 9 * * MON-FRI\"")
-    const parsed = CronExpression.parse(text, { dayMatch: options?.dayMatch })
-    if (Result.isFailure(parsed)) {
-      const error = parsed.failure
-      throw new model.InvalidTrigger({ reason: "cron", input: text, problem: error.message, cron: error })
-    }
-    value = parsed.success
-  }
+  const value = cronExpression(expression, options?.dayMatch)
   return model.cron(value, zone(options?.timeZone ?? "UTC").id, options?.gap, options?.overlap)
+}
+
+export const checkFromCron = (options: object | undefined): void =>
+  checkKeys(options, ["timeZone", "gap", "overlap"], "fromCron")
+
+const cronExpression = (
+  input: string | CronExpression.CronExpression | CronExpression.Fields,
+  dayMatch: CronExpression.DayMatch | undefined
+): CronExpression.CronExpression => {
+  if (CronExpression.isCronExpression(input)) {
+    if ((dayMatch ?? input.dayMatch) === input.dayMatch) return input
+    return cronExpression(input.text, dayMatch)
+  }
+  if (typeof input !== "string" && (typeof input !== "object" || input === null || Array.isArray(input))) {
+    return model.refuse(
+      "cron",
+      input,
+      "a cron expression is text, such as \"0 9 * * MON-FRI\", or an object of its fields"
+    )
+  }
+  const made = typeof input === "string"
+    ? CronExpression.parse(input, { dayMatch })
+    : CronExpression.make(input, { dayMatch })
+  if (Result.isSuccess(made)) return made.success
+  const error = made.failure
+  throw new model.InvalidTrigger({ reason: "cron", input: model.show(input), problem: error.message, cron: error })
 }
 
 /** The zone of a name, a fixed offset, or Effect's own `TimeZone`. */
@@ -270,7 +298,7 @@ const readList = <A, B>(value: A | ReadonlyArray<A>, of: string, read: (a: A) =>
 }
 
 const readWeekdays = (value: NonNullable<DuringOptions["weekdays"]>): ReadonlyArray<Weekday> => {
-  const text = typeof value === "string" ? value : value.join(",")
+  const text = (typeof value === "string" ? value : value.join(",")).replace(/\s*([,-])\s*/g, "$1").trim()
   const parsed = parseWeekdays(text)
   if (Result.isFailure(parsed)) return model.refuse("window", text, parsed.failure.message)
   return Object.freeze(parsed.success.map((day) => weekdayNames[day]!))

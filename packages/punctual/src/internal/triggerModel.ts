@@ -7,9 +7,15 @@ import { NodeInspectSymbol } from "effect/Inspectable"
 import { pipeArguments } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type { Calendar } from "../Calendar.ts"
 import type * as CronExpression from "../CronExpression.ts"
-import type { Every, Trigger, Window } from "../Trigger.ts"
-import { CronParseError, meaning } from "./cronParse.ts"
+import type { RecurrenceRule } from "../RecurrenceRule.ts"
+import type { AnyDefinition, CalendarEvery, Every, RollDirection, Trigger, Window } from "../Trigger.ts"
+import { MAX_MILLIS } from "./cronDate.ts"
+import { CronParseError } from "./cronField.ts"
+import { meaning } from "./cronModel.ts"
+import { RecurrenceParseError } from "./recurrenceError.ts"
+import { meaning as recurrenceMeaning } from "./recurrenceText.ts"
 import { encode } from "./triggerEncode.ts"
 
 export const TypeId = "~punctual/Trigger"
@@ -20,7 +26,8 @@ export const TypeId = "~punctual/Trigger"
  * **Details**
  *
  * `reason` is for programs, `problem` for people: it says what is wrong and what to write instead. `input` shows the
- * offending argument. A bad cron expression comes with its `CronParseError` in `cron`.
+ * offending argument. A bad cron expression comes with its `CronParseError` in `cron`, and a bad recurrence rule with its
+ * `RecurrenceParseError` in `rrule`.
  *
  * @category errors
  * @since 0.1.0
@@ -34,13 +41,18 @@ export class InvalidTrigger extends Schema.TaggedError<InvalidTrigger>()("Invali
     "options",
     "count",
     "window",
+    "calendar",
     "range",
     "structure",
-    "version"
+    "version",
+    "definition",
+    "parameters",
+    "rrule"
   ]),
   input: Schema.String,
   problem: Schema.String,
-  cron: Schema.optionalKey(CronParseError)
+  cron: Schema.optionalKey(CronParseError),
+  rrule: Schema.optionalKey(RecurrenceParseError)
 }) {
   override get message(): string {
     return this.problem
@@ -73,7 +85,7 @@ const keys = new WeakMap<Trigger, string>()
 const keyOf = (self: Trigger): string => {
   let key = keys.get(self)
   if (key === undefined) {
-    key = JSON.stringify(encode(self, (expression) => ({ expression: meaning(expression) })))
+    key = JSON.stringify(encode(self, (rule) => "frequency" in rule ? recurrenceMeaning(rule) : meaning(rule)))
     keys.set(self, key)
   }
   return key
@@ -126,6 +138,9 @@ export const cron = (
   overlap: "first" | "second" | "both" | undefined
 ): Trigger => make({ _tag: "Cron", expression, timeZone, gap, overlap })
 
+export const defined = (definition: AnyDefinition, parameters: Schema.Json): Trigger =>
+  make({ _tag: "Defined", name: definition.name, parameters, definition })
+
 /** Members of members are members; `never` adds nothing, and neither does saying the same thing twice. */
 export const union = (members: ReadonlyArray<Trigger>): Trigger => {
   const triggers: Array<Trigger> = []
@@ -171,6 +186,38 @@ export const upTo = (trigger: Trigger, count: number): Trigger => {
   return make({ _tag: "UpTo", trigger, count })
 }
 
+export const rrule = (rule: RecurrenceRule, timeZone: string): Trigger => make({ _tag: "Rrule", rule, timeZone })
+
+export const calendarEvery = (
+  fields: Pick<CalendarEvery, "unit" | "count" | "at" | "timeZone" | "start" | "shortMonths" | "gap" | "overlap">
+): Trigger => make({ _tag: "CalendarEvery", ...fields })
+
+/** Nothing is left of a trigger without itself, and nothing is missing without what is never due. */
+export const except = (trigger: Trigger, that: Trigger): Trigger => {
+  inside("except", trigger)
+  inside("except", that)
+  if (trigger._tag === "Never" || that._tag === "Never") return trigger
+  return Equal.equals(trigger, that) ? never : make({ _tag: "Except", trigger, that })
+}
+
+export const exceptDays = (trigger: Trigger, calendar: Calendar): Trigger => {
+  inside("except", trigger)
+  return make({ _tag: "ExceptDays", trigger, calendar })
+}
+
+export const rolled = (trigger: Trigger, calendar: Calendar, direction: RollDirection): Trigger => {
+  inside("rolled", trigger)
+  return make({ _tag: "Rolled", trigger, calendar, direction })
+}
+
+/** Two delays are one, while their sum is one. */
+export const delayed = (trigger: Trigger, delay: number): Trigger => {
+  inside("delayed", trigger)
+  return trigger._tag === "Delayed" && trigger.delay + delay <= MAX_MILLIS
+    ? delayed(trigger.trigger, trigger.delay + delay)
+    : make({ _tag: "Delayed", trigger, delay })
+}
+
 export const jittered = (trigger: Trigger, width: number): Trigger => {
   inside("jittered", trigger)
   return make({ _tag: "Jittered", trigger, width })
@@ -208,6 +255,7 @@ export const visit = (trigger: Trigger, f: (node: Trigger) => void): void => {
     for (const member of trigger.triggers) visit(member, f)
   } else if ("trigger" in trigger) {
     visit(trigger.trigger, f)
+    if (trigger._tag === "Except") visit(trigger.that, f)
   }
 }
 
@@ -226,6 +274,7 @@ export const checkStructure = (trigger: Trigger): void => {
     } else if (node._tag === "Intersect") {
       for (const member of node.triggers) inside("intersect", member)
     } else if ("trigger" in node) {
+      if (node._tag === "Except") inside("except", node.that)
       inside(node._tag.charAt(0).toLowerCase() + node._tag.slice(1), node.trigger)
     }
   })

@@ -34,9 +34,13 @@ export const MAX_WALK = 1_000_000
 /** The horizon of one search, in time. */
 export const HORIZON = HORIZON_SECONDS * 1000
 
-/** Candidates looked at by the sources of one tree. */
+/** What one question may cost, in candidates looked at in the whole tree: searches within searches multiply. */
+export const MAX_WORK = 1_000_000
+
+/** Candidates looked at by the sources of one tree, and where the question at hand has to end. */
 export interface Work {
   spent: number
+  limit: number
 }
 
 /** Nothing is ever due. */

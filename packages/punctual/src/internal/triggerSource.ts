@@ -6,8 +6,15 @@ import type { Binding, Bound, Point, Trigger } from "../Trigger.ts"
 import { MAX_MILLIS } from "./cronDate.ts"
 import { makeCalendar, makeEngine } from "./cronEngine.ts"
 import type { Calendar, Engine } from "./cronEngine.ts"
+import { resolve } from "./cronHash.ts"
+import { makeRecurrence } from "./recurrenceEngine.ts"
 import { lookup } from "./timeZone.ts"
-import { HORIZON, type Lattice, MAX_CANDIDATES, MAX_WALK, none, type Source, type Work } from "./triggerSearch.ts"
+import { makeCalendarEvery } from "./triggerCalendar.ts"
+import { between, delayed, except, filtered, gated, intersect, union } from "./triggerCombine.ts"
+import { makeDayWindows, rolled } from "./triggerDays.ts"
+import { source as defined } from "./triggerDefined.ts"
+import { hashText, mix } from "./triggerHash.ts"
+import { MAX_WALK, MAX_WORK, none, type Source, type Work } from "./triggerSearch.ts"
 import { makeWindows } from "./triggerWindow.ts"
 
 const compile = (trigger: Trigger, binding: Binding, work: Work): Source => {
@@ -25,17 +32,33 @@ const compile = (trigger: Trigger, binding: Binding, work: Work): Source => {
         ? grid(binding.anchor + (trigger.immediately ? 0 : trigger.period), trigger.period)
         : grid(trigger.start, trigger.period)
     case "Cron":
-      return cron(engineOf(trigger))
+      return cron(engineOf(trigger, binding.seed))
+    case "Defined":
+      return defined(trigger, binding, work)
     case "Union":
       return union(trigger.triggers.map((member) => compile(member, binding, work)))
     case "Intersect":
       return intersect(trigger.triggers.map((member) => compile(member, binding, work)), work)
     case "During":
-      return during(compile(trigger.trigger, binding, work), trigger.window, work)
+      return gated(compile(trigger.trigger, binding, work), makeWindows(trigger.window), work)
     case "Between":
       return between(compile(trigger.trigger, binding, work), trigger.start ?? -Infinity, trigger.end ?? Infinity)
     case "UpTo":
       return upTo(compile(trigger.trigger, binding, work), trigger.count, binding.anchor, work)
+    case "CalendarEvery": {
+      const source = cron(makeCalendarEvery(trigger, binding.anchor))
+      return trigger.start === undefined ? between(source, binding.anchor, Infinity) : source
+    }
+    case "Rrule":
+      return cron(makeRecurrence(trigger.rule, lookup(trigger.timeZone)!, Math.ceil(binding.anchor / 1000)))
+    case "Except":
+      return except(compile(trigger.trigger, binding, work), compile(trigger.that, binding, work), work)
+    case "ExceptDays":
+      return gated(compile(trigger.trigger, binding, work), makeDayWindows(trigger.calendar, true), work)
+    case "Rolled":
+      return rolled(compile(trigger.trigger, binding, work), trigger.calendar, trigger.direction, work)
+    case "Delayed":
+      return delayed(compile(trigger.trigger, binding, work), trigger.delay)
     case "Jittered":
       return jittered(compile(trigger.trigger, binding, work), trigger.width, binding.seed)
   }
@@ -85,15 +108,20 @@ const grid = (first: number, period: number): Source => {
 // A calendar holds tables, and triggers with the same expression share it.
 const calendars = new WeakMap<CronExpression, Calendar>()
 
-const engineOf = (trigger: Extract<Trigger, { readonly _tag: "Cron" }>): Engine => {
-  const { expression, gap, overlap } = trigger
+const calendarOf = (expression: CronExpression, seed: string): Calendar => {
+  if (expression.hashes.length > 0) return makeCalendar(resolve(expression, seed))
   let calendar = calendars.get(expression)
   if (calendar === undefined) {
     calendar = makeCalendar(expression)
     calendars.set(expression, calendar)
   }
+  return calendar
+}
+
+const engineOf = (trigger: Extract<Trigger, { readonly _tag: "Cron" }>, seed: string): Engine => {
+  const { expression, gap, overlap } = trigger
   return makeEngine(
-    calendar,
+    calendarOf(expression, seed),
     lookup(trigger.timeZone)!,
     gap ?? (expression.wild ? "skip" : "end"),
     overlap ?? (expression.wild ? "both" : "first")
@@ -108,163 +136,8 @@ const cron = (engine: Engine): Source => ({
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
-// combinators
+// the first occurrences
 // ---------------------------------------------------------------------------------------------------------------------
-
-const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b)
-
-const neverMeet = (a: Lattice | undefined, b: Lattice | undefined): boolean => {
-  if (a === undefined || b === undefined) return false
-  const common = gcd(a.period, b.period)
-  return common === 0 ? a.first !== b.first : (a.first - b.first) % common !== 0
-}
-
-/** A source that only leaves things out keeps what is known about its inner one. */
-const filtered = (inner: Source): Pick<Source, "nominal" | "lattice"> => ({
-  ...nominalOf([inner]),
-  ...(inner.lattice === undefined ? {} : { lattice: inner.lattice })
-})
-
-/** Of several members due at the same instant, the earliest nominal instant is told: the order of members is nothing. */
-const nominalOf = (members: ReadonlyArray<Source>): { readonly nominal?: (due: number) => number } =>
-  members.every((member) => member.nominal === undefined) ? {} : {
-    nominal(due) {
-      let nominal = due
-      for (const member of members) {
-        if (member.nominal !== undefined && member.next(due - 1) === due) {
-          nominal = Math.min(nominal, member.nominal(due))
-        }
-      }
-      return nominal
-    }
-  }
-
-const union = (members: ReadonlyArray<Source>): Source => ({
-  ...nominalOf(members),
-  next(after) {
-    let due = Infinity
-    for (let i = 0; i < members.length; i++) {
-      const candidate = members[i]!.next(after)
-      if (candidate < due) due = candidate
-    }
-    return due
-  },
-  previous(before) {
-    let due = -Infinity
-    for (let i = 0; i < members.length; i++) {
-      const candidate = members[i]!.previous(before)
-      if (candidate > due) due = candidate
-    }
-    return due
-  },
-  // Members may share instants, so their counts do not add up.
-  count: () => undefined
-})
-
-const intersect = (members: ReadonlyArray<Source>, work: Work): Source =>
-  members.some((a, i) => members.some((b, j) => i < j && neverMeet(a.lattice, b.lattice)))
-    ? none
-    : meeting(members, work)
-
-const meeting = (members: ReadonlyArray<Source>, work: Work): Source => ({
-  ...filtered(members[0]!),
-  ...nominalOf(members),
-  next(after) {
-    let horizon = Infinity
-    let from = after
-    for (let i = 0; i < MAX_CANDIDATES; i++) {
-      work.spent++
-      let low = Infinity
-      let high = -Infinity
-      for (let m = 0; m < members.length; m++) {
-        const due = members[m]!.next(from)
-        if (due < low) low = due
-        if (due > high) high = due
-      }
-      if (high === Infinity || high > horizon) return Infinity
-      if (low === high) return low
-      if (horizon === Infinity) horizon = high + HORIZON
-      // Everybody leaps to just before the latest of them.
-      from = high - 1
-    }
-    return Infinity
-  },
-  previous(before) {
-    let horizon = -Infinity
-    let from = before
-    for (let i = 0; i < MAX_CANDIDATES; i++) {
-      work.spent++
-      let low = Infinity
-      let high = -Infinity
-      for (let m = 0; m < members.length; m++) {
-        const due = members[m]!.previous(from)
-        if (due < low) low = due
-        if (due > high) high = due
-      }
-      if (low === -Infinity || low < horizon) return -Infinity
-      if (low === high) return low
-      if (horizon === -Infinity) horizon = low - HORIZON
-      from = low + 1
-    }
-    return -Infinity
-  },
-  count: () => undefined
-})
-
-const during = (inner: Source, window: Parameters<typeof makeWindows>[0], work: Work): Source => {
-  const windows = makeWindows(window)
-  return {
-    ...filtered(inner),
-    next(after) {
-      let horizon = Infinity
-      let from = after
-      for (let i = 0; i < MAX_CANDIDATES; i++) {
-        work.spent++
-        const due = inner.next(from)
-        if (due === Infinity || due > horizon) return Infinity
-        if (windows.contains(due)) return due
-        if (horizon === Infinity) horizon = due + HORIZON
-        // On to the opening of the next window.
-        from = windows.next(due) - 1
-        if (from === Infinity) return Infinity
-      }
-      return Infinity
-    },
-    previous(before) {
-      let horizon = -Infinity
-      let from = before
-      for (let i = 0; i < MAX_CANDIDATES; i++) {
-        work.spent++
-        const due = inner.previous(from)
-        if (due === -Infinity || due < horizon) return -Infinity
-        if (windows.contains(due)) return due
-        if (horizon === -Infinity) horizon = due - HORIZON
-        from = windows.previous(due) + 1
-        if (from === -Infinity) return -Infinity
-      }
-      return -Infinity
-    },
-    count: () => undefined
-  }
-}
-
-/** start ≤ due ≤ end */
-const between = (inner: Source, start: number, end: number): Source => ({
-  ...filtered(inner),
-  next(after) {
-    const due = inner.next(after < start ? start - 1 : after)
-    return due <= end ? due : Infinity
-  },
-  previous(before) {
-    const due = inner.previous(before > end ? end + 1 : before)
-    return due >= start ? due : -Infinity
-  },
-  count(after, until) {
-    const low = Math.max(after, start - 1)
-    const high = Math.min(until, end)
-    return high <= low ? 0 : inner.count(low, high)
-  }
-})
 
 const upTo = (inner: Source, n: number, anchor: number, work: Work): Source => {
   let bounded: Source | undefined
@@ -299,6 +172,15 @@ const nth = (inner: Source, n: number, after: number, work: Work): number => {
     low = high
     span *= 2
   }
+  // A walk is a question of its own, and costs the one it is part of nothing.
+  const { limit, spent } = work
+  work.limit = spent + MAX_WALK + MAX_WORK
+  const found = walk(inner, n, after, work)
+  work.limit = limit + work.spent - spent
+  return found
+}
+
+const walk = (inner: Source, n: number, after: number, work: Work): number => {
   const before = work.spent
   let due = after
   for (let i = 0; i < n; i++) {
@@ -313,18 +195,6 @@ const nth = (inner: Source, n: number, after: number, work: Work): number => {
 // ---------------------------------------------------------------------------------------------------------------------
 // jitter
 // ---------------------------------------------------------------------------------------------------------------------
-
-const mix = (hash: number, value: number): number => {
-  let h = Math.imul(hash ^ value, 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return h ^ (h >>> 16)
-}
-
-const hashText = (text: string): number => {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return mix(hash, text.length)
-}
 
 const TWO_32 = 4_294_967_296
 
@@ -386,15 +256,25 @@ const jittered = (inner: Source, width: number, seed: string): Source => {
 const clamp = (instant: number): number => Math.max(-MAX_MILLIS - 1, Math.min(MAX_MILLIS + 1, instant))
 
 export const bind = (trigger: Trigger, binding: Binding): Bound => {
-  const source = compile(trigger, binding, { spent: 0 })
+  const work: Work = { spent: 0, limit: 0 }
+  const source = compile(trigger, binding, work)
   const nominal = source.nominal
-  const point = (due: number): Point => ({ due, nominal: nominal === undefined ? due : nominal(due) })
+  const question = (): void => {
+    work.limit = work.spent + MAX_WORK
+  }
+  const point = (due: number): Point => {
+    if (nominal === undefined) return { due, nominal: due }
+    question()
+    return { due, nominal: nominal(due) }
+  }
   return {
     next(after) {
+      question()
       const due = source.next(clamp(after))
       return due === Infinity ? undefined : point(due)
     },
     previous(before) {
+      question()
       const due = source.previous(clamp(before))
       return due === -Infinity ? undefined : point(due)
     },
@@ -402,6 +282,7 @@ export const bind = (trigger: Trigger, binding: Binding): Bound => {
       const low = clamp(after)
       const high = clamp(until)
       if (high <= low) return { count: 0, exact: true }
+      question()
       const exact = source.count(low, high)
       if (exact !== undefined) return { count: exact, exact: true }
       let count = 0
@@ -409,6 +290,7 @@ export const bind = (trigger: Trigger, binding: Binding): Bound => {
       while (due <= high) {
         if (count >= limit) return { count, exact: false }
         count++
+        question()
         due = source.next(due)
       }
       return { count, exact: true }

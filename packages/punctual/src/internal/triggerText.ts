@@ -1,12 +1,19 @@
 /**
  * Triggers as the JSON texts that stores keep. Many tasks share few triggers, so both directions remember what they saw.
  */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Trigger from "../Trigger.ts"
 import { Cache } from "./cache.ts"
+import {
+  none as noDefinitions,
+  type TriggerDefinitions,
+  TriggerDefinitions as Definitions
+} from "./triggerDefinitions.ts"
 
-const decodeTrigger = Schema.decodeUnknownResult(Schema.fromJsonString(Trigger.Trigger))
+const decodeTrigger = Schema.decodeUnknownEffect(Schema.fromJsonString(Trigger.Trigger))
 
 const texts = new WeakMap<Trigger.Trigger, string>()
 
@@ -20,14 +27,25 @@ export const encode = (trigger: Trigger.Trigger): string => {
   return text
 }
 
-/** Enough for programs with many distinct triggers; beyond it the oldest texts are decoded again. */
-const decoded = new Cache<string, Trigger.Trigger>(4_096)
+/**
+ * What a text means depends on the definitions it is read with. Enough for programs with many distinct triggers; beyond it
+ * the oldest texts are decoded again.
+ */
+const caches = new WeakMap<TriggerDefinitions, Cache<string, Trigger.Trigger>>()
 
 /** The failure is the reason a person reads. */
-export const decode = (text: string): Result.Result<Trigger.Trigger, string> => {
+export const decode = (
+  text: string,
+  definitions: TriggerDefinitions = noDefinitions
+): Result.Result<Trigger.Trigger, string> => {
+  let decoded = caches.get(definitions)
+  if (decoded === undefined) {
+    decoded = new Cache(4_096)
+    caches.set(definitions, decoded)
+  }
   const known = decoded.get(text)
   if (known !== undefined) return Result.succeed(known)
-  const result = decodeTrigger(text)
+  const result = Effect.runSyncWith(Context.make(Definitions, definitions))(Effect.result(decodeTrigger(text)))
   if (Result.isFailure(result)) return Result.fail(`its trigger cannot be read: ${result.failure.message}`)
   decoded.set(text, result.success)
   return Result.succeed(result.success)
