@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
@@ -38,8 +39,8 @@ export class Executor extends Context.Service<Executor, {
  * **Details**
  *
  * At most `concurrency` (1,000) at once; more wait their turn. Fibers are children of the layer: closing it interrupts
- * those still going and waits for their finalizers. Interrupting `run` interrupts its fiber. Throws `InvalidOption` for a
- * `concurrency` that is not a positive integer.
+ * those still going and waits 5 s for their finalizers. Interrupting `run` interrupts its fiber, and waits for it; closing
+ * does not. Throws `InvalidOption` for a `concurrency` that is not a positive integer.
  *
  * **Gotchas**
  *
@@ -61,39 +62,62 @@ export const layerFibers = (options?: {
       message: `concurrency must be an integer of at least 1, not ${capacity}`
     })
   }
+  const name = options?.name ?? "fibers"
   return Layer.effect(Executor)(Effect.gen(function*() {
     const registry = yield* TaskRegistry
     const slots = Semaphore.makeUnsafe(capacity)
     const running = new Tally()
-    yield* Effect.addFinalizer(() => running.ended)
     // Closing interrupts all fibers at once, not one after the other's finalizers.
-    const scope = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, "parallel"))
-    const start = (record: RunRecord) =>
-      Effect.suspend(() => {
-        // Not left to the scope alone: it learns of a fiber after its first steps, and those may close the layer.
-        running.enter()
-        return Effect.map(
-          Effect.forkIn(slots.withPermit(TaskRunner.run(registry, record)), scope, { startImmediately: true }),
-          (fiber) => {
-            fiber.addObserver(() => running.leave())
-            return fiber
-          }
-        )
-      })
+    const scope = yield* Scope.make("parallel")
+    yield* Effect.addFinalizer(() => close(name, scope, running))
+    const start = (record: RunRecord) => {
+      // Not left to the scope alone: it learns of a fiber after its first steps, and those may close the layer.
+      running.enter()
+      return Effect.forkIn(slots.withPermit(TaskRunner.run(registry, record)), scope, { startImmediately: true })
+    }
     return {
-      name: options?.name ?? "fibers",
+      name,
       tags: Effect.succeed(registry.tags),
       capacity,
       run: (record) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(start(record), (fiber) => {
-            const ended = fiber.pollUnsafe()
-            return ended ?? Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
+            const exit = fiber.pollUnsafe()
+            if (exit !== undefined) {
+              running.leave()
+              return exit
+            }
+            let counted = true
+            const leave = () => {
+              if (counted) running.leave()
+              counted = false
+            }
+            fiber.addObserver(leave)
+            return Effect.onInterrupt(restore(Fiber.join(fiber)), () => {
+              // Whoever interrupted it waits for it here, for as long as it likes.
+              leave()
+              return Fiber.interrupt(fiber)
+            })
           })
         )
     }
   }))
 }
+
+/** Waits for what it interrupts, but not for ever: what never ends goes on by itself, and does not keep a program alive. */
+const close = (name: string, scope: Scope.Closeable, running: Tally): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    yield* Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true })
+    const ended = yield* Effect.timeoutOption(running.ended, closeTimeout)
+    if (ended._tag === "Some") return
+    yield* Effect.logWarning(
+      `Executor \`${name}\`: ${running.count} run(s) did not end within ${closeTimeout} ms of being interrupted, and were ` +
+        `left behind.`
+    )
+  })
+
+// As long as a scheduler gives a run that it interrupts. It closes with an executor's layer after that.
+const closeTimeout = 5_000
 
 // Fibers cost about a kilobyte; more runs at once than this usually means that something behind them is slow.
 const defaultConcurrency = 1_000

@@ -46,7 +46,7 @@ import type {
   Verdict,
   Wake
 } from "./TaskStore.ts"
-import { TaskStore, TaskStoreError } from "./TaskStore.ts"
+import { TaskStore, TaskStoreError, zoneRulesPatience } from "./TaskStore.ts"
 
 /**
  * Volatile, of one process, and its wake-ups arrive by themselves.
@@ -108,14 +108,18 @@ class Memory {
     return tasks.map((task) => {
       const existing = this.indexes.tasks.get(task.id)
       if (existing !== undefined) return { _tag: "Exists", row: existing.toRow() }
-      const added = new Task(task, ++this.generation, this.indexes.kind(task), this.texts, this.indexes.instants)
-      this.indexes.addTask(added)
-      this.brings(added)
-      for (const run of task.runs ?? []) {
-        if (added.openRun(run.key) === undefined) this.create(added, run, undefined, task.createdAt)
-      }
-      return { _tag: "Inserted", row: added.toRow() }
+      return { _tag: "Inserted", row: this.add(task).toRow() }
     })
+  }
+
+  private add(task: NewTask): Task {
+    const added = new Task(task, ++this.generation, this.indexes.kind(task), this.texts, this.indexes.instants)
+    this.indexes.addTask(added)
+    this.brings(added)
+    for (const run of task.runs ?? []) {
+      if (added.openRun(run.key) === undefined) this.create(added, run, undefined, task.createdAt)
+    }
+    return added
   }
 
   get(ids: ReadonlyArray<string>): ReadonlyArray<TaskWithRuns> {
@@ -125,16 +129,37 @@ class Memory {
     })
   }
 
-  due(options: { readonly now: number; readonly limit: number; readonly reader: string }) {
+  due({ limit, now, reader, zoneRules }: Parameters<TaskStore["Service"]["due"]>[0]) {
     const tasks: Array<TaskWithRuns> = []
+    const patient = now - zoneRulesPatience
+    const newest = this.indexes.zoned.down().next()?.zoneRules ?? ""
+    const left = (task: Task) => task.due > patient && (task.zoneRules ?? "") > zoneRules
     const cursor = this.indexes.due.up()
-    for (let task = cursor.next(); task !== undefined && task.due <= options.now; task = cursor.next()) {
-      if (tasks.length >= options.limit) break
-      if (!this.hides(task, options.reader)) tasks.push(withRuns(task))
+    for (let task = cursor.next(); task !== undefined && task.due <= now; task = cursor.next()) {
+      if (tasks.length >= limit) break
+      if (!this.hides(task, reader) && (newest <= zoneRules || !left(task))) tasks.push(withRuns(task))
     }
-    const next = this.indexes.due.firstFrom((task) => task.due <= options.now)?.due ?? Infinity
+    let next = this.indexes.due.firstFrom((task) => task.due <= now)?.due ?? Infinity
+    if (newest > zoneRules) {
+      const late = this.indexes.due.from((task) => task.due <= patient)
+      for (let task = late.next(); task !== undefined && task.due <= now; task = late.next()) {
+        if (!left(task)) continue
+        next = Math.min(next, task.due + zoneRulesPatience)
+        break
+      }
+    }
     if (next > this.known) this.known = next
     return { tasks, next: finite(next) }
+  }
+
+  outdated({ limit, reader, zoneRules }: Parameters<TaskStore["Service"]["outdated"]>[0]): ReadonlyArray<TaskWithRuns> {
+    const tasks: Array<TaskWithRuns> = []
+    const cursor = this.indexes.zoned.up()
+    for (let task = cursor.next(); task !== undefined && tasks.length < limit; task = cursor.next()) {
+      if ((task.zoneRules ?? "") >= zoneRules) break
+      if (!this.hides(task, reader)) tasks.push(withRuns(task))
+    }
+    return tasks
   }
 
   commit(changes: ReadonlyArray<Change>): ReadonlyArray<Committed> {
@@ -145,9 +170,14 @@ class Memory {
       }
       task.revision++
       if (change.set !== "remove") this.set(task, change.set)
-      const made: Made = { claimed: [], asked: [] }
+      const made: Made = { claimed: [], asked: [], waits: false }
       for (const run of change.runs) this.change(task, run, change.now, made)
-      if (change.set === "remove") this.remove(task, change.now)
+      if (change.set !== "remove") {
+        if (made.waits) this.queue(task)
+      } else {
+        this.remove(task, change.now)
+        if (change.replacement !== undefined) this.add({ ...change.replacement, id: change.id })
+      }
       return { _tag: "Committed", revision: task.revision, claimed: made.claimed.map((run) => run.toRow()) }
     })
   }
@@ -184,6 +214,9 @@ class Memory {
     if (set.state !== undefined) task.state = set.state
     if (set.cursor !== undefined) task.cursor = set.cursor
     if (set.nominal !== undefined) task.nominal = set.nominal ?? NaN
+    if (set.zoneRules !== undefined) {
+      this.indexes.setZoneRules(task, set.zoneRules === null ? null : this.texts.share(set.zoneRules))
+    }
     if (set.override !== undefined) task.override = set.override ?? NaN
     if (set.epoch !== undefined) task.epoch = set.epoch
     if (set.counters !== undefined) task.counters = counted(set.counters)
@@ -209,12 +242,14 @@ class Memory {
 
   private change(task: Task, change: RunChange, now: number, made: Made): void {
     if (change._tag === "Create") {
+      if (change.run.state === "waiting") made.waits = true
       if (task.openRun(change.run.key) !== undefined) return
       const waits = change.run.state === "ready" && this.waits(task, change.run.slots, made)
       const run = waits
-        ? this.create(task, { ...change.run, state: "waiting", queues: true }, undefined, now)
+        ? this.create(task, { ...change.run, state: "waiting" }, undefined, now)
         : this.create(task, change.run, change.claim, now)
       if (run.state === "running") made.claimed.push(run)
+      if (waits) made.waits = true
       return
     }
     const run = task.openRun(change.key)
@@ -229,10 +264,7 @@ class Memory {
           return
         }
         if (!made.claimed.includes(run)) made.asked.push(run)
-        if (run.cancel === null) {
-          run.cancel = change.reason
-          this.broughtCancel = true
-        }
+        this.ask(run, change.reason)
         return
       case "Promote":
         if (run.state === "waiting" && !this.waits(task, run.slots, made)) this.ready(run)
@@ -251,6 +283,13 @@ class Memory {
     if (asked.length === 0 || active(task) < slots) return false
     for (const run of asked) run.queues = true
     return true
+  }
+
+  /** After a run was created that waits: whatever is open looks for it when it ends, and it waits for nothing else. */
+  private queue(task: Task): void {
+    if (!Array.from(task.opens()).some((run) => run.state === "waiting")) return
+    for (const run of task.opens()) run.queues = true
+    for (let room = true; room;) room = this.promote(task)
   }
 
   private create(task: Task, newRun: NewRun, claim: Lease | undefined, now: number): Run {
@@ -310,6 +349,7 @@ class Memory {
 
   private cancel(run: Run, reason: string, now: number): void {
     run.cancel = reason
+    run.token = null
     this.end(run, "cancelled", now)
   }
 
@@ -324,13 +364,16 @@ class Memory {
     }
   }
 
-  private promote(task: Task): void {
+  /** Makes the waiting run that is due first ready, if there is room for it; answers whether it did. */
+  private promote(task: Task): boolean {
     let first: Run | undefined
     for (const run of task.opens()) {
       if (run.state !== "waiting") continue
       if (first === undefined || run.due < first.due || (run.due === first.due && run.key < first.key)) first = run
     }
-    if (first !== undefined && active(task) < first.slots) this.ready(first)
+    if (first === undefined || active(task) >= first.slots) return false
+    this.ready(first)
+    return true
   }
 
   claim(options: {
@@ -442,6 +485,7 @@ class Memory {
       task.pausedAt = now
       task.pauseNote = pauseAt.note
       task.nominal = NaN
+      this.indexes.setZoneRules(task, null)
       this.indexes.setDue(task, Infinity)
       for (const run of task.opens()) if (run.state !== "running") this.hold(run, true)
     }
@@ -460,6 +504,23 @@ class Memory {
       this.indexes.link(run)
       return { alive: true, cancel: run.cancel }
     })
+  }
+
+  cancelRunning(
+    runs: ReadonlyArray<{ readonly generation: number; readonly key: string; readonly reason: string }>
+  ): ReadonlyArray<boolean> {
+    return runs.map(({ generation, key, reason }) => {
+      const run = this.indexes.generations.get(generation)?.openRun(key)
+      if (run?.state !== "running") return false
+      this.ask(run, reason)
+      return true
+    })
+  }
+
+  private ask(run: Run, reason: string): void {
+    if (run.cancel !== null) return
+    run.cancel = reason
+    this.broughtCancel = true
   }
 
   takeover(options: {
@@ -549,6 +610,8 @@ interface Made {
   readonly claimed: Array<Run>
   /** Runs that were running before it and that it has asked to stop. */
   readonly asked: Array<Run>
+  /** Whether it creates runs that wait. */
+  waits: boolean
 }
 
 /** How many of a task's runs are ready or running. */
@@ -635,11 +698,13 @@ export const make: Effect.Effect<TaskStore["Service"]> = Effect.sync(() => {
     insert: (tasks) => apply(() => memory.insert(tasks)),
     get: (ids) => Effect.sync(() => memory.get(ids)),
     due: (options) => Effect.sync(() => memory.due(options)),
+    outdated: (options) => Effect.sync(() => memory.outdated(options)),
     commit: (changes) => apply(() => memory.commit(changes)),
     claim: (options) => apply(() => memory.claim(options)),
     start: (options) => Effect.sync(() => memory.start(options)),
     settle: (settlements, options) => apply(() => memory.settle(settlements, options)),
     heartbeat: (options) => Effect.sync(() => memory.heartbeat(options)),
+    cancel: (runs) => apply(() => memory.cancelRunning(runs)),
     takeover: (options) => apply(() => memory.takeover(options)),
     list: (query) => page("list", () => Lists.list(memory.indexes, query)),
     runs: (query) => page("runs", () => Lists.runs(memory.indexes, query)),

@@ -209,7 +209,7 @@ export interface Plan {
   readonly drop: ReadonlyArray<string>
   /**
    * Keys of waiting runs that have room to run. Usually empty, since a settlement promotes the next one; not after
-   * `maxInstances` was raised, or when the run it waited for was created before the task queued.
+   * `maxInstances` was raised, nor under `allow`, where a run that was asked to queue waits.
    */
   readonly promote: ReadonlyArray<string>
   /** What to add to the counters; `ran` may be negative when a waiting run is dropped. */

@@ -41,6 +41,19 @@ export type SchedulerEvent =
     readonly id: string
     readonly note: string | null
   }
+  /**
+   * The rules of its time zone have changed, so that it is due at another instant than before (`to`; `null`: never again).
+   * `zoneRules` is their version.
+   */
+  | {
+    readonly _tag: "TaskRetimed"
+    readonly at: DateTime.Utc
+    readonly store: string
+    readonly id: string
+    readonly from: DateTime.Utc
+    readonly to: DateTime.Utc | null
+    readonly zoneRules: string
+  }
   /** Occurrences that did not become runs. */
   | {
     readonly _tag: "OccurrencesMissed" | "OccurrencesCoalesced" | "OccurrencesSkipped" | "OccurrencesPaused"
@@ -69,15 +82,28 @@ export type SchedulerEvent =
     readonly run: RunInfo
     readonly nextAttemptAt: DateTime.Utc
   }
-  /** Given back, to be run again: by a shutdown, or because its owner's lease ended. */
+  /**
+   * Given back, to be run again.
+   *
+   * | `reason` | |
+   * |---|---|
+   * | `shutdown` | it was interrupted since this scheduler closes |
+   * | `leaseEnded` | its owner, this scheduler or another one, had not extended its lease |
+   * | `unreadable` | its payload, trigger or policy cannot be read here: the task was set aside, for this scheduler only |
+   * | `unhandled` | its handler's layer was released between the claim and the start |
+   * | `lateClaim` | the store answered the claim so late that the lease was about to end: it was not begun |
+   */
   | {
     readonly _tag: "RunReleased"
     readonly at: DateTime.Utc
     readonly store: string
     readonly run: RunInfo
-    readonly reason: "shutdown" | "leaseEnded"
+    readonly reason: "shutdown" | "leaseEnded" | "unreadable" | "unhandled" | "lateClaim"
   }
-  /** This scheduler lost a run it was executing; its result, if any, was refused. */
+  /**
+   * This scheduler lost a run it was executing; its result, if any, was refused. Where the store's answer to the result
+   * was lost, it may have been taken before somebody else went on with the run or ended it.
+   */
   | { readonly _tag: "RunLost"; readonly at: DateTime.Utc; readonly store: string; readonly run: RunInfo }
   /** It did not stop when asked and goes on by itself, unwatched; its outcome is already recorded. */
   | { readonly _tag: "RunDetached"; readonly at: DateTime.Utc; readonly store: string; readonly run: RunInfo }

@@ -20,6 +20,7 @@ import * as Policy from "./Policy.ts"
 import type { Counters, RunRow, RunState, TaskRow } from "./TaskRecord.ts"
 import type { Verdict } from "./TaskStore.ts"
 import * as Trigger from "./Trigger.ts"
+import type { TriggerDefinitions } from "./TriggerDefinitions.ts"
 
 /**
  * What a task is doing, as a person would say it.
@@ -148,9 +149,15 @@ const isDecided = (counters: Counters): boolean =>
  */
 export const fromRow = (
   row: TaskRow,
-  options: { readonly store: string; readonly seen: boolean; readonly verdict?: Verdict | undefined }
+  options: {
+    readonly store: string
+    readonly seen: boolean
+    readonly verdict?: Verdict | undefined
+    /** What triggers of the program's own are decoded with. */
+    readonly definitions?: TriggerDefinitions | undefined
+  }
 ): TaskInfo => {
-  const trigger = TriggerText.decode(row.trigger)
+  const trigger = TriggerText.decode(row.trigger, options.definitions)
   const policy = Policy.decode(row.policy)
   return Object.freeze<TaskInfo>({
     id: row.id,

@@ -7,7 +7,7 @@
  * A task's row has a part that changes seldom (its definition) and one that changes with every evaluation:
  *
  *     definition   tag, version, name, payload, trigger, policy, executor, labels, owner, anchor …
- *     position     revision, cursor, due, state, counters, ranges
+ *     position     revision, cursor, due, zone rules, state, counters, ranges
  *
  * A run's life:
  *
@@ -116,6 +116,11 @@ export interface TaskPosition {
   readonly due: number | null
   /** Nominal instant of `due`. */
   readonly nominal: number | null
+  /**
+   * Version of the time zone rules that `due` was computed with, such as `2026c`; a greater text is newer. `null` where
+   * `due` depends on no named zone, or there is none.
+   */
+  readonly zoneRules: string | null
   /** A next run time set by hand: until then the trigger is silent, at it there is one occurrence. */
   readonly override: number | null
   /** Where the current trigger's counting began: outcomes partition `(epoch, cursor]`. */
@@ -174,7 +179,7 @@ export interface RunRow {
   readonly owner: string | null
   /**
    * Fencing token of the latest claim: larger than that of every earlier claim in the store. It stays when a settlement
-   * used it, so that settling again is known; `null` before the first claim and after a takeover.
+   * used it, so that settling again is known; `null` before the first claim, after a takeover, and where a change ended it.
    */
   readonly token: number | null
   /** `null` unless it is running. */
@@ -191,7 +196,7 @@ export interface RunRow {
   readonly exit: string | null
   /** At most `maxInstances` of the task are ready or running; the settlement promotes the next waiting one. */
   readonly slots: number
-  /** Whether settling it must look for a waiting run to promote. */
+  /** Whether settling it must look for a waiting run to promote; set where one comes to wait for it (see `RunChange`). */
   readonly queues: boolean
   /** Whether a started attempt may never be started again (`delivery: "atMostOnce"`). */
   readonly atMostOnce: boolean

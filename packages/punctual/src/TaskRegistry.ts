@@ -93,14 +93,18 @@ export class TaskRegistry extends Context.Service<TaskRegistry, {
  * **Details**
  *
  * `drainTimeout` bounds how long a closing handler layer waits for its runs (default: until they end). Runs still
- * going after that are left behind, with a warning that names the tag.
+ * going after that are left behind, with a warning that names the tag. Once `drained` answers true, whoever executes
+ * them has waited already: then it waits for none.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = (
   name: string,
-  options?: { readonly drainTimeout?: Duration.Input | undefined }
+  options?: {
+    readonly drainTimeout?: Duration.Input | undefined
+    readonly drained?: (() => boolean) | undefined
+  }
 ): Effect.Effect<TaskRegistry["Service"]> =>
   Effect.sync(() => {
     const drainTimeout = options?.drainTimeout === undefined
@@ -126,6 +130,7 @@ export const make = (
         tags.delete(registered.task.tag)
         // A run that closes its own handler (a closure that removes itself) would wait for its own end.
         if (Context.getOrUndefined(fiber.context, CurrentRun)?.tag === registered.task.tag) return Effect.void
+        if (options?.drained?.() === true) return Effect.void
         return Duration.isFinite(drainTimeout) ? atMost(registered, drainTimeout) : registered.ended
       })
 

@@ -97,37 +97,41 @@ const attempt = (registered: Registered, base: Base, record: RunRecord, payload:
     ? handler
     : withTimeout(handler, record.timeout, () => timedOut = timeoutError(record))
   const closed = Effect.onExitPrimitive(bounded, (exit) => Scope.closeUnsafe(scope, exit))
-
-  const succeeded = (value: unknown): Effect.Effect<RunResult> => {
-    const encode = codecOf(registered.task).encodeSuccess(value)
-    const encoded = exitOf(encode)
-    if (encoded?._tag === "Success") return Effect.succeed({ _tag: "Succeeded", exit: encoded.value })
-    return Effect.matchCauseEffect(Effect.updateContext(encode, () => base.context), {
-      onSuccess: (exit) => Effect.succeed<RunResult>({ _tag: "Succeeded", exit }),
-      onFailure: (cause) => failed(Cause.die(undeclared(registered.task.tag, value, inWords(cause))))
-    })
-  }
-
   const failed = (cause: Cause.Cause<unknown>): Effect.Effect<RunResult> =>
     Effect.updateContext(settle(registered.task, record, cause, timedOut), () => context)
-
+  const result: Effect.Effect<RunResult> = Effect.matchCauseEffect(Effect.updateContext(closed, () => context), {
+    onSuccess: (value) => succeeded(registered.task, base, value, failed),
+    onFailure: (cause) =>
+      // An interruption from outside gets here only where this fiber is uninterruptible: it is no result then either.
+      Cause.hasInterrupts(cause) ? Effect.andThen(Effect.interruptible(Effect.void), failed(cause)) : failed(cause)
+  })
   return Effect.onExitPrimitive(
     Effect.suspend(() => {
       // Here and not earlier: whoever gives up before this point must not count, and after it must be counted off.
       entered = true
       registered.enter()
-      return Effect.matchCauseEffect(Effect.updateContext(closed, () => context), {
-        onSuccess: succeeded,
-        onFailure: (cause) =>
-          // An interruption from outside gets here only where this fiber is uninterruptible: it is no result then either.
-          Cause.hasInterrupts(cause) ? Effect.andThen(Effect.interruptible(Effect.void), failed(cause)) : failed(cause)
-      })
+      return result
     }),
     () => {
       if (entered) registered.leave()
       return undefined
     }
   )
+}
+
+const succeeded = (
+  task: Any,
+  base: Base,
+  value: unknown,
+  failed: (cause: Cause.Cause<unknown>) => Effect.Effect<RunResult>
+): Effect.Effect<RunResult> => {
+  const encode = codecOf(task).encodeSuccess(value)
+  const encoded = exitOf(encode)
+  if (encoded?._tag === "Success") return Effect.succeed({ _tag: "Succeeded", exit: encoded.value })
+  return Effect.matchCauseEffect(Effect.updateContext(encode, () => base.context), {
+    onSuccess: (exit) => Effect.succeed<RunResult>({ _tag: "Succeeded", exit }),
+    onFailure: (cause) => failed(Cause.die(undeclared(task.tag, value, inWords(cause))))
+  })
 }
 
 const currentRun = ({ run, store }: RunRecord): CurrentRun["Service"] => {

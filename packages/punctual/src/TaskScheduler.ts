@@ -34,6 +34,7 @@ import type * as Task from "./Task.ts"
 import { fromRun } from "./TaskInfo.ts"
 import * as TaskRegistry from "./TaskRegistry.ts"
 import type { TaskStore } from "./TaskStore.ts"
+import { TriggerDefinitions } from "./TriggerDefinitions.ts"
 
 export {
   /**
@@ -243,7 +244,12 @@ const make = (
       Math.floor(random.nextDoubleUnsafe() * 0x10000).toString(16).padStart(4, "0"))
       .join("")
 
-    const registry = yield* TaskRegistry.make(name, { drainTimeout: settings.drainTimeout })
+    let drained = false
+    const registry = yield* TaskRegistry.make(name, {
+      drainTimeout: settings.drainTimeout,
+      drained: () =>
+        drained
+    })
     const registryContext = Context.add(outer, TaskRegistry.TaskRegistry, registry)
     const memoMap = Layer.CurrentMemoMap.forkOrCreate(outer)
     const executors = Context.get(
@@ -255,6 +261,7 @@ const make = (
       Executors.Executors
     )
 
+    const definitions = yield* TriggerDefinitions
     const activity = yield* Activity.Activity
     const hub = new Hub()
     if (activity.observe !== undefined) {
@@ -273,6 +280,7 @@ const make = (
       settings,
       executors: slots,
       hub,
+      definitions,
       waiters: new Map(),
       phase: "idle"
     }
@@ -280,11 +288,11 @@ const make = (
       stores,
       executors,
       defaults,
+      definitions,
       clock: host.clock,
       timeZone,
       pollInterval: settings.pollInterval,
-      seen: () =>
-        host.phase !== "idle",
+      seen: () => host.phase !== "idle",
       heard: () => hub.heard,
       emit: hub.emit,
       waiters: host.waiters
@@ -332,6 +340,8 @@ const make = (
     )
 
     yield* registry.onChange(engine.wake)
+    // What the engine left behind, App's handlers do not wait for again.
+    yield* Effect.addFinalizer(() => Effect.sync(() => drained = true))
     yield* engine.serve(options.start ?? "auto")
     return Context.merge(app as Context.Context<never>, Context.omit(TaskRegistry.TaskRegistry)(own))
   })

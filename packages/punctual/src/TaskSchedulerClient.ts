@@ -14,6 +14,7 @@ import { TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
 import type { InvalidOption } from "./SchedulerError.ts"
 import type { TaskStore } from "./TaskStore.ts"
+import { TriggerDefinitions } from "./TriggerDefinitions.ts"
 
 export {
   /**
@@ -55,6 +56,7 @@ export const layer = (
       stores: yield* Settings.stores,
       executors: undefined,
       defaults: settings.defaults,
+      definitions: yield* TriggerDefinitions,
       clock: yield* Clock.Clock,
       timeZone: settings.timeZone,
       pollInterval: Settings.defaults.pollInterval,

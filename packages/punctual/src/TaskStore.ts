@@ -16,7 +16,7 @@
  * | I3 | while a lease is valid, only its owner settles or extends the run |
  * | I4 | a stale token changes nothing and is told so; settling again with the token that settled is the same settlement, and is told the same |
  * | I5 | a change is one compare-and-set on the task's revision: position, definition and runs commit together or not at all |
- * | I7 | promotion never exceeds `slots`, nor does what a change puts in the place of a run that it cancels; ending a run that queues adds one to the row's revision: no older plan leaves one waiting |
+ * | I7 | promotion never exceeds `slots`, nor does what a change puts in the place of a run that it cancels; no run waits for ever: while one does, the others queue, and ending one that queues adds one to the row's revision |
  * | I8 | history is bounded per task (`keep`) by the settlement itself; open runs are never pruned |
  * | I9 | a batch with one bad entry commits the others |
  * | I10 | due and ready rows are found through indexes |
@@ -120,6 +120,10 @@ export interface TaskWithRuns {
  * running, one that it creates ready waits instead, unclaimed and as one that queues, and one that it promotes goes on
  * waiting. What it has asked to stop then queues too, so that its end promotes them (I7).
  *
+ * A change that creates a run which waits makes all open runs of the task queue, whatever they were created as: their
+ * ends promote it. What it waits for may have ended since the change was planned, without a new revision: so the change
+ * ends with promotions, of those due first, while fewer than their `slots` are ready or running.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -132,8 +136,9 @@ export type RunChange =
   /** Deletes a waiting run, which leaves no history: its occurrence was counted otherwise. */
   | { readonly _tag: "Drop"; readonly key: string }
   /**
-   * A ready or waiting run ends `cancelled`; a running one is asked to stop, for the first reason given. It promotes
-   * nothing: a change that frees a slot says `Promote` itself.
+   * A ready or waiting run ends `cancelled`, its token void (`null`): no settlement is told that it ended it. A running
+   * one is asked to stop, for the first reason given. It promotes nothing: a change that frees a slot says `Promote`
+   * itself.
    */
   | { readonly _tag: "Cancel"; readonly key: string; readonly reason: string }
   /** waiting → ready */
@@ -150,7 +155,8 @@ export interface Lease {
 }
 
 /**
- * One compare-and-set on a task: all of it commits, or none. First `set`, then `runs` in their order; a removal is last.
+ * One compare-and-set on a task: all of it commits, or none. First `set`, then `runs` in their order; a removal is last,
+ * and what replaces the task comes after it.
  *
  * Ready and waiting runs follow the row's `tag`, `version`, `executor` and `priority`: a run uses the payload of its
  * claim, so it is claimed by whoever can decode that one.
@@ -168,6 +174,8 @@ export interface Change {
    * (`cancel: "removed"`), running ones go on.
    */
   readonly set: Partial<TaskDefinition & TaskPosition> | "remove"
+  /** With `"remove"`: what takes the row's place under its id, as another generation. */
+  readonly replacement?: Omit<NewTask, "id"> | undefined
   readonly runs: ReadonlyArray<RunChange>
   readonly now: number
 }
@@ -239,7 +247,7 @@ export type Settlement = RunRef & {
     readonly failures?: "reset" | "increment" | undefined
     /**
      * Pauses the task once `failures` has reached this many: state `paused`, `pausedAt` (the settlement's `now`), the
-     * note, no `due`; its ready and waiting runs are held. A paused or finished task stays as it is.
+     * note, no `due` (nor `nominal` and `zoneRules`); its ready and waiting runs are held. A paused or finished task stays as it is.
      */
     readonly pauseAt?: { readonly failures: number; readonly note: string } | undefined
     /** The occurrence is counted as missed, no longer as ran. */
@@ -349,6 +357,16 @@ export interface Wake {
   readonly cancel: boolean
 }
 
+/**
+ * For how long a due task is left to those with newer rules of time zones, in milliseconds: twice the time in which a
+ * scheduler that is there looks at it, whatever wake-ups were lost. A scheduler that is alone, with older rules than the
+ * one before it, is late by that once for each of these tasks.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const zoneRulesPatience = 60_000
+
 // -----------------------------------------------------------------------------
 // service
 // -----------------------------------------------------------------------------
@@ -371,13 +389,32 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly get: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<TaskWithRuns>, TaskStoreError>
 
   /**
-   * Tasks with `due <= now`, earliest first, at most `limit`, without those `reader` has a verdict on; and the
-   * earliest due instant after `now`.
+   * Tasks with `due <= now`, earliest first, at most `limit`, without those `reader` has a verdict on; and the earliest
+   * instant after `now` at which there may be more.
+   *
+   * Rows with newer `zoneRules` than the caller's are left to those who have them, until they are due for
+   * `zoneRulesPatience`: then `next`, if nothing else comes before.
    */
-  readonly due: (options: { readonly now: number; readonly limit: number; readonly reader: string }) => Effect.Effect<
+  readonly due: (options: {
+    readonly now: number
+    readonly limit: number
+    readonly reader: string
+    readonly zoneRules: string
+  }) => Effect.Effect<
     { readonly tasks: ReadonlyArray<TaskWithRuns>; readonly next: number | null },
     TaskStoreError
   >
+
+  /**
+   * Tasks with `zoneRules` older than these, in any order, at most `limit`, without those `reader` has a verdict on: what
+   * they are due at may be wrong. `now` is only for verdicts of the store itself.
+   */
+  readonly outdated: (options: {
+    readonly now: number
+    readonly limit: number
+    readonly reader: string
+    readonly zoneRules: string
+  }) => Effect.Effect<ReadonlyArray<TaskWithRuns>, TaskStoreError>
 
   /** Applies changes, each by itself, answers in their order. */
   readonly commit: (changes: ReadonlyArray<Change>) => Effect.Effect<ReadonlyArray<Committed>, TaskStoreError>
@@ -424,6 +461,14 @@ export class TaskStore extends Context.Service<TaskStore, {
     readonly lease: Lease
     readonly runs: ReadonlyArray<RunRef>
   }) => Effect.Effect<ReadonlyArray<Heartbeat>, TaskStoreError>
+
+  /**
+   * Asks running runs to stop, each for the first reason it is given, whatever has become of their tasks: removed ones
+   * have no row for a `Change`. Answers which are running.
+   */
+  readonly cancel: (
+    runs: ReadonlyArray<{ readonly generation: number; readonly key: string; readonly reason: string }>
+  ) => Effect.Effect<ReadonlyArray<boolean>, TaskStoreError>
 
   /**
    * Takes runs whose lease has ended (`leaseUntil <= now`) from their owners, first ended first. Each becomes

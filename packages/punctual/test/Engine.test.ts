@@ -425,7 +425,7 @@ describe("leases", () => {
         for (let i = 0; i < 2; i++) {
           const at = Date.parse(now) + 1_000 + i * 1_000
           if (i === 0) {
-            const [task] = (yield* shared.due({ now: at, limit: 10, reader: "x" })).tasks
+            const [task] = (yield* shared.due({ now: at, limit: 10, reader: "x", zoneRules: "9999z" })).tasks
             yield* shared.commit([{
               id: "kill",
               generation: task!.row.generation,

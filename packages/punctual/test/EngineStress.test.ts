@@ -113,6 +113,7 @@ const makeView = (
     insert: (tasks) => wrap("insert", inner.insert(tasks)),
     get: (ids) => wrap("get", inner.get(ids)),
     due: (options) => wrap("due", inner.due(options)),
+    outdated: (options) => wrap("outdated", inner.outdated(options)),
     commit: (changes) => wrap("commit", inner.commit(changes)),
     claim: (options) => wrap("claim", inner.claim(options)),
     start: (options) => wrap("start", inner.start(options)),

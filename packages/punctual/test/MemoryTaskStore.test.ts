@@ -45,6 +45,7 @@ const task = (id: string, fields: Partial<NewTask> = {}): NewTask => ({
   ranges: "[]",
   pausedAt: null,
   pauseNote: null,
+  zoneRules: null,
   failures: 0,
   ...fields
 })
@@ -94,7 +95,7 @@ describe("MemoryTaskStore", () => {
       const store = yield* MemoryTaskStore.make
       const seen: Array<number> = []
       yield* store.listen(() => {
-        const { tasks } = Effect.runSync(store.due({ now, limit: 10, reader: "r" }))
+        const { tasks } = Effect.runSync(store.due({ now, limit: 10, reader: "r", zoneRules: "2026a" }))
         seen.push(tasks.length)
         if (tasks.length < 3) Effect.runSync(store.insert([task(`more-${tasks.length}`, { due: now - tasks.length })]))
       })

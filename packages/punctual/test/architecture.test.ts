@@ -32,6 +32,7 @@ const mayImport: { readonly [L in Layer]: ReadonlyArray<Layer> } = {
  * An adapter also names its group: it may import adapters of its own group only.
  */
 const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: string]> = [
+  ["punctual/TriggerDefinitions", "ports"],
   ["punctual/Trigger*", "pure"],
   ["punctual/Calendar", "pure"],
   ["punctual/CronExpression", "pure"],
@@ -41,12 +42,15 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/internal/cache", "pure"],
   ["punctual/TaskRecord", "pure"],
   ["punctual/internal/timeZone*", "pure"],
+  ["punctual/internal/calendar*", "pure"],
   ["punctual/internal/cron*", "pure"],
   ["punctual/internal/cron/**", "pure"],
   ["punctual/internal/trigger*", "pure"],
   ["punctual/internal/trigger/**", "pure"],
   ["punctual/internal/policy*", "pure"],
   ["punctual/internal/policy/**", "pure"],
+  ["punctual/RecurrenceRule", "pure"],
+  ["punctual/internal/recurrence*", "pure"],
 
   ["punctual/Activity", "ports"],
   ["punctual/CurrentRun", "ports"],

@@ -421,7 +421,12 @@ export const make: (config: Config) => Effect.Effect<
     spanAttributes,
     acquireConnection: (restore) =>
       Effect.withFiber<Connection, SqlError, Scope.Scope>((fiber) =>
-        restore(begun(fiber.getRef(SqlClient.BeginTransaction) ?? "BEGIN IMMEDIATE"))
+        // Nothing in a transaction need ever wait: whoever makes one after another would keep everybody else from their
+        // turn. Others have it before this one begins, when there is nothing yet that an interruption could lose.
+        restore(Effect.andThen(
+          Effect.yieldNow,
+          begun(fiber.getRef(SqlClient.BeginTransaction) ?? "BEGIN IMMEDIATE")
+        ))
       ),
     begin: () => Effect.void,
     savepoint: (_, id) => control(`SAVEPOINT effect_sql_${id}`),

@@ -31,7 +31,7 @@ interface Worker {
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
 }
 
-const worker = (filename: string, takes: number): Effect.Effect<Worker, never, Scope.Scope> =>
+const worker = (filename: string, takes: number | "ever"): Effect.Effect<Worker, never, Scope.Scope> =>
   Effect.gen(function*() {
     const begun: Array<Begun> = []
     const waiting = new Set<() => void>()
@@ -168,5 +168,23 @@ describe("crashes", () => {
         assert.isTrue(all.every((run) => run.attempt === 1))
       }),
     120_000
+  )
+
+  it.live(
+    "a process whose handler never ends exits when it is asked to stop; its run is left to its lease",
+    () =>
+      Effect.gen(function*() {
+        const filename = yield* temporaryFile
+        const context = yield* Layer.build(ClientLive(filename))
+        yield* TaskSchedulerClient.TaskSchedulerClient.use((client) =>
+          client.add(Work, { id: "work", payload: { n: 1 }, trigger: Trigger.now })
+        ).pipe(Effect.provideContext(context))
+        const process = yield* worker(filename, "ever")
+        yield* process.hasBegun(1)
+        yield* process.kill("SIGTERM")
+        const { items } = yield* Context.get(context, TaskStore).runs({ taskId: "work", limit: 10 })
+        assert.deepStrictEqual(items.map(({ attempt, state }) => [state, attempt]), [["running", 1]])
+      }),
+    60_000
   )
 })

@@ -321,7 +321,10 @@ describe("SqlTaskStore", () => {
         yield* Effect.scoped(Effect.flatMap(store({ filename: file }), (store) => store.insert([newTask("a")])))
         const reader = yield* store({ filename: file, readonly: true })
         assert.strictEqual((yield* reader.get(["a"])).length, 1)
-        assert.strictEqual((yield* reader.due({ now: epoch, limit: 10, reader: "me" })).tasks.length, 1)
+        assert.strictEqual(
+          (yield* reader.due({ now: epoch, limit: 10, reader: "me", zoneRules: "2026a" })).tasks.length,
+          1
+        )
         const error = yield* Effect.flip(reader.insert([newTask("b")]))
         assert.strictEqual(error.reason, "ReadOnly")
         assert.match(error.message, /writable/)
@@ -467,14 +470,17 @@ describe("SqlTaskStore", () => {
         yield* here.insert([newTask("a"), newTask("odd"), newTask("z")])
         yield* meddle(file, "update punctual_clock set failures = 9007199254740993 where id = 'odd'")
         const due = (reader: string) =>
-          Effect.map(here.due({ now: epoch, limit: 10, reader }), ({ tasks }) => tasks.map(({ row }) => row.id))
+          Effect.map(here.due({ now: epoch, limit: 10, reader, zoneRules: "2026a" }), ({ tasks }) =>
+            tasks.map(({ row }) => row.id))
         assert.deepStrictEqual(yield* due("me"), ["a", "z"])
         const verdicts = yield* here.verdicts({ limit: 10 })
         assert.deepStrictEqual(verdicts.map(({ id, reader }) => [id, reader]), [["odd", "me"]])
         assert.match(verdicts[0]!.reason, /failures.*9007199254740993/)
         // one that fills the batch is not in the way of the next
         assert.deepStrictEqual(
-          (yield* here.due({ now: epoch, limit: 1, reader: "me" })).tasks.map(({ row }) => row.id),
+          (yield* here.due({ now: epoch, limit: 1, reader: "me", zoneRules: "2026a" })).tasks.map(({ row }) =>
+            row.id
+          ),
           ["a"]
         )
         assert.deepStrictEqual((yield* here.list({ sort: "id", descending: false, limit: 10 })).items.length, 2)
@@ -504,7 +510,7 @@ describe("SqlTaskStore", () => {
         const here = yield* store({ filename: file })
         yield* here.insert([newTask("a", { labels: "{\"team\":\"x\"}" })])
         yield* meddle(file, "update punctual_task set payload = '{\"to', labels = 'labels?'")
-        const { tasks } = yield* here.due({ now: epoch, limit: 10, reader: "me" })
+        const { tasks } = yield* here.due({ now: epoch, limit: 10, reader: "me", zoneRules: "2026a" })
         assert.deepStrictEqual(tasks.map(({ row }) => [row.payload, row.labels]), [["{\"to", "labels?"]])
       }))
 

@@ -10,6 +10,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
 import type { TaskQuery } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
+import { manyRows } from "../src/internal/sqliteRows.ts"
 import * as SqliteClient from "../src/SqliteClient.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
 import { change, epoch, lease, newRun, newTask, slot } from "./internal/tasks.ts"
@@ -56,6 +57,7 @@ const fill = (store: TaskStore["Service"]) =>
           state: n % 7 === 0 ? "paused" : "scheduled",
           onStartup: n % 100 === 0,
           due: n % 7 === 0 ? null : epoch + n,
+          zoneRules: n % 7 !== 0 && n % 3 === 0 ? "2025b" : null,
           runs: [newRun("x:1", { readyAt: epoch + n, due: epoch + n })]
         })
       })),
@@ -80,149 +82,163 @@ const conditions: Record<
 
 describe("query plans", () => {
   for (const [name, prepare] of Object.entries(conditions)) {
-    it.effect(`no operation on ${name} reads a whole table`, () =>
-      Effect.gen(function*() {
-        const { sql, store } = yield* opened
-        yield* prepare(sql, store)
-        const seen: Array<string> = []
-        const run = <A, E>(what: string, effect: Effect.Effect<A, E>) =>
-          Effect.map(plansOf(sql, effect), ({ answer, plans }) => {
-            assert.deepStrictEqual(scans(plans), [], what)
-            seen.push(...plans)
-            return answer
-          })
+    // large batches say what they have in common in other words
+    for (const size of [3, manyRows + 1]) {
+      it.effect(`no operation on ${name} reads a whole table, ${size} at a time`, () =>
+        Effect.gen(function*() {
+          const { sql, store } = yield* opened
+          yield* prepare(sql, store)
+          const seen: Array<string> = []
+          const run = <A, E>(what: string, effect: Effect.Effect<A, E>) =>
+            Effect.map(plansOf(sql, effect), ({ answer, plans }) => {
+              assert.deepStrictEqual(scans(plans), [], what)
+              seen.push(...plans)
+              return answer
+            })
 
-        const ids = ["a", "b", "c"]
-        const inserted = yield* run(
-          "insert",
-          store.insert(ids.map((id) => newTask(id, { labels: "{\"k\":\"v\"}", runs: [newRun("x:1")] })))
-        )
-        const rows = inserted.map(({ row }) => row)
-        yield* run("get", store.get(ids))
-        yield* run("due", store.due({ now: epoch + filler, limit: 100, reader: "me" }))
-        const committed = yield* run(
-          "commit",
-          store.commit(rows.map((row, i) =>
+          const ids = ["a", ...Array.from({ length: size - 1 }, (_, i) => `b${i}`)]
+          const inserted = yield* run(
+            "insert",
+            store.insert(ids.map((id) => newTask(id, { labels: "{\"k\":\"v\"}", runs: [newRun("x:1")] })))
+          )
+          const rows = inserted.map(({ row }) => row)
+          yield* run("get", store.get(ids))
+          for (const zoneRules of ["2025a", "2025b", "2025c"]) {
+            const from = seen.length
+            yield* run("due", store.due({ now: epoch + filler, limit: 100, reader: "me", zoneRules }))
+            const plan = seen.slice(from)
+            const covering = plan.filter((detail) => /SEARCH \w+ USING COVERING INDEX punctual_clock_due/.test(detail))
+            assert.strictEqual(covering.length, 3, "rows, the next of them, and the first of those left to others")
+            assert.isFalse(plan.some((detail) => /TEMP B-TREE|MULTI-INDEX/.test(detail)))
+            yield* run("outdated", store.outdated({ now: epoch, limit: 100, reader: "me", zoneRules }))
+          }
+          const committed = yield* run(
+            "commit",
+            store.commit(rows.map((row, i) =>
+              change(row, {
+                set: { due: epoch + 1, cursor: epoch, version: 2, labels: "{\"k\":\"w\"}" },
+                runs: [
+                  { _tag: "Create", run: newRun(`${i}`, { queues: true }), claim: lease("me") },
+                  { _tag: "Create", run: newRun(`w${i}`, { state: "waiting", queues: true }) },
+                  { _tag: "Create", run: newRun(`d${i}`, { state: "waiting" }) },
+                  { _tag: "Drop", key: `d${i}` },
+                  { _tag: "Hold", key: "x:1" },
+                  { _tag: "Unhold", key: "x:1" },
+                  { _tag: "Cancel", key: `${i}`, reason: "no" }
+                ]
+              })
+            ))
+          )
+          const mine = committed.flatMap((answer) => answer._tag === "Committed" ? answer.claimed : [])
+          assert.strictEqual(mine.length, size)
+          const refs = mine.map(({ generation, key, token }) => ({ generation, key, token: token ?? 0 }))
+          yield* run("start", store.start({ now: epoch, owner: "me", runs: refs }))
+          yield* run("heartbeat", store.heartbeat({ now: epoch, lease: lease("me"), runs: refs }))
+          yield* run(
+            "settle",
+            store.settle(
+              refs.map((ref) => ({
+                ...ref,
+                owner: "me",
+                now: epoch,
+                result: { _tag: "End", state: "failed", exit: "{}" },
+                task: { failures: "increment", pauseAt: { failures: 1, note: "broken" } }
+              })),
+              { keep: 1 }
+            )
+          )
+          // repeated: looked up in history
+          yield* run(
+            "settle again",
+            store.settle(
+              refs.map((ref) => ({ ...ref, owner: "me", now: epoch, result: { _tag: "Release" } })),
+              { keep: 1 }
+            )
+          )
+          const slots = [{ ...slot, version: 2 }, { ...slot, tag: "Other" }]
+          const claim = (limit: number) =>
+            store.claim({ now: epoch + filler / 2, lease: lease("me", epoch), slots, limit, reader: "me" })
+          const { runs } = yield* run("claim", claim(20))
+          assert.strictEqual(runs.length, name === "an empty store" ? 0 : 20)
+          yield* run(
+            "retry",
+            store.settle(
+              runs.slice(0, 2).map(({ run: { generation, key, token } }) => ({
+                generation,
+                key,
+                token: token ?? 0,
+                owner: "me",
+                now: epoch,
+                result: { _tag: "Retry", readyAt: epoch + 5, exit: "{}" }
+              })),
+              { keep: 1 }
+            )
+          )
+          yield* run("takeover", store.takeover({ now: epoch + filler, limit: 10, maxTakeovers: 1, keep: 1 }))
+          yield* run(
+            "quarantine",
+            store.quarantine(rows.map((row) => ({ ...row, reader: "you", reason: "no", at: epoch })))
+          )
+          yield* run("clear", store.clear(rows.map(({ generation }) => generation)))
+          const again = yield* store.commit((yield* store.get(ids)).map(({ row }) =>
             change(row, {
-              set: { due: epoch + 1, cursor: epoch, version: 2, labels: "{\"k\":\"w\"}" },
-              runs: [
-                { _tag: "Create", run: newRun(`${i}`, { queues: true }), claim: lease("me") },
-                { _tag: "Create", run: newRun(`w${i}`, { state: "waiting", queues: true }) },
-                { _tag: "Create", run: newRun(`d${i}`, { state: "waiting" }) },
-                { _tag: "Drop", key: `d${i}` },
-                { _tag: "Hold", key: "x:1" },
-                { _tag: "Unhold", key: "x:1" },
-                { _tag: "Cancel", key: `${i}`, reason: "no" }
-              ]
+              set: { state: "paused" },
+              runs: ["old", "back"].map((key) => ({ _tag: "Create", run: newRun(key), claim: lease("me") }))
             })
           ))
-        )
-        const mine = committed.flatMap((answer) => answer._tag === "Committed" ? answer.claimed : [])
-        assert.strictEqual(mine.length, 3)
-        const refs = mine.map(({ generation, key, token }) => ({ generation, key, token: token ?? 0 }))
-        yield* run("start", store.start({ now: epoch, owner: "me", runs: refs }))
-        yield* run("heartbeat", store.heartbeat({ now: epoch, lease: lease("me"), runs: refs }))
-        yield* run(
-          "settle",
-          store.settle(
-            refs.map((ref) => ({
-              ...ref,
-              owner: "me",
-              now: epoch,
-              result: { _tag: "End", state: "failed", exit: "{}" },
-              task: { failures: "increment", pauseAt: { failures: 1, note: "broken" } }
-            })),
-            { keep: 1 }
+          yield* run(
+            "replace what runs",
+            store.commit((yield* store.get(ids)).map(({ row }) =>
+              change(row, {
+                runs: [
+                  { _tag: "Cancel", key: "old", reason: "replaced" },
+                  { _tag: "Create", run: newRun("new") },
+                  { _tag: "Promote", key: "w0" }
+                ]
+              })
+            ))
           )
-        )
-        // repeated: looked up in history
-        yield* run(
-          "settle again",
-          store.settle(
-            refs.map((ref) => ({ ...ref, owner: "me", now: epoch, result: { _tag: "Release" } })),
-            { keep: 1 }
+          yield* run(
+            "retry while paused",
+            store.settle(
+              again.flatMap((answer) => answer._tag === "Committed" ? answer.claimed : []).map((run) => ({
+                generation: run.generation,
+                key: run.key,
+                token: run.token ?? 0,
+                owner: "me",
+                now: epoch,
+                result: { _tag: "Retry", readyAt: epoch, exit: null }
+              })),
+              { keep: 1 }
+            )
           )
-        )
-        const slots = [{ ...slot, version: 2 }, { ...slot, tag: "Other" }]
-        const claim = (limit: number) =>
-          store.claim({ now: epoch + filler / 2, lease: lease("me", epoch), slots, limit, reader: "me" })
-        const { runs } = yield* run("claim", claim(20))
-        assert.strictEqual(runs.length, name === "an empty store" ? 0 : 20)
-        yield* run(
-          "retry",
-          store.settle(
-            runs.slice(0, 2).map(({ run: { generation, key, token } }) => ({
-              generation,
-              key,
-              token: token ?? 0,
-              owner: "me",
-              now: epoch,
-              result: { _tag: "Retry", readyAt: epoch + 5, exit: "{}" }
-            })),
-            { keep: 1 }
+          assert.deepStrictEqual(
+            (yield* store.get(["a"])).flatMap(({ open }) =>
+              open.filter(({ key }) => key === "new" || key === "back").map((
+                { held, key, state }
+              ) => [key, state, held])
+            ),
+            [["back", "ready", true], ["new", "waiting", false]]
           )
-        )
-        yield* run("takeover", store.takeover({ now: epoch + filler, limit: 10, maxTakeovers: 1, keep: 1 }))
-        yield* run(
-          "quarantine",
-          store.quarantine(rows.map((row) => ({ ...row, reader: "you", reason: "no", at: epoch })))
-        )
-        yield* run("clear", store.clear(rows.map(({ generation }) => generation)))
-        const again = yield* store.commit((yield* store.get(ids)).map(({ row }) =>
-          change(row, {
-            set: { state: "paused" },
-            runs: ["old", "back"].map((key) => ({ _tag: "Create", run: newRun(key), claim: lease("me") }))
-          })
-        ))
-        yield* run(
-          "replace what runs",
-          store.commit((yield* store.get(ids)).map(({ row }) =>
-            change(row, {
-              runs: [
-                { _tag: "Cancel", key: "old", reason: "replaced" },
-                { _tag: "Create", run: newRun("new") },
-                { _tag: "Promote", key: "w0" }
-              ]
-            })
-          ))
-        )
-        yield* run(
-          "retry while paused",
-          store.settle(
-            again.flatMap((answer) => answer._tag === "Committed" ? answer.claimed : []).map((run) => ({
-              generation: run.generation,
-              key: run.key,
-              token: run.token ?? 0,
-              owner: "me",
-              now: epoch,
-              result: { _tag: "Retry", readyAt: epoch, exit: null }
-            })),
-            { keep: 1 }
-          )
-        )
-        assert.deepStrictEqual(
-          (yield* store.get(["a"])).flatMap(({ open }) =>
-            open.filter(({ key }) => key === "new" || key === "back").map(({ held, key, state }) => [key, state, held])
-          ),
-          [["back", "ready", true], ["new", "waiting", false]]
-        )
-        yield* run("remove", store.commit((yield* store.get(ids)).map(({ row }) => change(row, { set: "remove" }))))
-        yield* run("runs of a task", store.runs({ taskId: "a", limit: 10 }))
-        yield* run("runs of a generation", store.runs({ generation: rows[0]!.generation, limit: 10 }))
-        yield* run("prune", store.prune({ before: epoch + 1e9, limit: 2 }))
+          yield* run("remove", store.commit((yield* store.get(ids)).map(({ row }) => change(row, { set: "remove" }))))
+          yield* run("runs of a task", store.runs({ taskId: "a", limit: 10 }))
+          yield* run("runs of a generation", store.runs({ generation: rows[0]!.generation, limit: 10 }))
+          yield* run("prune", store.prune({ before: epoch + 1e9, limit: 2 }))
 
-        // the hot ones, by name: a plan without a scan may still be the wrong one
-        const indexes = name === "an empty store" ? ["clock_due", "run_later", "run_lease"] : [
-          "clock_due",
-          "run_ready",
-          "run_later",
-          "run_lease",
-          "history_ended"
-        ]
-        for (const index of indexes) {
-          assert.isTrue(seen.some((detail) => detail.includes(`punctual_${index}`)), index)
-        }
-      }))
+          // the hot ones, by name: a plan without a scan may still be the wrong one
+          const indexes = name === "an empty store" ? ["clock_due", "clock_zone", "run_later", "run_lease"] : [
+            "clock_due",
+            "clock_zone",
+            "run_ready",
+            "run_later",
+            "run_lease",
+            "history_ended"
+          ]
+          for (const index of indexes) {
+            assert.isTrue(seen.some((detail) => detail.includes(`punctual_${index}`)), index)
+          }
+        }))
+    }
 
     it.effect(`lists of ${name} walk an index in their order`, () =>
       Effect.gen(function*() {
@@ -240,7 +256,13 @@ describe("query plans", () => {
           due: { sort: "due" },
           "due and tag": { sort: "due", tag: "Mail" },
           created: { sort: "created" },
-          "created and state": { sort: "created", state: "scheduled" }
+          "created and state": { sort: "created", state: "scheduled" },
+          "created and startup": { sort: "created", event: "startup" },
+          "created and shutdown": { sort: "created", event: "shutdown" }
+        }
+        const indexes: Record<string, string> = {
+          "created and startup": "task_startup_created",
+          "created and shutdown": "task_shutdown_created"
         }
         for (const [what, query] of Object.entries(queries)) {
           for (const descending of [false, true]) {
@@ -248,6 +270,10 @@ describe("query plans", () => {
               store.list({ sort: "id", descending, limit: 20, after, ...query })
             const first = yield* plansOf(sql, list(undefined))
             const second = yield* plansOf(sql, list(first.answer.next ?? undefined))
+            const index = indexes[what]
+            for (const { plans } of index === undefined ? [] : [first, second]) {
+              assert.isTrue(plans.some((detail) => detail.includes(`punctual_${index}`)), what)
+            }
             for (const { plans } of [first, second]) {
               assert.deepStrictEqual(plans.filter((detail) => /TEMP B-TREE/.test(detail)), [], what)
               // a walk of an index in its order is told as a scan of that index, and stops at the limit

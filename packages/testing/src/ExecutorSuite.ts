@@ -221,6 +221,7 @@ export const makeRecord = (
       cursor: due,
       due: null,
       nominal: null,
+      zoneRules: null,
       override: null,
       epoch: due,
       counters: { ran: 1, missed: 0, coalesced: 0, skipped: 0, paused: 0, extra: 0, exact: true },

@@ -22,6 +22,7 @@ import type {
   Slot,
   Verdict
 } from "punctual/TaskStore"
+import { zoneRulesPatience } from "punctual/TaskStore"
 
 /**
  * The store did what the port does not allow.
@@ -42,6 +43,11 @@ const check = (condition: boolean, message: string): void => {
 }
 
 const copy = <A>(a: A): A => structuredClone(a)
+
+/** Left to those who have the newer rules of its zone. */
+const isLeft = (task: TaskRow, now: number, zoneRules: string): boolean =>
+  task.zoneRules !== null && task.zoneRules > zoneRules && task.due !== null && task.due <= now &&
+  task.due > now - zoneRulesPatience
 
 /**
  * @category models
@@ -73,36 +79,58 @@ export class Model {
     return this.runs.filter((run) => run.taskId === id).map(rowOf)
   }
 
-  due(now: number, limit: number, reader: string): ReadonlyArray<TaskRow> {
+  due(now: number, limit: number, reader: string, zoneRules: string): ReadonlyArray<TaskRow> {
     return copy(
       this.tasks
-        .filter((task) => task.due !== null && task.due <= now && !this.hides(task.generation, reader))
+        .filter((task) =>
+          task.due !== null && task.due <= now && !this.hides(task.generation, reader) && !isLeft(task, now, zoneRules)
+        )
         .sort((self, that) => (self.due ?? 0) - (that.due ?? 0))
         .slice(0, limit)
     )
   }
 
   /** What `due` may answer as `next`: with or without the rows its reader cannot read. */
-  nextDue(now: number, reader: string): ReadonlyArray<number | null> {
-    const earliest = (tasks: ReadonlyArray<TaskRow>) =>
-      tasks.reduce<number | null>(
-        (next, { due }) => due !== null && due > now && (next === null || due < next) ? due : next,
-        null
+  nextDue(now: number, reader: string, zoneRules: string): ReadonlyArray<number | null> {
+    const earliest = (tasks: ReadonlyArray<TaskRow>) => {
+      const instants = tasks.flatMap((task) =>
+        task.due === null
+          ? []
+          : task.due > now
+          ? [task.due]
+          : isLeft(task, now, zoneRules)
+          ? [task.due + zoneRulesPatience]
+          : []
       )
+      return instants.length === 0 ? null : Math.min(...instants)
+    }
     return [earliest(this.tasks), earliest(this.tasks.filter((task) => !this.hides(task.generation, reader)))]
+  }
+
+  outdated(reader: string, zoneRules: string): ReadonlyArray<TaskRow> {
+    return copy(
+      this.tasks.filter((task) =>
+        task.zoneRules !== null && task.zoneRules < zoneRules && !this.hides(task.generation, reader)
+      )
+    )
   }
 
   // -- tasks
 
   insert(tasks: ReadonlyArray<NewTask>): ReadonlyArray<Inserted> {
-    return tasks.map(({ runs, ...task }) => {
+    return tasks.map((task) => {
       const existing = this.task(task.id)
-      if (existing !== undefined) return { _tag: "Exists", row: existing }
-      const row = { ...copy(task), generation: ++this.generation, revision: 1 }
-      this.tasks.push(row)
-      for (const run of runs ?? []) this.create(row, run, undefined, row.createdAt)
-      return { _tag: "Inserted", row: copy(row) }
+      return existing === undefined
+        ? { _tag: "Inserted", row: copy(this.add(task)) }
+        : { _tag: "Exists", row: existing }
     })
+  }
+
+  private add({ runs, ...task }: NewTask): MutableTask {
+    const row = { ...copy(task), generation: ++this.generation, revision: 1 }
+    this.tasks.push(row)
+    for (const run of runs ?? []) this.create(row, run, undefined, row.createdAt)
+    return row
   }
 
   commit(changes: ReadonlyArray<Change>): ReadonlyArray<Committed> {
@@ -122,20 +150,26 @@ export class Model {
       }
       const claimed: Array<MutableRun> = []
       const asked: Array<MutableRun> = []
+      let waits = false
       for (const one of change.runs) {
-        const run = this.change(task, this.waiting(task, one, asked), change.now)
+        const made = this.waiting(task, one, asked)
+        if (made?._tag === "Create" && made.run.state === "waiting") waits = true
+        const run = this.change(task, made, change.now)
         if (run === undefined) continue
         if (one._tag === "Create") claimed.push(run)
         else if (!claimed.includes(run)) asked.push(run)
       }
+      if (waits && change.set !== "remove") this.queue(task)
       if (change.set === "remove") {
         for (const run of this.runs) {
           if (run.generation !== task.generation || !isOpen(run.state) || run.state === "running") continue
           run.cancel = "removed"
+          run.token = null
           this.end(run, "cancelled", change.now)
         }
         this.tasks = this.tasks.filter((other) => other !== task)
         this.verdicts = this.verdicts.filter((verdict) => verdict.generation !== task.generation)
+        if (change.replacement !== undefined) this.add({ ...change.replacement, id: change.id })
       }
       return { _tag: "Committed", revision: task.revision, claimed: claimed.map(rowOf) }
     })
@@ -155,8 +189,16 @@ export class Model {
     if (!starts || this.active(task.generation) < slots) return change
     for (const run of asked) run.queues = true
     return change._tag === "Create"
-      ? { _tag: "Create", run: { ...change.run, state: "waiting", queues: true } }
+      ? { _tag: "Create", run: { ...change.run, state: "waiting" } }
       : undefined
+  }
+
+  /** While one waits, all open runs queue; and it waits only where there is no room. */
+  private queue(task: MutableTask): void {
+    const open = this.runs.filter((run) => run.generation === task.generation && isOpen(run.state))
+    if (!open.some((run) => run.state === "waiting")) return
+    for (const run of open) run.queues = true
+    for (let room = true; room;) room = this.promote(task)
   }
 
   /** Answers a run that it claimed or asked to stop. */
@@ -178,6 +220,7 @@ export class Model {
           return run
         }
         run.cancel = change.reason
+        run.token = null
         this.end(run, "cancelled", now)
         return undefined
       case "Promote":
@@ -268,10 +311,16 @@ export class Model {
     const task = this.taskOf(run)
     if (task === undefined || !run.queues) return
     task.revision++
+    this.promote(task)
+  }
+
+  private promote(task: MutableTask): boolean {
     const [first] = this.runs
-      .filter((other) => other.generation === run.generation && other.state === "waiting")
+      .filter((run) => run.generation === task.generation && run.state === "waiting")
       .sort((self, that) => self.due - that.due)
-    if (first !== undefined && this.active(run.generation) < first.slots) this.ready(first, task)
+    if (first === undefined || this.active(task.generation) >= first.slots) return false
+    this.ready(first, task)
+    return true
   }
 
   /** How many runs of a task are ready or running. */
@@ -368,6 +417,17 @@ export class Model {
     })
   }
 
+  cancel(
+    runs: ReadonlyArray<{ readonly generation: number; readonly key: string; readonly reason: string }>
+  ): ReadonlyArray<boolean> {
+    return runs.map(({ generation, key, reason }) => {
+      const run = this.findOpen(generation, key)
+      if (run?.state !== "running") return false
+      run.cancel ??= reason
+      return true
+    })
+  }
+
   settle(settlements: ReadonlyArray<Settlement>, keep: number): ReadonlyArray<Settled> {
     return settlements.map((settlement) => {
       const { now, result } = settlement
@@ -398,7 +458,14 @@ export class Model {
         }
         const pausable = task.state !== "paused" && task.state !== "finished"
         if (pauseAt !== undefined && pausable && task.failures >= pauseAt.failures) {
-          Object.assign(task, { state: "paused", pausedAt: now, pauseNote: pauseAt.note, due: null, nominal: null })
+          Object.assign(task, {
+            state: "paused",
+            pausedAt: now,
+            pauseNote: pauseAt.note,
+            due: null,
+            nominal: null,
+            zoneRules: null
+          })
           for (const other of this.runs) {
             if (other.generation === task.generation && (other.state === "ready" || other.state === "waiting")) {
               other.held = true

@@ -4,6 +4,7 @@
  * | question | index | order |
  * |---|---|---|
  * | what is due | `due` | due, generation |
+ * | what was timed under which rules of time zones | `zoned` | version, generation |
  * | what can be claimed | a `Bucket` per (executor, tag, version) | priority descending, due, generation, key |
  * | whose lease has ended | `leases` | lease end, token |
  * | what may be pruned | `ended` | end, generation, number |
@@ -37,6 +38,9 @@ const compare = (self: number, that: number): number => self < that ? -1 : self 
 const compareText = (self: string, that: string): number => self < that ? -1 : self > that ? 1 : 0
 
 export const byDue: Compare<TaskPlace> = (self, that) => compare(self.due, that.due) || byGeneration(self, that)
+
+const byZoneRules: Compare<Task> = (self, that) =>
+  compareText(self.zoneRules ?? "", that.zoneRules ?? "") || byGeneration(self, that)
 
 export const byId: Compare<TaskPlace> = (self, that) => compareText(self.id, that.id)
 
@@ -140,6 +144,8 @@ export class Indexes {
   /** Removed tasks that still have runs, by id. */
   readonly removed = new Map<string, Array<Task>>()
   readonly due = new SortedList<Task>(byDue)
+  /** Tasks with `zoneRules`. */
+  readonly zoned = new SortedList<Task>(byZoneRules)
   readonly events = new Set<Task>()
   readonly leases = new SortedList<Run>(byLease)
   readonly ended = new SortedList<Run>(byEnd)
@@ -157,6 +163,7 @@ export class Indexes {
     this.generations.add(task)
     if (task.kind.onStartup || task.kind.onShutdown) this.events.add(task)
     this.addDue(task)
+    if (task.zoneRules !== null) this.zoned.add(task)
     this.ids?.add(task)
     this.created?.add(task)
   }
@@ -165,6 +172,7 @@ export class Indexes {
     this.tasks.delete(task.id)
     this.events.delete(task)
     this.removeDue(task)
+    if (task.zoneRules !== null) this.zoned.remove(task)
     this.ids?.remove(task)
     this.created?.remove(task)
     task.removed = true
@@ -199,6 +207,13 @@ export class Indexes {
   private removeDue(task: Task): void {
     if (task.due !== Infinity) this.due.remove(task)
     else this.idle?.remove(task)
+  }
+
+  setZoneRules(task: Task, zoneRules: string | null): void {
+    if (task.zoneRules === zoneRules) return
+    if (task.zoneRules !== null) this.zoned.remove(task)
+    task.zoneRules = zoneRules
+    if (zoneRules !== null) this.zoned.add(task)
   }
 
   setKind(task: Task, kind: Kind): void {

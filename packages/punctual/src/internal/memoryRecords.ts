@@ -106,6 +106,7 @@ export class Task {
   state: StoredState
   counters: Counters | null = null
   ranges: string
+  zoneRules: string | null
   pauseNote: string | null
   failures: number
   /** Open runs; a map by key once they are many. */
@@ -139,6 +140,7 @@ export class Task {
     this.epoch = task.epoch
     this.counters = counted(task.counters)
     this.ranges = texts.share(task.ranges)
+    this.zoneRules = task.zoneRules === null ? null : texts.share(task.zoneRules)
     this.pausedAt = task.pausedAt ?? NaN
     this.pauseNote = task.pauseNote
     this.failures = task.failures
@@ -280,6 +282,7 @@ export class Task {
       cursor: this.cursor,
       due: this.due === Infinity ? null : this.due,
       nominal: orNull(this.nominal),
+      zoneRules: this.zoneRules,
       override: orNull(this.override),
       epoch: this.epoch,
       counters: { ...this.counters ?? noCounters },

@@ -16,6 +16,8 @@ export interface VirtualTime {
   /** How many things are in flight. */
   readonly busy: () => number
   readonly labels: () => ReadonlyArray<string>
+  /** Counts what is in flight now no longer, each until it has ended. */
+  readonly giveUp: () => void
   /** Ends when nothing is in flight. */
   readonly idle: Effect.Effect<void>
   /** The earliest instant of the test clock at which something wakes up. */
@@ -34,6 +36,7 @@ export const makeVirtualTime = (testClock: TestClock.TestClock): Effect.Effect<V
 
     // A label may be below zero: several fibers of one run sleep. It counts as nothing then.
     const counts = new Map<string, number>()
+    const givenUp = new Set<string>()
     let total = 0
     const idle = Latch.makeUnsafe(true)
     const add = (label: string, by: 1 | -1): void => {
@@ -41,9 +44,18 @@ export const makeVirtualTime = (testClock: TestClock.TestClock): Effect.Effect<V
       const after = before + by
       if (after === 0) counts.delete(label)
       else counts.set(label, after)
+      if (givenUp.has(label)) {
+        if (after <= 0) givenUp.delete(label)
+        return
+      }
       total += Math.max(0, after) - Math.max(0, before)
       if (total === 0) idle.openUnsafe()
       else idle.closeUnsafe()
+    }
+    const giveUp = (): void => {
+      for (const [label, count] of counts) if (count > 0) givenUp.add(label)
+      total = 0
+      idle.openUnsafe()
     }
     const begin = (label: string) => add(label, 1)
     const end = (label: string) => add(label, -1)
@@ -75,6 +87,7 @@ export const makeVirtualTime = (testClock: TestClock.TestClock): Effect.Effect<V
       clock,
       activity: { virtual: true, begin, end, live: (effect) => testClock.withLive(effect) },
       busy: () => total,
+      giveUp,
       labels: () => [...counts].filter(([, count]) => count > 0).map(([label]) => label),
       idle: idle.await,
       nextSleeper: () => sleepers.next(),

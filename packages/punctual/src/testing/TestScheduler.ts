@@ -84,7 +84,10 @@ export class TestScheduler extends Context.Service<TestScheduler, {
   readonly jump: (duration: Duration.Input) => Effect.Effect<void>
   /** Waits until nothing is in flight, without moving time; answers the runs that ended. */
   readonly settle: Effect.Effect<ReadonlyArray<RunInfo>, NeverIdle>
-  /** Closes the program as a signal would, moving time as far as its drain needs; answers the runs that ended. */
+  /**
+   * Closes the program as a signal would, moving time as far as its drain needs; answers the runs that ended. What does
+   * not stop when it is interrupted takes `patience` of real time, once, whatever time passes meanwhile.
+   */
   readonly shutdown: Effect.Effect<ReadonlyArray<RunInfo>>
   /** Runs that have ended so far, in that order. */
   readonly runs: Effect.Effect<ReadonlyArray<RunInfo>>
@@ -280,8 +283,9 @@ const drive = (
       { startImmediately: true }
     )
     while (fiber.pollUnsafe() === undefined) {
-      // What never ends does not keep a program from closing: its drain has bounds, which time must reach.
-      yield* Effect.ignore(awaitIdle(time, patience))
+      // What never ends does not keep a program from closing: its drain has bounds, which time must reach. It is waited
+      // for once.
+      yield* Effect.catch(awaitIdle(time, patience), () => Effect.sync(time.giveUp))
       if (fiber.pollUnsafe() !== undefined) break
       const next = time.nextSleeper()
       if (next === Infinity) break

@@ -32,12 +32,15 @@ export const makeFaults = (): Faults => ({
   calls: new Map()
 })
 
+export const unavailable = (operation: string): TaskStoreError =>
+  new TaskStoreError({ store: "faulty", operation, reason: "Unavailable", message: "it is down" })
+
 /** The same store, seen through its faults. */
 export const through = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
   const wrap = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
     Effect.suspend(() => {
       faults.calls.set(operation, (faults.calls.get(operation) ?? 0) + 1)
-      const error = new TaskStoreError({ store: store.name, operation, reason: "Unavailable", message: "it is down" })
+      const error = unavailable(operation)
       if (faults.down || faults.fail === operation) return Effect.fail(error)
       const call = faults.delay === undefined
         ? effect
@@ -50,6 +53,7 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     insert: (tasks) => wrap("insert", store.insert(tasks)),
     get: (ids) => wrap("get", store.get(ids)),
     due: (options) => wrap("due", store.due(options)),
+    outdated: (options) => wrap("outdated", store.outdated(options)),
     commit: (changes) =>
       wrap(
         "commit",
@@ -70,6 +74,7 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
         })
       ),
     heartbeat: (options) => wrap("heartbeat", store.heartbeat(options)),
+    cancel: (runs) => wrap("cancel", store.cancel(runs)),
     takeover: (options) => wrap("takeover", store.takeover(options)),
     list: (query) => wrap("list", store.list(query)),
     runs: (query) => wrap("runs", store.runs(query)),

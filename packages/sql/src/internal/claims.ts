@@ -26,10 +26,10 @@ type Store = TaskStore["Service"]
 /** Ready runs moved from `later` to claimable by one claim: a clock that jumps over a backlog takes several. */
 const ripenLimit = 5000
 
-export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "start" | "heartbeat"> => {
+export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "start" | "heartbeat" | "cancel"> => {
   const { dialect, source, sql, t, values } = db
 
-  const slotSource = source([["i", "int"], ["executor", "text"], ["tag", "text"], ["version", "int"]])
+  const slotSource = source([["executor", "text"], ["tag", "text"], ["version", "int"]])
   const inSlot = "q.executor = u.executor and q.tag = u.tag and q.state = 'ready' and q.held = 0"
 
   const claim: Store["claim"] = Effect.fnUntraced(function*(options) {
@@ -44,7 +44,7 @@ exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0),
 exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now}),
 (select min(q.ready_at) from ${t.run} q
   where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version)
-from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.version]))} u`.values
+from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
     )
     let next: number | null = null
     const sooner = (at: number | null) => {
@@ -62,7 +62,7 @@ from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.versi
         "claim",
         sql`select (select min(q.ready_at) from ${t.run} q
   where ${sql.literal(inSlot)} and q.later = 0 and q.ready_at > ${now} and q.version <= u.version)
-from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.version]))} u`.values
+from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
       )
       for (const [at] of rows) sooner(orNull(at))
     }
@@ -75,7 +75,7 @@ from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.versi
         const picked = yield* pick(claimable, options)
         if (picked.length === 0) return []
         const rows = yield* values(sql`select u.i, ${sql.literal(selectRun)}, ${sql.literal(selectTask)}
-from ${source([["i", "int"], ["n", "int"], ["run_key", "text"]])(picked.map(([n, key], i) => [i, n, key]))} u
+from ${source([["n", "int"], ["run_key", "text"]])(picked)} u
 cross join ${t.run} r cross join ${t.clock} c cross join ${t.task} t
 where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
         const claims = new Array<Claimed | undefined>(picked.length)
@@ -121,7 +121,7 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
   /** Moves runs whose time has come to where claims look. */
   const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
     sql`update ${t.run} set later = 0 where (n, run_key) in (select q.n, q.run_key
-from ${slotSource(slots.map((slot, i) => [i, slot.executor, slot.tag, slot.version]))} u cross join ${t.run} q
+from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u cross join ${t.run} q
 where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)})`
 
   /** One probe per (executor, tag), then one run of each slot in turn. */
@@ -225,5 +225,28 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
         }
       ))
 
-  return { claim, start, heartbeat }
+  const cancel: Store["cancel"] = (runs) =>
+    runs.length === 0 ? Effect.succeed([]) : db.write("cancel", (write) =>
+      Effect.gen(function*() {
+        // the first reason of each: an update takes any of several rows
+        const reasons = new Map<string, Cells>()
+        for (const { generation, key, reason } of runs) {
+          const ref = refKey(generation, key)
+          if (!reasons.has(ref)) reasons.set(ref, [generation, key, reason])
+        }
+        const rows = yield* sql`${
+          dialect.update({
+            table: t.run,
+            set: sql.literal("cancel = coalesce(r.cancel, u.reason)"),
+            source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])([...reasons.values()]),
+            where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.lease_until is not null"),
+            returning: "n, run_key"
+          })
+        }`.values
+        if (rows.length > 0) write.brought.cancel = true
+        const running = new Set(rows.map(([n, key]) => refKey(n, key)))
+        return runs.map(({ generation, key }) => running.has(refKey(generation, key)))
+      }))
+
+  return { claim, start, heartbeat, cancel }
 }

@@ -27,12 +27,14 @@ import { bringsDue } from "./wakes.ts"
 interface Accepted {
   readonly i: number
   readonly change: Change
-  /** The cells of its position. */
-  readonly before: Cells
+  readonly before: Before
   /** What runs that it creates take over: the task as `set` leaves it. */
   readonly origin: RunOrigin
   readonly claimed: Array<RunRow>
 }
+
+/** What is not written again where it stays as it is: a column is written to its indexes too, and ranges are long. */
+type Before = Partial<Record<keyof TaskPosition, unknown>>
 
 export const makeCommits = (
   db: Database,
@@ -42,11 +44,13 @@ export const makeCommits = (
   const { source, sql, t, values } = db
   const { create, label, unlabel } = creations
 
+  /** What a change ends, no token ends again. */
+  const cancelled: Columns = [["state", "text"], ["cancel", "text"], ["token", "int"]]
+
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
-  const position = sql.literal(
-    positionFields.flatMap((field) => field.columns).map(([name]) => `c.${name}`).join(", ")
-  )
+  const chosenPosition = chosen(positionFields)
+  const chosenDefinition = chosen(definitionFields)
 
   const commit: TaskStore["Service"]["commit"] = (changes) =>
     changes.length === 0 ? Effect.succeed([]) : db.write("commit", (write) =>
@@ -78,23 +82,25 @@ export const makeCommits = (
     answers: Array<Committed>,
     write: Write
   ): Effect.fn.Return<void, SqlError> {
-    const rows = yield* values(sql`select u.i, t.id, t.tag, t.version, t.executor, t.priority, ${position}
+    const rows = yield* values(
+      sql`select u.i, t.id, t.tag, t.version, t.executor, t.priority, c.state, c.due, c.zone_rules, c.ranges
 from ${
-      source([["i", "int"], ["n", "int"], ["revision", "int"]])(
-        entries.map(({ change: { generation, revision } }, i) => [i, generation, revision])
-      )
-    } u cross join ${t.clock} c cross join ${t.task} t
-where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialect.forUpdate)}`)
+        source([["n", "int"], ["revision", "int"]])(
+          entries.map(({ change: { generation, revision } }) => [generation, revision])
+        )
+      } u cross join ${t.clock} c cross join ${t.task} t
+where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialect.forUpdate)}`
+    )
     const accepted: Array<Accepted> = []
     for (const cells of rows) {
-      const [j, id, tag, version, executor, priority] = cells
+      const [j, id, tag, version, executor, priority, state, due, zoneRules, ranges] = cells
       const { change, i } = entries[Number(j)]!
       if (change.id !== id) continue
       const set = change.set === "remove" ? {} : change.set
       accepted.push({
         i,
         change,
-        before: cells.slice(6),
+        before: { state, due, zoneRules, ranges },
         origin: {
           id: change.id,
           generation: change.generation,
@@ -110,6 +116,12 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     yield* setRows(accepted, write)
     yield* changeRuns(accepted, write)
     yield* remove(accepted.filter(({ change }) => change.set === "remove"))
+    yield* creations.insert(
+      accepted.flatMap(({ change: { id, replacement, set } }) =>
+        set === "remove" && replacement !== undefined ? [{ ...replacement, id }] : []
+      ),
+      write
+    )
     for (const { change, claimed, i } of accepted) {
       answers[i] = { _tag: "Committed", revision: change.revision + 1, claimed }
     }
@@ -128,9 +140,9 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       if (change.set === "remove") continue
       const set: Set = change.set
       const n = change.generation
-      positions.push({ n, ...chosen(positionFields, set, before) })
+      positions.push({ n, ...chosenPosition(set, before) })
       bringsDue(write.brought, set.due)
-      const definition = chosen(definitionFields, set)
+      const definition = chosenDefinition(set, {})
       if (definition.columns.length === 0) continue
       definitions.push({ n, ...definition })
       if (set.labels !== undefined) relabelled.push({ n, id: change.id, labels: set.labels })
@@ -178,6 +190,10 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     const ordered = yield* inOrder(accepted)
+    const queueing = new Set<number>()
+    for (const { change } of accepted) {
+      if (change.runs.some((op) => op._tag === "Create" && op.run.state === "waiting")) queueing.add(change.generation)
+    }
     const waves: Array<Array<Op>> = []
     for (const task of accepted) {
       const { runs } = task.change
@@ -196,8 +212,33 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       }
     }
     for (const wave of waves) yield* changeWave(wave, write)
-    for (const [task, running] of ordered) yield* changeInOrder(task, running, write)
-    if (waves.length > 1 || ordered.size > 0) yield* reread(accepted)
+    for (const [task, running] of ordered) {
+      if (yield* changeInOrder(task, running, write)) queueing.add(task.change.generation)
+    }
+    for (const { change } of accepted) if (change.set === "remove") queueing.delete(change.generation)
+    if (queueing.size > 0) yield* queue(queueing, accepted[0]!.change.now, write)
+    if (waves.length > 1 || ordered.size > 0 || queueing.size > 0) yield* reread(accepted)
+  })
+
+  /** After runs were created that wait: whatever is open looks for them when it ends, and they wait for nothing else. */
+  const queue = Effect.fnUntraced(function*(
+    ns: Iterable<number>,
+    now: number,
+    write: Write
+  ): Effect.fn.Return<void, SqlError> {
+    const wait: Array<Cells> = []
+    const promoted: Array<readonly [number, string]> = []
+    for (const [n, { active, waiting }] of yield* ends.lines(ns)) {
+      if (waiting.length > 0) wait.push([n])
+      for (const [i, [key, slots]] of waiting.entries()) {
+        if (active + i >= slots) break
+        promoted.push([n, key])
+      }
+    }
+    if (wait.length > 0) {
+      yield* sql`update ${t.run} set queues = 1 where queues = 0 and n in (select u.n from ${byN(wait)} u)`
+    }
+    yield* ends.ready(promoted, now, write)
   })
 
   /**
@@ -224,9 +265,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     })
     if (asked.length === 0) return found
     const rows = yield* sql`select u.i from ${
-      source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
-        asked.map(({ key, task }, i) => [i, task.change.generation, key])
-      )
+      byRef(asked.map(({ key, task }) => [task.change.generation, key]))
     } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key and r.lease_until is not null`.values
     for (const [i] of rows) {
       const one = asked[Number(i)]
@@ -238,14 +277,18 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     return found
   })
 
-  /** One operation after another: once it has asked one of `running` to stop, what else is to run may have to wait. */
+  /**
+   * One operation after another: once it has asked one of `running` to stop, what else is to run may have to wait.
+   * Answers whether one that it creates does.
+   */
   const changeInOrder = Effect.fnUntraced(function*(
     accepted: Accepted,
     running: ReadonlySet<string>,
     write: Write
-  ): Effect.fn.Return<void, SqlError> {
+  ): Effect.fn.Return<boolean, SqlError> {
     const n = accepted.change.generation
     const asked: Array<Cells> = []
+    let waits = false
     for (const op of accepted.change.runs) {
       if (op._tag === "Cancel" && running.has(op.key)) asked.push([n, op.key])
       if (asked.length === 0 || !(yield* exceeds(n, op))) {
@@ -255,10 +298,11 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       // their ends look for it
       yield* sql`update ${t.run} set queues = 1 where (n, run_key) in (select u.n, u.run_key from ${byRef(asked)} u)`
       if (op._tag === "Create") {
-        const run = { ...op.run, state: "waiting", queues: true } as const
-        yield* changeWave([{ accepted, op: { _tag: "Create", run } }], write)
+        waits = true
+        yield* changeWave([{ accepted, op: { _tag: "Create", run: { ...op.run, state: "waiting" } } }], write)
       }
     }
+    return waits
   })
 
   /** Whether it would make more runs of a task ready or running than its `slots`. */
@@ -364,19 +408,18 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(sql`select u.i, r.lease_until is not null, r.cancel
 from ${
-      source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
-        cancels.map(({ accepted, op }, i) => [i, accepted.change.generation, op.key])
-      )
+      byRef(cancels.map(({ accepted, op }) => [accepted.change.generation, op.key]))
     } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
     const endings: Array<Ending> = []
     const asked: Array<Cells> = []
     for (const [i, running, before] of rows.toSorted((self, that) => Number(self[0]) - Number(that[0]))) {
       const { accepted: { change }, op } = cancels[Number(i)]!
       const n = change.generation
-      if (Number(running) === 0) endings.push({ n, key: op.key, now: change.now, cells: ["cancelled", op.reason] })
-      else if (before === null) asked.push([n, op.key, op.reason])
+      if (Number(running) === 0) {
+        endings.push({ n, key: op.key, now: change.now, cells: ["cancelled", op.reason, null] })
+      } else if (before === null) asked.push([n, op.key, op.reason])
     }
-    yield* ends.bury([["state", "text"], ["cancel", "text"]], endings, undefined)
+    yield* ends.bury(cancelled, endings, undefined)
     if (asked.length === 0) return
     yield* sql`${
       db.dialect.update({
@@ -417,12 +460,12 @@ from ${
 where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
     const nows = new Map(removed.map(({ change }) => [change.generation, change.now]))
     yield* ends.bury(
-      [["state", "text"], ["cancel", "text"]],
+      cancelled,
       open.map(([n, key]): Ending => ({
         n: Number(n),
         key: String(key),
         now: nows.get(Number(n)) ?? 0,
-        cells: ["cancelled", "removed"]
+        cells: ["cancelled", "removed", null]
       })),
       undefined
     )
@@ -440,30 +483,40 @@ where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
 }
 
 /**
- * The columns of the fields that are set, with their cells: of those that differ from `before`, if that is known. A column
- * that is written is written to its indexes too, changed or not.
+ * The columns of the fields that are set, with their cells, without those that are as before. The same columns are the
+ * same array.
  */
 const chosen = <Source>(
   fields: ReadonlyArray<{
     readonly key: keyof Source & string
     readonly columns: Columns
     readonly encode: (source: Source) => ReadonlyArray<number | string | null>
-  }>,
-  set: Partial<Source>,
-  before?: Cells
-): { readonly columns: Columns; readonly cells: Cells } => {
-  const columns: Array<Columns[number]> = []
-  const cells: Array<number | string | null> = []
-  let at = 0
-  for (const field of fields) {
-    const from = at
-    at += field.columns.length
-    if (set[field.key] === undefined) continue
-    field.encode(set as Source).forEach((cell, i) => {
-      if (before !== undefined && before[from + i] === cell) return
-      columns.push(field.columns[i]!)
-      cells.push(cell)
-    })
+  }>
+) => {
+  const all = fields.flatMap((field) => field.columns)
+  const sets = new Map<number, Columns>()
+  return (
+    set: Partial<Source>,
+    before: Partial<Record<keyof Source, unknown>>
+  ): { readonly columns: Columns; readonly cells: Cells } => {
+    const cells: Array<number | string | null> = []
+    let mask = 0
+    let bit = 1
+    for (const { columns, encode, key } of fields) {
+      if (set[key] === undefined) {
+        bit <<= columns.length
+        continue
+      }
+      for (const cell of encode(set as Source)) {
+        if (before[key] !== cell) {
+          mask |= bit
+          cells.push(cell)
+        }
+        bit <<= 1
+      }
+    }
+    let columns = sets.get(mask)
+    if (columns === undefined) sets.set(mask, columns = all.filter((_, column) => (mask & (1 << column)) !== 0))
+    return { columns, cells }
   }
-  return { columns, cells }
 }

@@ -1,17 +1,18 @@
 /**
- * What both an insertion and a commit write: new runs, and labels.
+ * What both an insertion and a commit write: new tasks, new runs, and labels.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import type { NewRun } from "punctual/TaskRecord"
-import type { Lease } from "punctual/TaskStore"
-import type { Database } from "./database.ts"
+import type { NewRun, TaskRow } from "punctual/TaskRecord"
+import type { Lease, NewTask } from "punctual/TaskStore"
+import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ends } from "./ends.ts"
 import type { Cells } from "./records.ts"
-import { labelPairs } from "./records.ts"
+import { clockCells, clockColumns, labelPairs, newTaskRow, taskCells, taskColumns } from "./records.ts"
+import { bringsDue } from "./wakes.ts"
 
 const newRunColumns: Columns = [
   ["n", "int"],
@@ -33,6 +34,8 @@ export interface Creation {
 }
 
 export interface Creations {
+  /** Tasks of ids that are free, with their runs. */
+  readonly insert: (tasks: ReadonlyArray<NewTask>, write: Write) => Effect.Effect<ReadonlyArray<TaskRow>, SqlError>
   /** Creates runs, each key of a task once, where it is not open already; answers whether all were created. */
   readonly create: (creations: ReadonlyArray<Creation>) => Effect.Effect<boolean, SqlError>
   readonly label: (
@@ -45,6 +48,30 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
   const { source, sql, t } = db
 
   const names = (columns: Columns, alias = "") => sql.literal(columns.map(([name]) => `${alias}${name}`).join(", "))
+
+  const insert: Creations["insert"] = Effect.fnUntraced(function*(tasks, write) {
+    if (tasks.length === 0) return []
+    let n = yield* write.generations(tasks.length)
+    const added = tasks.map((task) => ({ task, n: n++ }))
+    yield* sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
+from ${source(taskColumns)(added.map(({ n, task }) => taskCells(task, n)))} u`
+    yield* sql`insert into ${t.clock} (${names(clockColumns)}) select ${names(clockColumns, "u.")}
+from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
+    yield* label(added.map(({ n, task }) => ({ n, id: task.id, labels: task.labels })))
+    const created: Array<Creation> = []
+    for (const { n, task } of added) {
+      bringsDue(write.brought, task.due)
+      const keys = new Set<string>()
+      for (const run of task.runs ?? []) {
+        if (keys.has(run.key)) continue
+        keys.add(run.key)
+        created.push({ n, run, now: task.createdAt, lease: undefined, token: undefined })
+        if (run.state === "ready") write.brought.ready = true
+      }
+    }
+    yield* create(created)
+    return added.map(({ n, task }) => newTaskRow(task, n))
+  })
 
   const create: Creations["create"] = Effect.fnUntraced(function*(creations) {
     // what a batch has in common, nearly always all of it, goes in once and not as a cell of each row
@@ -95,5 +122,5 @@ select u.name, u.value, u.id, u.n from ${
   const unlabel: Creations["unlabel"] = (ns) =>
     sql`delete from ${t.label} where n in (select u.n from ${source([["n", "int"]])(ns)} u)`
 
-  return { create, label, unlabel }
+  return { insert, create, label, unlabel }
 }

@@ -50,10 +50,7 @@ export interface Database {
     operation: string,
     body: (write: Write) => Effect.Effect<A, SqlError | TaskStoreError>
   ) => Effect.Effect<A, TaskStoreError>
-  /**
-   * Sets columns of rows by `n`, one statement for each set of columns: `undefined` leaves a column alone, and an index
-   * on it too.
-   */
+  /** Sets columns of rows by `n`, one statement for each set of columns. */
   readonly setByN: (
     table: Statement.Fragment,
     extra: string | undefined,
@@ -167,10 +164,16 @@ export const make = (options: {
     },
     setByN: (table, extra, entries) => {
       const groups = new Map<string, { readonly columns: Columns; readonly rows: Array<Cells> }>()
+      // most have the very columns of the one before
+      let before: Columns | undefined
+      let group: { readonly columns: Columns; readonly rows: Array<Cells> } | undefined
       for (const { cells, columns, n } of entries) {
-        const key = columns.map(([name]) => name).join()
-        let group = groups.get(key)
-        if (group === undefined) groups.set(key, group = { columns, rows: [] })
+        if (group === undefined || columns !== before) {
+          before = columns
+          const key = columns.map(([name]) => name).join()
+          group = groups.get(key)
+          if (group === undefined) groups.set(key, group = { columns, rows: [] })
+        }
         group.rows.push([n, ...cells])
       }
       return Effect.forEach(groups.values(), ({ columns, rows }) => {

@@ -2,7 +2,7 @@
  * Where databases differ.
  *
  * Everything else of the store is written once over `effect/sql`, in statements every supported database reads the same
- * way: arrays go in as one JSON parameter, flags are 0 and 1, names are never reserved words.
+ * way: rows go in as cells, flags are 0 and 1, names are never reserved words.
  *
  * @since 0.1.0
  */
@@ -10,6 +10,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import type { StoreErrorReason } from "punctual/TaskStore"
+import { sqliteRows } from "./sqliteRows.ts"
 
 export type ColumnType = "int" | "text"
 
@@ -22,7 +23,7 @@ export interface Dialect {
   readonly begin: string
   /** Follows a select of rows that the same transaction writes. */
   readonly forUpdate: string
-  /** A JSON array of arrays as a derived table. */
+  /** Rows of cells as a derived table, with the position of each row as column `i`. The first column tells them apart. */
   readonly rows: (columns: Columns) => (cells: ReadonlyArray<ReadonlyArray<unknown>>) => Statement.Fragment
   /** `update table r set … from source u where …`, with what it answers as columns of the table. */
   readonly update: (options: {
@@ -85,13 +86,7 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
   name: "sqlite",
   begin: "BEGIN IMMEDIATE",
   forUpdate: "",
-  rows: (columns) => {
-    const cells = columns.map(([name], i) => `e.value ->> ${i} as ${name}`).join(", ")
-    // `limit -1` keeps the two selects apart, so that each array is made and parsed once and not once per column
-    const head = Statement.literal(`(select ${cells} from (select j.value from ${each}(`)
-    const tail = Statement.literal(") j limit -1) e)")
-    return (rows) => Statement.fragment([head, Statement.parameter(JSON.stringify(rows)), tail])
-  },
+  rows: (columns) => sqliteRows(each, columns.map(([name]) => name)),
   update: ({ returning, set, source, table, where }) =>
     Statement.fragment([
       Statement.literal("update "),

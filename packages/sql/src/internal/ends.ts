@@ -10,6 +10,12 @@ import type { Columns } from "./dialect.ts"
 import type { Cells } from "./records.ts"
 import { runColumns } from "./records.ts"
 
+/** The open runs of a task: how many are ready or running, and which wait, those that are due first before the others. */
+export interface Line {
+  readonly active: number
+  readonly waiting: ReadonlyArray<readonly [key: string, slots: number]>
+}
+
 /** A run that ends: `cells` are its new values for the columns that `bury` was given. */
 export interface Ending {
   readonly n: number
@@ -27,6 +33,8 @@ export interface Ends {
     endings: ReadonlyArray<Ending>,
     keep: number | undefined
   ) => Effect.Effect<void, SqlError>
+  /** Of tasks that have open runs. */
+  readonly lines: (ns: Iterable<number>) => Effect.Effect<ReadonlyMap<number, Line>, SqlError>
   /** waiting → ready */
   readonly ready: (
     refs: ReadonlyArray<readonly [n: number, key: string]>,
@@ -120,12 +128,10 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
     write.brought.ready = true
   })
 
-  const afterEnds: Ends["afterEnds"] = Effect.fnUntraced(function*(ended, now, write, revised) {
-    const queueing = [...ended].filter(([, ends]) => ends.includes(true))
-    if (queueing.length === 0) return
+  const lines: Ends["lines"] = Effect.fnUntraced(function*(ns) {
     const rows = yield* values(
       sql`select r.n, r.run_key, r.state, r.slots from ${
-        byN(queueing.map(([n]) => [n]))
+        byN(Array.from(ns, (n) => [n]))
       } u cross join ${t.run} r where r.n = u.n order by r.n, r.due, r.run_key`
     )
     const tasks = new Map<number, { active: number; readonly waiting: Array<readonly [key: string, slots: number]> }>()
@@ -136,8 +142,14 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
       if (state === "waiting") task.waiting.push([String(key), Number(slots)])
       else task.active++
     }
+    return tasks
+  })
+
+  const afterEnds: Ends["afterEnds"] = Effect.fnUntraced(function*(ended, now, write, revised) {
+    const queueing = [...ended].filter(([, ends]) => ends.includes(true))
+    if (queueing.length === 0) return
     const promoted: Array<readonly [number, string]> = []
-    for (const [n, { active, waiting }] of tasks) {
+    for (const [n, { active, waiting }] of yield* lines(queueing.map(([n]) => n))) {
       const ends = ended.get(n) ?? []
       let next = 0
       for (let i = 0; i < ends.length && next < waiting.length; i++) {
@@ -173,5 +185,5 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
 from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where true
 on conflict (n, reader) do update set reason = excluded.reason, at = excluded.at`
 
-  return { bury, ready, afterEnds, revise, forget, quarantine, isLater, latest: () => latest }
+  return { bury, lines, ready, afterEnds, revise, forget, quarantine, isLater, latest: () => latest }
 }

@@ -8,7 +8,7 @@
  * |---|---|
  * | id | the index of a label, an event, the owner, the tag or the state, else of the id |
  * | due | the index of due, then tasks without one |
- * | created | the index of creation |
+ * | created | the index of creation, of tasks with an event its own |
  * | any, with `ids` | the tasks named |
  *
  * @since 0.1.0
@@ -192,7 +192,10 @@ where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} ${db.limi
         walks.push(...placed(named, "t.n", key, conditions, [], sort === "due"))
       }
     } else if (sort === "created") {
-      walks.push(...placed(sql`${t.task} t`, "t.n", "t.created_at", [], rest(), false))
+      const event = filters.get("event")
+      walks.push(
+        ...placed(sql`${t.task} t`, "t.n", "t.created_at", event === undefined ? [] : [event], rest("event"), false)
+      )
     } else if (sort === "due") {
       walks.push(...placed(sql`${t.clock} c`, "c.n", "c.due", [], rest(), true))
     } else {
@@ -239,7 +242,7 @@ where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} ${db.limi
       "list",
       values(
         sql`select u.i, ${sql.literal(selectTask)} from ${
-          source([["i", "int"], ["n", "int"]])(found.map(([n], i) => [i, Number(n)]))
+          source([["n", "int"]])(found.map(([n]) => [Number(n)]))
         } u cross join ${t.task} t cross join ${t.clock} c where t.n = u.n and c.n = u.n`
       )
     )

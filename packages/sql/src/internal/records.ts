@@ -129,6 +129,7 @@ export const positionFields: ReadonlyArray<Field<TaskPosition>> = [
   field<TaskPosition, "cursor">("cursor", "position", "int", same),
   field<TaskPosition, "due">("due", "due", "int", same),
   field<TaskPosition, "nominal">("nominal", "nominal", "int", same),
+  field<TaskPosition, "zoneRules">("zoneRules", "zone_rules", "text", same),
   field<TaskPosition, "override">("override", "override_at", "int", same),
   field<TaskPosition, "epoch">("epoch", "epoch", "int", same),
   {
@@ -211,6 +212,7 @@ export const decodeTask = (cells: Cells, from: number): TaskRow => {
     cursor: int(cells[i++], "position"),
     due: intOrNull(cells[i++], "due"),
     nominal: intOrNull(cells[i++], "nominal"),
+    zoneRules: textOrNull(cells[i++], "zone_rules"),
     override: intOrNull(cells[i++], "override_at"),
     epoch: int(cells[i++], "epoch"),
     counters: {
@@ -256,6 +258,7 @@ export const newTaskRow = (task: NewTask, generation: number): TaskRow => ({
   cursor: task.cursor,
   due: task.due,
   nominal: task.nominal,
+  zoneRules: task.zoneRules,
   override: task.override,
   epoch: task.epoch,
   counters: { ...task.counters },

@@ -2,7 +2,7 @@
  * Tables of the store and how they come to be.
  *
  *     task       definition: written by commands only              pk n, unique id
- *     clock      position: written by every evaluation             pk n; due, where there is one; state
+ *     clock      position: written by every evaluation             pk n; due, where there is one; zone rules; state
  *     run        open runs only                                    pk (n, run_key); ready; later; lease; due, of idle ones
  *     history    ended runs, numbered per task                     pk (n, no); ended_at; due
  *     label      labels of tasks, to find them by                  pk (name, value, id)
@@ -123,6 +123,8 @@ const sqliteMigrations: ReadonlyArray<Migration> = [{
     `create index ${p}_task_owner on ${p}_task (owner, id) where owner is not null`,
     `create index ${p}_task_startup on ${p}_task (id) where on_startup = 1`,
     `create index ${p}_task_shutdown on ${p}_task (id) where on_shutdown = 1`,
+    `create index ${p}_task_startup_created on ${p}_task (created_at, n) where on_startup = 1`,
+    `create index ${p}_task_shutdown_created on ${p}_task (created_at, n) where on_shutdown = 1`,
     `create table ${p}_clock (
   n integer primary key,
   id text not null,
@@ -131,6 +133,7 @@ const sqliteMigrations: ReadonlyArray<Migration> = [{
   position integer not null,
   due integer,
   nominal integer,
+  zone_rules text,
   override_at integer,
   epoch integer not null,
   ran integer not null,
@@ -145,7 +148,8 @@ const sqliteMigrations: ReadonlyArray<Migration> = [{
   pause_note text,
   failures integer not null
 ) strict`,
-    `create index ${p}_clock_due on ${p}_clock (due, n) where due is not null`,
+    `create index ${p}_clock_due on ${p}_clock (due, n, zone_rules) where due is not null`,
+    `create index ${p}_clock_zone on ${p}_clock (zone_rules, n) where zone_rules is not null`,
     `create index ${p}_clock_idle on ${p}_clock (n) where due is null`,
     `create index ${p}_clock_state on ${p}_clock (state, id)`,
     `create table ${p}_run (${runColumns},

@@ -57,9 +57,7 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
 (select c.state from ${t.clock} c where c.n = u.n),
 coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
 from ${
-        source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
-          entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
-        )
+        byRef(entries.map(({ settlement: { generation, key } }) => [generation, key]))
       } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
     )
     for (const cells of rows) found.set(Number(cells[0]), cells)
@@ -185,9 +183,7 @@ from ${
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(
       sql`select u.i, h.token, h.owner, h.state from ${
-        source([["i", "int"], ["n", "int"], ["run_key", "text"]])(
-          entries.map(({ settlement: { generation, key } }, i) => [i, generation, key])
-        )
+        byRef(entries.map(({ settlement: { generation, key } }) => [generation, key]))
       } u cross join ${t.history} h where h.n = u.n and h.run_key = u.run_key order by h.no`
     )
     const last = new Map(rows.map((cells) => [Number(cells[0]), cells]))
@@ -269,6 +265,7 @@ from ${
           set("pause_note", "text", pauseAt.note)
           set("due", "int", null)
           set("nominal", "int", null)
+          set("zone_rules", "text", null)
           paused.push([n])
         }
         return [{ n, columns, cells }]

@@ -1,42 +1,30 @@
 /**
- * How tasks come to be and are read: insert, get, due.
+ * How tasks come to be and are read: insert, get, due, outdated.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Statement from "effect/sql/Statement"
 import type { RunRow, TaskRow } from "punctual/TaskRecord"
 import type { Inserted, NewTask, TaskStore, TaskWithRuns } from "punctual/TaskStore"
-import { TaskStoreError } from "punctual/TaskStore"
-import type { Creation, Creations } from "./creations.ts"
+import { TaskStoreError, zoneRulesPatience } from "punctual/TaskStore"
+import type { Creations } from "./creations.ts"
 import type { Database } from "./database.ts"
-import type { Columns } from "./dialect.ts"
 import type { Ends } from "./ends.ts"
 import type { Cells } from "./records.ts"
-import {
-  clockCells,
-  clockColumns,
-  decodeRun,
-  decodeTask,
-  newTaskRow,
-  orNull,
-  readable,
-  selectRun,
-  selectTask,
-  taskCells,
-  taskColumns,
-  taskWidth,
-  Unreadable
-} from "./records.ts"
-import { bringsDue } from "./wakes.ts"
+import { decodeRun, decodeTask, orNull, readable, selectRun, selectTask, taskWidth, Unreadable } from "./records.ts"
 
 type Store = TaskStore["Service"]
 
-export const makeTasks = (db: Database, ends: Ends, creations: Creations): Pick<Store, "insert" | "get" | "due"> => {
+export const makeTasks = (
+  db: Database,
+  ends: Ends,
+  creations: Creations
+): Pick<Store, "insert" | "get" | "due" | "outdated"> => {
   const { source, sql, t, values } = db
 
   const byN = source([["n", "int"]])
   const byId = source([["id", "text"]])
-  const names = (columns: Columns, alias = "") => sql.literal(columns.map(([name]) => `${alias}${name}`).join(", "))
 
   /** Tasks with their open runs, in order of due; what cannot be read is told and left out. */
   const withRuns = (
@@ -89,36 +77,71 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     return unique.flatMap((id) => tasks.get(id) ?? [])
   })
 
-  const due: Store["due"] = Effect.fnUntraced(function*({ limit, now, reader }) {
-    const rows = yield* db.read(
-      "due",
-      values(sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n) from (
-  select x.n from ${t.clock} x where x.due is not null and x.due <= ${now}
-  and not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})
-  order by x.due, x.n ${db.limit(limit)}
-) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`)
-    )
+  /** Tasks that `rows` found, with what tells which of them have open runs; those that cannot be read are set aside. */
+  const readFor = Effect.fnUntraced(function*(
+    operation: string,
+    reader: string,
+    now: number,
+    rows: ReadonlyArray<Cells>
+  ): Effect.fn.Return<ReadonlyArray<TaskWithRuns>, TaskStoreError> {
     // Most have none. What comes or goes in between is seen by the compare-and-set, or leaves a plan too careful by a run.
     const busy = rows.flatMap((cells) => Number(cells[taskWidth]) === 0 ? [] : [[Number(cells[0])]])
     const open = busy.length === 0 ? [] : yield* db.read(
-      "due",
+      operation,
       values(sql`select ${sql.literal(selectRun)} from ${byN(busy)} u cross join ${t.run} r where r.n = u.n`)
     )
     const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
     const tasks = withRuns(rows, open, (n, { reason }) => unreadable.push([n, reader, reason, now]))
-    const first = yield* db.read(
-      "due",
-      sql`select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}`.values
-    )
-    const next = orNull(first[0]?.[0])
-    db.wakes.learned(next)
     if (unreadable.length > 0) {
-      // due for ever and read by nobody, they would fill every batch
+      // found for ever and read by nobody, they would fill every batch
       yield* db.write("quarantine", () => ends.quarantine(unreadable))
       yield* Effect.logWarning(`${db.store}: tasks that cannot be read were set aside`, unreadable)
     }
+    return tasks
+  })
+
+  /** What `readFor` reads, of the tasks `d` that a select of `x` finds. */
+  const found = (select: Statement.Fragment) =>
+    values(sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n) from (
+  select x.n from ${t.clock} x where ${select}
+) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`)
+
+  const seenBy = (reader: string) =>
+    sql`not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})`
+
+  const due: Store["due"] = Effect.fnUntraced(function*({ limit, now, reader, zoneRules }) {
+    const patient = now - zoneRulesPatience
+    const rows = yield* db.read(
+      "due",
+      // `coalesce` keeps the planner on the index of due instants
+      found(sql`x.due is not null and x.due <= ${now}
+  and (coalesce(x.zone_rules, '') <= ${zoneRules} or x.due <= ${patient})
+  and ${seenBy(reader)}
+  order by x.due, x.n ${db.limit(limit)}`)
+    )
+    const tasks = yield* readFor("due", reader, now, rows)
+    const instants = yield* db.read(
+      "due",
+      sql`select (select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}),
+case when exists (select 1 from ${t.clock} c where c.zone_rules > ${zoneRules}) then (select min(c.due) from ${t.clock} c
+  where c.due is not null and c.due <= ${now} and c.due > ${patient} and coalesce(c.zone_rules, '') > ${zoneRules}) end`
+        .values
+    )
+    const first = orNull(instants[0]?.[0])
+    const left = orNull(instants[0]?.[1])
+    const next = left === null ? first : Math.min(first ?? Infinity, left + zoneRulesPatience)
+    db.wakes.learned(next)
     return { tasks, next }
   })
+
+  const outdated: Store["outdated"] = ({ limit, now, reader, zoneRules }) =>
+    Effect.flatMap(
+      db.read(
+        "outdated",
+        found(sql`x.zone_rules < ${zoneRules} and ${seenBy(reader)} order by x.zone_rules, x.n ${db.limit(limit)}`)
+      ),
+      (rows) => readFor("outdated", reader, now, rows)
+    )
 
   const insert: Store["insert"] = (tasks) =>
     tasks.length === 0 ? Effect.succeed([]) : db.write("insert", (write) =>
@@ -142,28 +165,7 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
         const fresh = new Map<string, NewTask>()
         for (const task of tasks) if (!existing.has(task.id) && !fresh.has(task.id)) fresh.set(task.id, task)
         const inserted = new Set<NewTask>(fresh.values())
-        if (fresh.size > 0) {
-          let n = yield* write.generations(fresh.size)
-          const added = Array.from(fresh.values(), (task) => ({ task, n: n++ }))
-          yield* sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
-from ${source(taskColumns)(added.map(({ n, task }) => taskCells(task, n)))} u`
-          yield* sql`insert into ${t.clock} (${names(clockColumns)}) select ${names(clockColumns, "u.")}
-from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
-          yield* creations.label(added.map(({ n, task }) => ({ n, id: task.id, labels: task.labels })))
-          const created: Array<Creation> = []
-          for (const { n, task } of added) {
-            bringsDue(write.brought, task.due)
-            existing.set(task.id, newTaskRow(task, n))
-            const keys = new Set<string>()
-            for (const run of task.runs ?? []) {
-              if (keys.has(run.key)) continue
-              keys.add(run.key)
-              created.push({ n, run, now: task.createdAt, lease: undefined, token: undefined })
-              if (run.state === "ready") write.brought.ready = true
-            }
-          }
-          yield* creations.create(created)
-        }
+        for (const row of yield* creations.insert([...fresh.values()], write)) existing.set(row.id, row)
         return tasks.map((task): Inserted => {
           const row = existing.get(task.id) as TaskRow
           // the same id twice in one batch: the second finds the first
@@ -171,5 +173,5 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
         })
       }))
 
-  return { insert, get, due }
+  return { insert, get, due, outdated }
 }

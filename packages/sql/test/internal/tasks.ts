@@ -32,6 +32,7 @@ export const newTask = (id: string, options: Partial<NewTask> = {}): NewTask => 
   cursor: epoch - 1,
   due: epoch,
   nominal: epoch,
+  zoneRules: null,
   override: null,
   epoch: epoch - 1,
   counters: noCounters,

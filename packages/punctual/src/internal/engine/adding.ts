@@ -11,7 +11,7 @@ import { DuplicateTask, TooMuchContention } from "../../SchedulerError.ts"
 import type * as Task from "../../Task.ts"
 import type { AddError, CommandError, Scheduled } from "../../TaskHandle.ts"
 import type { TaskRow } from "../../TaskRecord.ts"
-import type { TaskStore, TaskStoreError } from "../../TaskStore.ts"
+import type { Change, TaskStore, TaskStoreError } from "../../TaskStore.ts"
 import type { Reconciled } from "../schedulerTag.ts"
 import { type EncodedPayload, encodePayload } from "../taskCodec.ts"
 import { change, type Commanding, tellChange } from "./changes.ts"
@@ -40,7 +40,7 @@ export interface Adding {
   ) => Effect.Effect<Reconciled, AddError | CommandError>
 }
 
-/** A removal and an insertion that others undo again and again mean that something else is wrong. */
+/** Losing this often in a row means that something else is wrong. */
 const maxReplacements = 50
 
 export const make = (commanding: Commanding): Adding => {
@@ -65,7 +65,7 @@ export const make = (commanding: Commanding): Adding => {
       const taken = new Set<string>()
       for (const entry of entries) {
         const { options, task } = entry
-        const refused = Prepare.check(entry)
+        const refused = Prepare.check(entry, commanding.definitions)
         if (refused !== undefined) return yield* refused
         const alias = options.store ?? "default"
         const store = stores.aliases.get(alias) ?? (yield* stores.get(alias))
@@ -153,7 +153,13 @@ export const make = (commanding: Commanding): Adding => {
       case "replace":
         return replace(store, prepared)
       case "update":
-        return change(commanding, alias, store, id, (task, now) => Decide.redeclare(task, prepared, now)).pipe(
+        return change(
+          commanding,
+          alias,
+          store,
+          id,
+          (task, now) => Decide.redeclare(task, prepared, commanding.definitions, now)
+        ).pipe(
           Effect.map((what): Added => {
             if (what === "updated" && commanding.heard()) {
               commanding.emit({ _tag: "TaskUpdated", at: instant(createdAt), store: alias, id })
@@ -174,16 +180,17 @@ export const make = (commanding: Commanding): Adding => {
       const { row: { createdAt, id }, store: alias } = prepared
       for (let i = 0; i < maxReplacements; i++) {
         const [existing] = yield* store.get([id])
-        if (existing !== undefined) {
-          const gone = Decide.removal(existing, createdAt, false)
-          const [answer] = yield* store.commit([gone])
-          if (answer?._tag === "Committed") yield* tellChange(commanding, alias, store, existing, gone)
+        if (existing === undefined) {
+          const [answer] = yield* store.insert([prepared.row])
+          if (answer?._tag !== "Inserted") continue
+        } else {
+          const change: Change = { ...Decide.removal(existing, createdAt, false), replacement: prepared.row }
+          const [answer] = yield* store.commit([change])
+          if (answer?._tag !== "Committed") continue
+          yield* tellChange(commanding, alias, store, existing, change)
         }
-        const [answer] = yield* store.insert([prepared.row])
-        if (answer?._tag === "Inserted") {
-          tellAdded(prepared)
-          return { id, what: "added" as const }
-        }
+        tellAdded(prepared)
+        return { id, what: "added" as const }
       }
       return yield* new TooMuchContention({ id })
     })

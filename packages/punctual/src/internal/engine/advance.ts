@@ -10,11 +10,15 @@ import { noCounters } from "../../TaskRecord.ts"
 import type { RunChange, TaskWithRuns } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import { Cache } from "../cache.ts"
+import { rulesVersion } from "../timeZone.ts"
+import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import * as TriggerText from "../triggerText.ts"
 
 /** A row's trigger and policy, decoded. */
 export interface Rules {
   readonly trigger: Trigger.Trigger
+  /** The version of the time zone rules that its instants depend on, if they do. */
+  readonly zoneRules: string | null
   readonly bound: Trigger.Bound
   readonly policy: Policy.Policy
 }
@@ -24,33 +28,64 @@ const bounds = new Cache<
   string,
   {
     readonly text: string
+    readonly definitions: TriggerDefinitions
     readonly anchor: number
     readonly trigger: Trigger.Trigger
+    readonly zoneRules: string | null
     readonly bound: Trigger.Bound
   }
 >(16_384)
 
 /** Decodes a row's rules; the failure is the reason a person reads. */
-export const rulesOf = (row: TaskRow): Result.Result<Rules, string> => {
+export const rulesOf = (row: TaskRow, definitions: TriggerDefinitions): Result.Result<Rules, string> => {
   const policy = Policy.decode(row.policy)
   if (Result.isFailure(policy)) return Result.fail(policy.failure.message)
   let cached = bounds.get(row.id)
-  if (cached === undefined || cached.text !== row.trigger || cached.anchor !== row.anchor) {
-    const trigger = TriggerText.decode(row.trigger)
+  if (
+    cached === undefined || cached.text !== row.trigger || cached.anchor !== row.anchor ||
+    cached.definitions !== definitions
+  ) {
+    const trigger = TriggerText.decode(row.trigger, definitions)
     if (Result.isFailure(trigger)) return Result.fail(trigger.failure)
     cached = {
       text: row.trigger,
+      definitions,
       anchor: row.anchor,
       trigger: trigger.success,
+      zoneRules: zoneRulesOf(trigger.success),
       bound: Trigger.bind(trigger.success, { anchor: row.anchor, seed: row.id })
     }
     bounds.set(row.id, cached)
   }
   return Result.succeed({
     trigger: cached.trigger,
+    zoneRules: cached.zoneRules,
     policy: policy.success,
     bound: row.override === null ? cached.bound : overridden(cached.bound, row.override)
   })
+}
+
+export const zoneRulesOf = (trigger: Trigger.Trigger): string | null =>
+  Trigger.usesTimeZone(trigger) ? rulesVersion() : null
+
+/** When a task is due, and what that depends on: a next run time set by hand depends on no zone. */
+export const dueAt = (
+  next: Trigger.Point | undefined,
+  zoneRules: string | null,
+  override: number | null
+): Pick<TaskPosition, "due" | "nominal" | "zoneRules"> =>
+  next === undefined
+    ? { due: null, nominal: null, zoneRules: null }
+    : { due: next.due, nominal: next.nominal, zoneRules: next.due === override ? null : zoneRules }
+
+/** What a trigger answers; one that misbehaves makes its row unreadable, with a reason a person reads. */
+export const attempt = <A>(ask: () => A): Result.Result<A, string> => {
+  try {
+    return Result.succeed(ask())
+  } catch (error) {
+    if (error instanceof Trigger.TriggerMisbehaves) return Result.fail(error.message)
+    throw error
+  }
 }
 
 /** The trigger with a next run time set by hand: silent until then, one occurrence at it, then itself again. */
@@ -83,7 +118,10 @@ export const openRun = (run: RunRow): Policy.OpenRun => ({
 
 /** What an advance changes. */
 export interface Advance {
-  readonly set: Pick<TaskPosition, "state" | "cursor" | "due" | "nominal" | "counters" | "ranges" | "override">
+  readonly set: Pick<
+    TaskPosition,
+    "state" | "cursor" | "due" | "nominal" | "zoneRules" | "counters" | "ranges" | "override"
+  >
   readonly runs: ReadonlyArray<RunChange>
   readonly plan: Policy.Plan
 }
@@ -105,30 +143,33 @@ export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance 
   const earlier = plan.drop.length === 0
     ? 0
     : task.open.filter((run) => run.due <= row.epoch && plan.drop.includes(run.key)).length
-  const runs: Array<RunChange> = []
-  for (const key of plan.drop) runs.push({ _tag: "Drop", key })
-  for (const key of plan.cancel) runs.push({ _tag: "Cancel", key, reason: "replaced by a newer run" })
-  for (const key of plan.promote) runs.push({ _tag: "Promote", key })
-  for (const run of plan.runs) {
-    runs.push({
-      _tag: "Create",
-      run: newRun(rules.policy, plan.queues, {
-        key: String(run.due),
-        due: run.due,
-        nominal: run.nominal,
-        state: run.state,
-        readyAt: run.due
-      })
+  const override = row.override !== null && plan.cursor >= row.override ? null : row.override
+  const at = dueAt(paused ? undefined : plan.next, rules.zoneRules, override)
+  const created = plan.runs.map((run): RunChange => ({
+    _tag: "Create",
+    run: newRun(rules.policy, plan.queues, {
+      key: String(run.due),
+      due: run.due,
+      nominal: run.nominal,
+      state: run.state,
+      readyAt: run.due
     })
-  }
+  }))
   return {
     plan,
-    runs,
+    // Most often nothing is open: then there is nothing else to change.
+    runs: task.open.length === 0 ? created : [
+      ...plan.drop.map((key): RunChange => ({ _tag: "Drop", key })),
+      ...plan.cancel.map((key): RunChange => ({ _tag: "Cancel", key, reason: "replaced by a newer run" })),
+      ...plan.promote.map((key): RunChange => ({ _tag: "Promote", key })),
+      ...created
+    ],
     set: {
       cursor: plan.cursor,
       state: paused ? "paused" : plan.next !== undefined ? "scheduled" : restingState(row),
-      due: paused || plan.next === undefined ? null : plan.next.due,
-      nominal: paused || plan.next === undefined ? null : plan.next.nominal,
+      due: at.due,
+      nominal: at.nominal,
+      zoneRules: at.zoneRules,
       counters: addCounts(
         row.counters,
         earlier === 0 ? plan.counts : {
@@ -140,7 +181,7 @@ export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance 
       ranges: plan.ranges.length === 0
         ? row.ranges
         : Policy.encodeRanges(Policy.appendRanges(Policy.decodeRanges(row.ranges), plan.ranges)),
-      override: row.override !== null && plan.cursor >= row.override ? null : row.override
+      override
     }
   }
 }
@@ -178,7 +219,10 @@ export const rebind = (
   trigger: Trigger.Trigger,
   now: number
 ): {
-  readonly position: Pick<TaskPosition, "cursor" | "epoch" | "due" | "nominal" | "counters" | "override" | "state">
+  readonly position: Pick<
+    TaskPosition,
+    "cursor" | "epoch" | "due" | "nominal" | "zoneRules" | "counters" | "override" | "state"
+  >
   readonly anchor: number
 } => {
   const cursor = Math.max(row.cursor, now - 1)
@@ -194,8 +238,7 @@ export const rebind = (
     position: {
       cursor,
       epoch: cursor,
-      due: next?.due ?? null,
-      nominal: next?.nominal ?? null,
+      ...dueAt(next, zoneRulesOf(trigger), null),
       counters: noCounters,
       override: null,
       state: next !== undefined ? "scheduled" : restingState({ onStartup: events.startup, onShutdown: events.shutdown })

@@ -13,6 +13,7 @@ import { TaskNotFound, TooMuchContention } from "../../SchedulerError.ts"
 import type { SchedulerEvent } from "../../SchedulerEvent.ts"
 import type { Change, TaskStore, TaskStoreError, TaskWithRuns } from "../../TaskStore.ts"
 import type { TaskStores } from "../../TaskStores.ts"
+import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import type { Decision } from "./decide.ts"
 import * as Metrics from "./metrics.ts"
 import { cancelledRuns, outcomes, rangeEvent, tellCancelled, type Waiters } from "./telling.ts"
@@ -23,6 +24,8 @@ export interface Commanding {
   /** A client knows none and accepts any. */
   readonly executors: Executors["Service"] | undefined
   readonly defaults: Policy.Policy
+  /** What stored triggers are decoded with. */
+  readonly definitions: TriggerDefinitions
   /** The scheduler's clock, whoever asks. */
   readonly clock: Clock.Clock
   /** Zone of instants written without an offset. */
@@ -106,7 +109,7 @@ export const tellChange = (
   tellCancelled(
     store,
     alias,
-    task.row,
+    change,
     cancelledRuns(task.open, change),
     commanding.heard() ? commanding.emit : undefined,
     commanding.waiters

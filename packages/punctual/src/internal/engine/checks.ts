@@ -9,7 +9,9 @@ import type { ScheduleSettings } from "../../TaskHandle.ts"
 import type { TaskStore } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import { refuseUnknown } from "../options.ts"
+import { missing, type TriggerDefinitions } from "../triggerDefinitions.ts"
 import { instant as instantOf } from "../triggerInput.ts"
+import { visit } from "../triggerModel.ts"
 
 export const invalid = (option: string, value: unknown, message: string): InvalidOption =>
   new InvalidOption({ option, value, message })
@@ -34,7 +36,8 @@ export const instant = (
 
 /** What `add` and `update` have in common, but for the executor, which is looked up. */
 export const common = (
-  given: Pick<ScheduleSettings, "name" | "priority" | "labels" | "trigger">
+  given: Pick<ScheduleSettings, "name" | "priority" | "labels" | "trigger">,
+  definitions: TriggerDefinitions
 ): InvalidOption | Trigger.InvalidTrigger | undefined => {
   const { labels, name, priority, trigger } = given
   if (name !== undefined && (typeof name !== "string" || name.trim() === "")) {
@@ -59,8 +62,30 @@ export const common = (
     }
     const valid = Trigger.validate(trigger)
     if (Result.isFailure(valid)) return valid.failure
+    const unknown = undefinedHere(trigger, definitions)
+    if (unknown !== undefined) return unknown
   }
   return undefined
+}
+
+/** What is stored must be readable here: by this very definition. */
+const undefinedHere = (
+  trigger: Trigger.Trigger,
+  definitions: TriggerDefinitions
+): Trigger.InvalidTrigger | undefined => {
+  let found: Trigger.Defined | undefined
+  visit(trigger, (node) => {
+    if (node._tag === "Defined" && definitions.byName.get(node.name) !== node.definition) found ??= node
+  })
+  if (found === undefined) return undefined
+  const { name } = found
+  return new Trigger.InvalidTrigger({
+    reason: "definition",
+    input: name,
+    problem: definitions.byName.has(name)
+      ? `another definition named \`${name}\` is provided, so this trigger could not be read back: rename one of them`
+      : missing(name, definitions)
+  })
 }
 
 const conflicts: ReadonlyArray<string> = ["fail", "keep", "update", "replace"]

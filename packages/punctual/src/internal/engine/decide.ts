@@ -10,8 +10,9 @@ import { runId } from "../../TaskInfo.ts"
 import { noCounters, type RunRow, type TaskDefinition, type TaskPosition, type TaskRow } from "../../TaskRecord.ts"
 import type { Change, RunChange, TaskWithRuns } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
+import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import * as TriggerText from "../triggerText.ts"
-import { advance, newRun, openRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
+import { advance, attempt, dueAt, newRun, openRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
 import { declarationOf, declare, declaredFields, mergePolicies, type Prepared } from "./prepare.ts"
 
 /** What to commit, and what to answer. Without `set` and `runs` nothing is written. */
@@ -25,13 +26,22 @@ export interface Decision<A> {
   readonly repairs?: boolean
 }
 
-export const readable = (row: TaskRow): Result.Result<Rules, TaskUnreadable> =>
-  Result.mapError(rulesOf(row), (reason) => new TaskUnreadable({ id: row.id, reason }))
+/** Asks a row's rules. */
+export const asking = <A>(
+  row: TaskRow,
+  definitions: TriggerDefinitions,
+  ask: (rules: Rules) => A
+): Result.Result<A, TaskUnreadable> =>
+  Result.mapError(
+    Result.flatMap(rulesOf(row, definitions), (rules) => attempt(() => ask(rules))),
+    (reason) => new TaskUnreadable({ id: row.id, reason })
+  )
 
 /** Applies what differs between the stored declaration and this one. */
 export const redeclare = (
   task: TaskWithRuns,
   prepared: Prepared,
+  definitions: TriggerDefinitions,
   at: number
 ): Result.Result<Decision<"updated" | "unchanged">, TaskUnreadable | DuplicateTask> => {
   const { row } = task
@@ -63,7 +73,7 @@ export const redeclare = (
         : { value: "unchanged", set: { declared, owner }, runs: [] }
     )
   }
-  return Result.map(redefine(task, { ...set, declared, owner }, trigger, undefined, at), (decision) => ({
+  return Result.map(redefine(task, { ...set, declared, owner }, trigger, undefined, definitions, at), (decision) => ({
     ...decision,
     value: "updated" as const
   }))
@@ -75,15 +85,16 @@ export const redefine = (
   set: Partial<TaskDefinition & TaskPosition>,
   trigger: Trigger.Trigger | undefined,
   nextRunTime: number | undefined,
+  definitions: TriggerDefinitions,
   at: number
 ): Result.Result<Decision<void>, TaskUnreadable> => {
   const { row } = task
-  const rules = rulesOf(row)
+  const rules = asking(row, definitions, (rules) => ({ ...rules, settled: advance(task, rules, at) }))
   // What cannot be read can still be given another trigger or policy: that is how it is repaired.
   if (Result.isFailure(rules) && trigger === undefined && set.policy === undefined) {
-    return Result.fail(new TaskUnreadable({ id: row.id, reason: rules.failure }))
+    return Result.fail(rules.failure)
   }
-  const settled = Result.isSuccess(rules) ? advance(task, rules.success, at) : undefined
+  const settled = Result.isSuccess(rules) ? rules.success.settled : undefined
   const before: TaskRow = settled === undefined ? row : { ...row, ...settled.set }
   let position: Partial<TaskPosition> = settled === undefined ? {} : settled.set
   let definition: Partial<TaskDefinition> = {}
@@ -110,6 +121,7 @@ export const redefine = (
       override: due,
       due,
       nominal: due,
+      zoneRules: null,
       state: "scheduled",
       epoch: after.cursor,
       counters: { ...noCounters, extra: after.counters.extra }
@@ -118,7 +130,7 @@ export const redefine = (
     current !== undefined && Result.isSuccess(policy) && (trigger !== undefined || set.policy !== undefined)
   ) {
     // A new policy may finish a task or go on with a finished one (`maxRuns`).
-    const bound = rulesOf(after)
+    const bound = rulesOf(after, definitions)
     const next = Result.isSuccess(bound)
       ? Policy.nextAfter({
         policy: policy.success,
@@ -129,13 +141,12 @@ export const redefine = (
       : undefined
     position = {
       ...position,
-      due: next?.due ?? null,
-      nominal: next?.nominal ?? null,
+      ...dueAt(next, Result.isSuccess(bound) ? bound.success.zoneRules : null, after.override),
       state: next !== undefined ? "scheduled" : restingState(after)
     }
   }
   // Pausing is an operator's: only `resume` ends it.
-  if (row.state === "paused") position = { ...position, state: "paused", due: null, nominal: null }
+  if (row.state === "paused") position = { ...position, state: "paused", ...dueAt(undefined, null, null) }
   return Result.succeed({
     value: undefined,
     set: { ...set, ...definition, ...position, updatedAt: at },
@@ -154,9 +165,10 @@ export const redefine = (
 export const pause = (
   task: TaskWithRuns,
   note: string | undefined,
+  definitions: TriggerDefinitions,
   at: number
 ): Result.Result<Decision<boolean>, TaskUnreadable> =>
-  Result.map(readable(task.row), (rules): Decision<boolean> => {
+  asking(task.row, definitions, (rules): Decision<boolean> => {
     if (task.row.state === "paused") {
       return note === undefined || note === task.row.pauseNote
         ? { value: false }
@@ -178,8 +190,7 @@ export const pause = (
       set: {
         ...settled.set,
         state: "paused",
-        due: null,
-        nominal: null,
+        ...dueAt(undefined, null, null),
         pausedAt: at,
         pauseNote: note ?? null,
         updatedAt: at
@@ -192,14 +203,15 @@ export const pause = (
 /** Goes on with the first occurrence after now; those in between are counted as paused. */
 export const resume = (
   task: TaskWithRuns,
+  definitions: TriggerDefinitions,
   at: number
 ): Result.Result<Decision<boolean>, TaskUnreadable | TaskFinished> => {
   const { row } = task
   if (row.state === "finished") return Result.fail(new TaskFinished({ id: row.id }))
   if (row.state !== "paused") return Result.succeed({ value: false })
-  return Result.flatMap(readable(row), (rules): Result.Result<Decision<boolean>, TaskFinished> => {
-    // Counted as paused, up to now.
-    const settled = advance(task, rules, at)
+  // Counted as paused, up to now.
+  const rules = asking(row, definitions, (rules) => ({ ...rules, settled: advance(task, rules, at) }))
+  return Result.flatMap(rules, ({ policy, settled, zoneRules }): Result.Result<Decision<boolean>, TaskFinished> => {
     const next = settled.plan.next
     const held = task.open.filter((run) => run.held)
     if (next === undefined && !row.onStartup && !row.onShutdown && held.length === 0) {
@@ -210,8 +222,7 @@ export const resume = (
       set: {
         ...settled.set,
         state: next !== undefined ? "scheduled" : restingState(row),
-        due: next?.due ?? null,
-        nominal: next?.nominal ?? null,
+        ...dueAt(next, zoneRules, settled.set.override),
         pausedAt: null,
         pauseNote: null,
         failures: 0,
@@ -219,7 +230,7 @@ export const resume = (
       },
       runs: [
         ...held.map((run): RunChange => ({ _tag: "Unhold", key: run.key })),
-        ...promotions(rules.policy, task.open, [])
+        ...promotions(policy, task.open, [])
       ],
       plan: settled.plan
     })
@@ -233,7 +244,8 @@ export const removal = (task: TaskWithRuns, at: number, interrupt: boolean): Cha
   set: "remove",
   now: at,
   runs: interrupt
-    ? task.open.filter((run) => run.state === "running").map((run) => ({
+    // Ready ones too: one that is claimed before this commits must be asked to stop.
+    ? task.open.map((run) => ({
       _tag: "Cancel",
       key: run.key,
       reason: "its task was removed"
@@ -270,9 +282,10 @@ export const extraRun = (
   { open, row }: TaskWithRuns,
   key: string,
   whenBusy: Policy.Policy["whenBusy"] | undefined,
+  definitions: TriggerDefinitions,
   at: number
 ): Result.Result<Decision<RunRef>, TaskBusy | TaskUnreadable> =>
-  Result.flatMap(readable(row), ({ policy }) => {
+  Result.flatMap(asking(row, definitions, (rules) => rules), ({ policy }) => {
     const admitted = Policy.admitExtra(whenBusy === undefined ? policy : { ...policy, whenBusy }, open.map(openRun))
     if (admitted.state === "skipped") {
       const by = admitted.reason.startsWith("busy:") ? admitted.reason.slice("busy:".length) : undefined

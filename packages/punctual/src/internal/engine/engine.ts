@@ -75,8 +75,9 @@ export const make = (
       for (const engine of engines) yield* Effect.setContext(engine.serve, context)
       const loops = yield* Scope.fork(Context.get(context, Scope.Scope), "parallel")
       const fork: Fork = (loop) => Effect.setContext(Effect.forkIn(loop, loops), context)
-      // Acquired last, released first: closing stops the loops itself, once they can see that it does.
-      yield* Effect.addFinalizer(() => inOwnFiber(close(loops)))
+      // Acquired last, released first: closing stops the loops itself, once they can see that it does. A scope closes
+      // uninterruptibly: the waits of a drain are whole also where whoever closes was interrupted (Ctrl-C).
+      yield* Effect.addFinalizer(() => close(loops))
       begin = (evaluating) =>
         Effect.suspend(() => {
           if (host.phase !== "idle") return Effect.void
@@ -169,9 +170,3 @@ export const make = (
 
 /** Starts a loop, in the scheduler's context. */
 type Fork = (loop: Effect.Effect<never>) => Effect.Effect<Fiber.Fiber<never>>
-
-/**
- * Closing waits, and whoever closes may have been interrupted itself (Ctrl-C): there every wait would end at once.
- */
-const inOwnFiber = (effect: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.contextWith((context: Context.Context<never>) => Fiber.join(Effect.runForkWith(context)(effect)))

@@ -89,7 +89,8 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
       return fromRow(row, {
         store: this.store,
         seen: this.commanding.seen(),
-        verdict: verdicts.find((verdict) => verdict.generation === row.generation)
+        verdict: verdicts.find((verdict) => verdict.generation === row.generation),
+        definitions: this.commanding.definitions
       })
     })
   }
@@ -118,7 +119,7 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
           "A task's id never changes. Add another task and remove this one."
         )
       }
-      const refused = Checks.names(changes, changeNames, "update") ?? Checks.common(changes)
+      const refused = Checks.names(changes, changeNames, "update") ?? Checks.common(changes, commanding.definitions)
       if (refused !== undefined) return yield* refused
       const { executor, labels, name, nextRunTime, payload, priority, trigger, ...policyOptions } = changes
       if (executor !== undefined && commanding.executors !== undefined) yield* commanding.executors.get(executor)
@@ -156,7 +157,9 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
             `Task \`${id}\` is a \`${row.tag}\`; a payload of \`${definition.tag}\` does not fit it.`
           ))
         }
-        if (Object.keys(policy).length === 0) return Decide.redefine(task, set, trigger, next, now)
+        if (Object.keys(policy).length === 0) {
+          return Decide.redefine(task, set, trigger, next, commanding.definitions, now)
+        }
         const current = Policy.decode(row.policy)
         const merged = Policy.make(policy, Result.isSuccess(current) ? current.success : commanding.defaults)
         if (Result.isFailure(merged)) return Result.fail(merged.failure)
@@ -165,20 +168,27 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
           : Checks.delivery(definition, merged.success, store)
         return undeliverable !== undefined
           ? Result.fail(undeliverable)
-          : Decide.redefine(task, { ...set, policy: Policy.encode(merged.success) }, trigger, next, now)
+          : Decide.redefine(
+            task,
+            { ...set, policy: Policy.encode(merged.success) },
+            trigger,
+            next,
+            commanding.definitions,
+            now
+          )
       })
     })
   }
 
   pause(note?: string): Effect.Effect<TaskInfo, CommandError> {
-    return this.change((task, now) => Decide.pause(task, note, now)).pipe(
+    return this.change((task, now) => Decide.pause(task, note, this.commanding.definitions, now)).pipe(
       Effect.flatMap((paused) => paused ? this.tell({ _tag: "TaskPaused", note: note ?? null }) : Effect.void),
       Effect.andThen(this.snapshot)
     )
   }
 
   get resume(): Effect.Effect<TaskInfo, CommandError | TaskFinished> {
-    return this.change((task, now) => Decide.resume(task, now)).pipe(
+    return this.change((task, now) => Decide.resume(task, this.commanding.definitions, now)).pipe(
       Effect.flatMap((resumed) => resumed ? this.tell({ _tag: "TaskResumed" }) : Effect.void),
       Effect.andThen(this.snapshot)
     )
@@ -205,15 +215,17 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
         return yield* Checks.invalid("n", n, `A preview has from 1 to 10,000 occurrences, not ${n}.`)
       }
       const { task: { row } } = yield* this.read
-      const { bound, policy } = yield* Effect.fromResult(Decide.readable(row))
-      const left = policy.maxRuns === null ? n : Math.min(n, policy.maxRuns - row.counters.ran)
-      const points: Array<Trigger.Occurrence> = []
-      let point = bound.next(Math.max(row.cursor, this.commanding.clock.currentTimeMillisUnsafe() - 1))
-      while (point !== undefined && points.length < left) {
-        points.push({ due: instant(point.due), nominal: instant(point.nominal) })
-        point = bound.next(point.due)
-      }
-      return points
+      const after = Math.max(row.cursor, this.commanding.clock.currentTimeMillisUnsafe() - 1)
+      return yield* Effect.fromResult(Decide.asking(row, this.commanding.definitions, ({ bound, policy }) => {
+        const left = policy.maxRuns === null ? n : Math.min(n, policy.maxRuns - row.counters.ran)
+        const points: Array<Trigger.Occurrence> = []
+        let point = bound.next(after)
+        while (point !== undefined && points.length < left) {
+          points.push({ due: instant(point.due), nominal: instant(point.nominal) })
+          point = bound.next(point.due)
+        }
+        return points
+      }))
     })
   }
 
@@ -221,9 +233,10 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
     return Effect.gen({ self: this }, function*() {
       const at = yield* Effect.fromResult(Checks.instant("instant", value, this.commanding.timeZone))
       const { store, task: { row } } = yield* this.read
-      const rules = yield* Effect.fromResult(Decide.readable(row))
       const page = yield* store.runs({ taskId: this.id, generation: row.generation, key: String(at), limit: 1 })
-      return explain(row, rules, at, page.items[0])
+      return yield* Effect.fromResult(
+        Decide.asking(row, this.commanding.definitions, (rules) => explain(row, rules, at, page.items[0]))
+      )
     })
   }
 

@@ -7,6 +7,7 @@ import * as DateTime from "effect/DateTime"
 import type { Activity } from "../../Activity.ts"
 import type { Executor } from "../../Executor.ts"
 import type { SchedulerEvent } from "../../SchedulerEvent.ts"
+import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import type { Waiters } from "./telling.ts"
 
 /** All in milliseconds, unless the name says otherwise. */
@@ -59,6 +60,8 @@ export interface Host {
   readonly settings: Settings
   readonly executors: ReadonlyMap<string, ExecutorSlot>
   readonly hub: Hub
+  /** What stored triggers are decoded with. */
+  readonly definitions: TriggerDefinitions
   /** Ends of runs somebody of this program waits for, by store and run. */
   readonly waiters: Waiters
   phase: Phase

@@ -75,7 +75,12 @@ export const tasks = (
       (yield* store.verdicts({ limit: verdictLimit })).map((verdict) => [verdict.generation, verdict])
     )
     const items = page.items.map((row) =>
-      fromRow(row, { store: given.store ?? "default", seen: commanding.seen(), verdict: verdicts.get(row.generation) })
+      fromRow(row, {
+        store: given.store ?? "default",
+        seen: commanding.seen(),
+        verdict: verdicts.get(row.generation),
+        definitions: commanding.definitions
+      })
     )
     return {
       // `pending` and `scheduled` are one stored state.

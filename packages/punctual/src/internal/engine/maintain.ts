@@ -1,13 +1,15 @@
 /**
  * What an engine does now and then: forgets what is old, notices a clock that was set back, looks again at rows that
- * could not be read.
+ * could not be read, and at those that were timed under older rules of time zones.
  */
+import type * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Activity from "../../Activity.ts"
 import type { TaskStoreError } from "../../TaskStore.ts"
-import { rulesOf } from "./advance.ts"
+import { attempt, dueAt, rulesOf } from "./advance.ts"
 import { batchSize, type Host, instant } from "./host.ts"
 import type { StoreEngine } from "./storeEngine.ts"
 
@@ -15,6 +17,10 @@ import type { StoreEngine } from "./storeEngine.ts"
 const tick = Duration.minutes(1)
 const virtualTick = Duration.hours(1)
 const ticksBetweenPruning = 10
+const retryAfter = Duration.seconds(1)
+
+/** What it is called where virtual time waits for it. */
+const label = "maintenance"
 
 /**
  * A cursor further ahead of the clock than this was evaluated under a clock that was wrong. Less than that is waited
@@ -32,7 +38,7 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     if (verdicts.length === 0) return
     const tasks = yield* store.get([...new Set(verdicts.map((verdict) => verdict.id))])
     const readable = new Set(
-      tasks.filter(({ row }) => Result.isSuccess(rulesOf(row))).map(({ row }) => row.generation)
+      tasks.filter(({ row }) => Result.isSuccess(rulesOf(row, host.definitions))).map(({ row }) => row.generation)
     )
     const gone = new Set(verdicts.map((verdict) => verdict.generation))
     for (const { row } of tasks) gone.delete(row.generation)
@@ -81,16 +87,18 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
       const at = now()
       const ahead = page.items.filter((row) => row.cursor > at + farAhead)
       for (const row of ahead) {
-        const rules = rulesOf(row)
-        if (Result.isFailure(rules)) continue
-        const next = rules.success.bound.next(at)
+        const next = Result.flatMap(
+          rulesOf(row, host.definitions),
+          ({ bound, zoneRules }) => attempt(() => dueAt(bound.next(at), zoneRules, row.override))
+        )
+        if (Result.isFailure(next)) continue
         const [answer] = yield* store.commit([{
           id: row.id,
           generation: row.generation,
           revision: row.revision,
           set: {
             cursor: at,
-            ...(row.state === "scheduled" ? { due: next?.due ?? null, nominal: next?.nominal ?? null } : undefined)
+            ...(row.state === "scheduled" ? next.success : undefined)
           },
           runs: [],
           now: at
@@ -116,10 +124,28 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     } while (after !== undefined)
   })
 
+  /** At the start it is tried until the store answers: what is due until then may be wrong. */
+  const retimeAtStart: Effect.Effect<void> = Effect.catch(engine.retime, (error) =>
+    error.retryable
+      ? Effect.andThen(Activity.asleep(Effect.sleep(retryAfter), host.activity, label), retimeAtStart)
+      : Effect.logWarning(`The store refuses what newer time zone rules make of its tasks. ${error.message}`))
+
+  const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+    Effect.logError(`Maintenance of store \`${engine.alias}\` failed.`, cause)
+
+  /** Holds virtual time. */
+  const counted = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      if (!host.activity.virtual) return effect
+      host.activity.begin(label)
+      return Effect.ensuring(effect, Effect.sync(() => host.activity.end(label)))
+    })
+
   return Effect.gen(function*() {
     let ticks = 0
     let latest = now()
     let behind = 0
+    yield* Effect.catchCause(counted(retimeAtStart), failed)
     yield* Effect.ignore(review)
     while (true) {
       yield* Effect.sleep(host.activity.virtual ? virtualTick : tick)
@@ -133,17 +159,18 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
         latest = at
         behind = 0
       }
-      if (host.activity.virtual) host.activity.begin("maintenance")
       yield* Effect.gen(function*() {
         if (ticks === 1 || clockSet) yield* reanchor
-        if (ticks % ticksBetweenPruning === 1) yield* Effect.andThen(review, prune)
+        if (ticks % ticksBetweenPruning === 1) {
+          yield* engine.retime
+          yield* review
+          yield* prune
+        }
       }).pipe(
         // Whatever fails here is tried again at a later tick; the engine's own loop tells of a store that is down.
         Effect.catch((error) => Effect.logDebug(`Maintenance of store \`${engine.alias}\` failed: ${error.message}`)),
-        Effect.catchCause((cause) => Effect.logError(`Maintenance of store \`${engine.alias}\` failed.`, cause)),
-        Effect.ensuring(Effect.sync(() => {
-          if (host.activity.virtual) host.activity.end("maintenance")
-        }))
+        Effect.catchCause(failed),
+        counted
       )
     }
   })

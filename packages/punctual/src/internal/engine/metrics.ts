@@ -53,10 +53,9 @@ export const outcome = (
   if (count > 0) occurrencesBy[kind].updateUnsafe(count, context)
 }
 
-export const started = (lagMillis: number, first: boolean, context: Context.Context<never>): void => {
-  attempts.updateUnsafe(1, context)
-  if (first) lag.updateUnsafe(lagMillis, context)
-}
+export const attempted = (count: number, context: Context.Context<never>): void => attempts.updateUnsafe(count, context)
+
+export const lagged = (millis: number, context: Context.Context<never>): void => lag.updateUnsafe(millis, context)
 
 export const took = (millis: number, context: Context.Context<never>): void => duration.updateUnsafe(millis, context)
 

@@ -10,8 +10,9 @@ import { noCounters, type TaskRow } from "../../TaskRecord.ts"
 import type { NewTask, TaskStore } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import type { EncodedPayload } from "../taskCodec.ts"
+import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import * as TriggerText from "../triggerText.ts"
-import { restingState } from "./advance.ts"
+import { dueAt, restingState, zoneRulesOf } from "./advance.ts"
 import * as Checks from "./checks.ts"
 
 /** What is written in a program about a task: the fields that `onConflict: "update"` compares. */
@@ -101,7 +102,10 @@ export class Policies {
 const policyNames = new Set<string>(Policy.optionNames)
 
 /** What can be refused before the payload is encoded. */
-export const check = ({ options: given, task }: Scheduled<Task.Any>): AddError | undefined => {
+export const check = (
+  { options: given, task }: Scheduled<Task.Any>,
+  definitions: TriggerDefinitions
+): AddError | undefined => {
   const unknown = Checks.names(given, settingNames, "add")
   if (unknown !== undefined) return unknown
   if (given.id !== undefined && (typeof given.id !== "string" || given.id.trim() === "")) {
@@ -112,7 +116,8 @@ export const check = ({ options: given, task }: Scheduled<Task.Any>): AddError |
     )
   }
   return Checks.common(
-    given.labels === undefined && task.labels !== undefined ? { ...given, labels: task.labels } : given
+    { ...given, labels: given.labels ?? task.labels, trigger: given.trigger ?? task.trigger },
+    definitions
   ) ??
     Checks.adding(given)
 }
@@ -143,6 +148,7 @@ export const prepare = (
     return Result.fail(new TriggerNeverFires({ id, trigger: Trigger.format(trigger) }))
   }
   const paused = given.paused !== undefined && given.paused !== false
+  const at = dueAt(paused ? undefined : next, zoneRulesOf(trigger), override)
   const labels = given.labels ?? task.labels
   const conflict = given.onConflict ?? (owner === null ? "fail" : "update")
   const revision = given.revision ?? 0
@@ -171,8 +177,9 @@ export const prepare = (
       onShutdown: events.shutdown
     }),
     cursor: now - 1,
-    due: paused || next === undefined ? null : next.due,
-    nominal: paused || next === undefined ? null : next.nominal,
+    due: at.due,
+    nominal: at.nominal,
+    zoneRules: at.zoneRules,
     override,
     epoch: now - 1,
     counters: noCounters,

@@ -59,7 +59,7 @@ export const runNow = <T extends Task.Any>(
       store,
       id,
       (task, now) => {
-        const create = () => Decide.extraRun(task, key, given.whenBusy, now)
+        const create = () => Decide.extraRun(task, key, given.whenBusy, commanding.definitions, now)
         if (given.key === undefined) return create()
         const known = task.open.find((run) => run.key === key)
         if (known !== undefined) return Result.succeed({ value: known })
@@ -162,15 +162,22 @@ export const cancelRun = (
     const generation = Number(run.slice(0, separator))
     const key = run.slice(separator + 1)
     if (separator < 1 || !Number.isSafeInteger(generation)) return yield* new RunNotFound({ taskId, run })
+    const reason = "cancelled by a person"
+    // One that has ended needs no cancelling; one that goes on although its task was removed or replaced has no row.
+    const outside = Effect.flatMap(
+      findRun(store, { taskId, generation, key }),
+      ({ state }) => state === "running" ? Effect.asVoid(store.cancel([{ generation, key, reason }])) : Effect.void
+    )
     yield* change<void, RunNotFound>(commanding, alias, store, taskId, (task) => {
       if (task.row.generation !== generation || !task.open.some((open) => open.key === key)) {
-        // One that has ended needs no cancelling.
-        return Effect.as(findRun(store, { taskId, generation, key }), { value: undefined })
+        return Effect.as(outside, { value: undefined })
       }
-      const cancel: RunChange = { _tag: "Cancel", key, reason: "cancelled by a person" }
-      const rules = rulesOf(task.row)
+      const cancel: RunChange = { _tag: "Cancel", key, reason }
+      const rules = rulesOf(task.row, commanding.definitions)
       // It may have held the slot that another one waits for.
       const promoted = Result.isSuccess(rules) ? Decide.promotions(rules.success.policy, task.open, [cancel]) : []
       return Result.succeed({ value: undefined, runs: [cancel, ...promoted] })
-    })
+    }).pipe(
+      Effect.catchTag("TaskNotFound", (gone) => Effect.catchTag(outside, "RunNotFound", () => Effect.fail(gone)))
+    )
   })

@@ -19,7 +19,8 @@ import * as Tracer from "effect/Tracer"
 import * as Activity from "../../Activity.ts"
 import type { RunResult } from "../../Executor.ts"
 import type { Policy } from "../../Policy.ts"
-import { fromRun, runId } from "../../TaskInfo.ts"
+import type { SchedulerEvent } from "../../SchedulerEvent.ts"
+import { fromRun } from "../../TaskInfo.ts"
 import type { RunRow, TaskRow, TerminalState } from "../../TaskRecord.ts"
 import type { Heartbeat, Settled, Settlement, TaskStore } from "../../TaskStore.ts"
 import type { TaskStoreError } from "../../TaskStore.ts"
@@ -40,10 +41,8 @@ export interface Ready {
   readonly slot: ExecutorSlot
 }
 
-/** A run in progress. */
+/** A run in progress: one claim of it, since one that was lost and claimed again may still be stopping. */
 interface Running extends Ready {
-  readonly id: string
-  readonly label: string
   readonly startedAt: number
   /** When its lease ends, counted from just before it was asked for; monotonic, like the rest. */
   leaseUntil: number
@@ -53,12 +52,20 @@ interface Running extends Ready {
   interruptedAt: number | undefined
 }
 
+/** What a settlement says, and of what is given back, why. */
+type Outcome =
+  | Exclude<Settlement["result"], { readonly _tag: "Release" }>
+  | {
+    readonly _tag: "Release"
+    readonly reason: Extract<SchedulerEvent, { readonly _tag: "RunReleased" }>["reason"]
+    /** Why the task is to be set aside first. */
+    readonly unreadable?: string
+  }
+
 interface Pending {
   readonly settlement: Settlement
+  readonly outcome: Outcome
   readonly run: RunRow
-  readonly label: string
-  readonly nextAttemptAt: number | null
-  readonly unreadable: string | undefined
 }
 
 export interface Runs {
@@ -67,12 +74,7 @@ export interface Runs {
   /** Begins runs whose lease was asked for at this monotonic instant; marks those first that may begin once only. */
   readonly start: (ready: ReadonlyArray<Ready>, askedAt: number) => Effect.Effect<void>
   /** Ends claimed runs that were not begun. */
-  readonly settle: (
-    run: RunRow,
-    result: Settlement["result"],
-    task?: Settlement["task"],
-    unreadable?: string
-  ) => void
+  readonly settle: (run: RunRow, outcome: Outcome, task?: Settlement["task"]) => void
   /** A store change asks some run to stop: look now, not at the next heartbeat. */
   readonly checkCancelled: () => void
   /** Extends the leases of what runs here now, and stops what was lost. */
@@ -104,7 +106,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   ) => Effect.Effect<void, TaskStoreError>
 }): Runs => {
   const { activity, clock, context, hub, settings } = host
-  const running = new Map<string, Running>()
+  const running = new Set<Running>()
   const pending: Array<Pending> = []
   let settling = 0
   const settleLatch = Latch.makeUnsafe(false)
@@ -112,6 +114,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   const cancelLatch = Latch.makeUnsafe(false)
   const idleLatch = Latch.makeUnsafe(true)
   const now = () => clock.currentTimeMillisUnsafe()
+  const traced = Context.get(context, Tracer.Tracer) !== Tracer.nativeTracer
+  const fork = Effect.runForkWith(context)
 
   // ---------------------------------------------------------------------------
   // starting
@@ -142,6 +146,10 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   const beginAll = (ready: ReadonlyArray<Ready>, askedAt: number): void => {
     const leaseUntil = askedAt + settings.lease
     if (monotonic(clock) < leaseUntil - settings.interruptGrace) {
+      if (ready.length === 0) return
+      Metrics.attempted(ready.length, context)
+      tellInProgress()
+      runningLatch.openUnsafe()
       for (const entry of ready) begin(entry, leaseUntil)
       return
     }
@@ -149,43 +157,41 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     const at = now()
     for (const { run, slot } of ready) {
       slot.running--
-      push({ run, label: labelOf(run) }, at, { result: { _tag: "Release" } })
+      push(run, at, { outcome: { _tag: "Release", reason: "lateClaim" } })
     }
     options.onFree()
   }
 
-  const begin = (ready: Ready, leaseUntil: number): void => {
-    const { policy, run, slot, task } = ready
-    // By claim: a run that was lost and claimed again here may still be stopping under its old token.
-    const id = `${runId(run)}#${run.token}`
-    const label = labelOf(run)
+  const begin = ({ policy, run, slot, task }: Ready, leaseUntil: number): void => {
     const entry: Running = {
-      ...ready,
-      id,
-      label,
+      policy,
+      run,
+      slot,
+      task,
       startedAt: monotonic(clock),
       leaseUntil,
       fiber: undefined,
       note: undefined,
       interruptedAt: undefined
     }
-    running.set(id, entry)
-    tellInProgress()
+    running.add(entry)
     idleLatch.closeUnsafe()
-    runningLatch.openUnsafe()
     const at = now()
     const late = at - run.due
-    Metrics.started(late, run.attempt === 1, context)
+    if (run.attempt === 1) Metrics.lagged(late, context)
     if (hub.heard) {
       hub.emit({ _tag: "RunStarted", at: instant(at), store: alias, run: fromRun(run), lag: late })
     }
-    if (activity.virtual) activity.begin(label)
     const effect = slot.executor.run({ run, task, store: alias, timeout: policy.timeout })
-    const fiber = Effect.runForkWith(
-      activity.virtual ? Context.add(context, Activity.Label, label) : context
-    )(Context.get(context, Tracer.Tracer) === Tracer.nativeTracer ? effect : runSpan(effect, run, task))
-    entry.fiber = fiber
-    fiber.addObserver((exit) => ended(entry, exit))
+    const spanned = traced ? runSpan(effect, run, task, host.definitions) : effect
+    entry.fiber = activity.virtual ? forkCounted(spanned, labelOf(run)) : fork(spanned)
+    entry.fiber.addObserver((exit) => ended(entry, exit))
+  }
+
+  /** Work in progress, of which its fiber tells when it sleeps. */
+  const forkCounted = (effect: Effect.Effect<RunResult>, label: string): Fiber.Fiber<RunResult> => {
+    activity.begin(label)
+    return Effect.runForkWith(Context.add(context, Activity.Label, label))(effect)
   }
 
   // ---------------------------------------------------------------------------
@@ -198,15 +204,14 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     const at = now()
     Metrics.took(monotonic(clock) - entry.startedAt, context)
     // Detached: its outcome is recorded already, or belongs to whoever took it over.
-    if (running.get(entry.id) !== entry) {
+    if (!running.delete(entry)) {
       options.onFree()
       return
     }
-    running.delete(entry.id)
     const settlement = decide(entry, exit, at)
     if (settlement === undefined) lost(entry)
-    else push(entry, at, settlement)
-    if (activity.virtual) activity.end(entry.label)
+    else push(entry.run, at, settlement)
+    if (activity.virtual) activity.end(labelOf(entry.run))
     options.onFree()
     openWhenIdle()
   }
@@ -223,9 +228,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   }
 
   interface Decision {
-    readonly result: Settlement["result"]
+    readonly outcome: Outcome
     readonly task?: Settlement["task"]
-    readonly unreadable?: string
   }
 
   const decide = (entry: Running, exit: Exit.Exit<RunResult>, at: number): Decision | undefined => {
@@ -238,14 +242,16 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         case "Failed":
         case "TimedOut":
           if (result.retryAfter !== null && !entry.run.atMostOnce) {
-            return { result: { _tag: "Retry", readyAt: at + result.retryAfter, exit: result.exit } }
+            return { outcome: { _tag: "Retry", readyAt: at + result.retryAfter, exit: result.exit } }
           }
           return end(entry, result._tag === "Failed" ? "failed" : "timedOut", result.exit)
         case "Unreadable":
           // A tag that is handled no longer is not the row's fault.
-          return result.unhandled === true
-            ? { result: { _tag: "Release" } }
-            : { result: { _tag: "Release" }, unreadable: result.reason }
+          return {
+            outcome: result.unhandled === true
+              ? { _tag: "Release", reason: "unhandled" }
+              : { _tag: "Release", reason: "unreadable", unreadable: result.reason }
+          }
       }
     }
     if (Cause.hasInterruptsOnly(exit.cause)) {
@@ -257,7 +263,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         case "shutdown":
           // Not a failure of the task: an orderly end of the process.
           return {
-            result: entry.run.atMostOnce ? { _tag: "End", state: "abandoned", exit: null } : { _tag: "Release" }
+            outcome: entry.run.atMostOnce
+              ? { _tag: "End", state: "abandoned", exit: null }
+              : { _tag: "Release", reason: "shutdown" }
           }
         case undefined:
           break
@@ -267,7 +275,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   }
 
   const end = (entry: Running, state: TerminalState, exit: string | null): Decision => ({
-    result: { _tag: "End", state, exit },
+    outcome: { _tag: "End", state, exit },
     task: pauseOnFailure(entry, state)
   })
 
@@ -286,22 +294,20 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     }
   }
 
-  const push = (entry: { readonly run: RunRow; readonly label: string }, at: number, decision: Decision): void => {
-    const { run } = entry
+  const push = (run: RunRow, at: number, decision: Decision): void => {
+    const { outcome } = decision
     // Once, however many batches: what comes while a batch waits for its store waits with it.
     if (pending.length === 0 && settling === 0 && activity.virtual) activity.begin("settle")
     pending.push({
       run,
-      label: entry.label,
-      nextAttemptAt: decision.result._tag === "Retry" ? decision.result.readyAt : null,
-      unreadable: decision.unreadable,
+      outcome,
       settlement: {
         generation: run.generation,
         key: run.key,
         token: run.token!,
         owner: host.owner,
         now: at,
-        result: decision.result,
+        result: outcome._tag === "Release" ? { _tag: "Release" } : outcome,
         ...(decision.task === undefined ? undefined : { task: decision.task })
       }
     })
@@ -320,15 +326,16 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   /** Before a run that cannot be read here is given back, its task is set aside, or it would be claimed again at once. */
   const setAside = (batch: ReadonlyArray<Pending>): Effect.Effect<void> => {
-    const unreadable = batch.filter((entry) => entry.unreadable !== undefined)
+    const unreadable = batch.flatMap(({ outcome, run }) =>
+      outcome._tag === "Release" && outcome.unreadable !== undefined
+        ? [{ id: run.taskId, generation: run.generation, reason: outcome.unreadable }]
+        : []
+    )
     return unreadable.length === 0
       ? Effect.void
-      : options.quarantine(
-        unreadable.map(({ run, unreadable }) => ({ id: run.taskId, generation: run.generation, reason: unreadable! })),
-        "settle"
-      ).pipe(
+      : options.quarantine(unreadable, "settle").pipe(
         Effect.catch((error) =>
-          Effect.logError(`The store refuses to set aside ${unreadable[0]!.label}. ${error.message}`)
+          Effect.logError(`The store refuses to set aside task \`${unreadable[0]!.id}\`. ${error.message}`)
         )
       )
   }
@@ -352,7 +359,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
           }
           return Effect.logError(
             `The store refuses the outcome of ${
-              batch[0]!.label
+              labelOf(batch[0]!.run)
             }; its lease will end and it will be run again. ${error.message}`
           )
         }
@@ -384,7 +391,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       return
     }
     // What should have gone back to ready ends where it was asked to stop meanwhile, or its task was removed.
-    const result = answer === "Cancelled" ? cancelledBy(entry) : settlement.result
+    const result = answer === "Cancelled" ? cancelledBy(entry) : entry.outcome
     switch (result._tag) {
       case "End": {
         Metrics.ended(result.state, context)
@@ -419,16 +426,16 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
             at: instant(settlement.now),
             store: alias,
             run: fromRun({ ...run, state: "ready" }),
-            reason: "shutdown"
+            reason: result.reason
           })
         }
     }
   }
 
-  const cancelledBy = ({ run, settlement: { result } }: Pending): Settlement["result"] => ({
+  const cancelledBy = ({ outcome, run }: Pending): Outcome => ({
     _tag: "End",
     state: "cancelled",
-    exit: result._tag === "Release" ? run.exit : result.exit
+    exit: outcome._tag === "Release" ? run.exit : outcome.exit
   })
 
   const settleLoop: Effect.Effect<never> = Effect.forever(Effect.andThen(
@@ -469,8 +476,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   /** Stops watching a run that does not end; its handler goes on by itself. */
   const detach = (entry: Running): void => {
-    running.delete(entry.id)
-    if (activity.virtual) activity.end(entry.label)
+    running.delete(entry)
+    if (activity.virtual) activity.end(labelOf(entry.run))
     if (hub.heard) hub.emit({ _tag: "RunDetached", at: instant(now()), store: alias, run: fromRun(entry.run) })
   }
 
@@ -502,7 +509,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   const heartbeat: Effect.Effect<void> = Effect.gen(function*() {
     const askedAt = monotonic(clock)
-    const all = [...running.values()]
+    const all = [...running]
     const entries = all.filter((entry) => entry.note !== "leaseLost")
     if (all.length === 0) return
     const answers = entries.length === 0 ? Option.some([]) : yield* extend(entries, askedAt)
@@ -528,11 +535,11 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       // Those of a shutdown are left behind, and named, by whoever closes.
       if (
         entry.interruptedAt !== undefined && entry.note !== "shutdown" &&
-        entry.interruptedAt + settings.interruptGrace <= at && running.get(entry.id) === entry
+        entry.interruptedAt + settings.interruptGrace <= at && running.has(entry)
       ) {
         detach(entry)
         if (entry.note === "cancelled" || entry.note === "timeout") {
-          push(entry, now(), end(entry, entry.note === "cancelled" ? "cancelled" : "timedOut", null))
+          push(entry.run, now(), end(entry, entry.note === "cancelled" ? "cancelled" : "timedOut", null))
         } else lost(entry)
       }
     }
@@ -546,7 +553,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   const untilHeartbeat = (): number => {
     const at = monotonic(clock)
     let wait = unanswered ? settings.heartbeat / 10 : settings.heartbeat
-    for (const { interruptedAt, leaseUntil, note } of running.values()) {
+    for (const { interruptedAt, leaseUntil, note } of running) {
       if (note === "shutdown") continue
       wait = Math.min(wait, (interruptedAt ?? leaseUntil - 2 * settings.interruptGrace) + settings.interruptGrace - at)
     }
@@ -572,14 +579,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
   return {
     size: () => running.size,
-    list: () => [...running.values()].map((entry) => entry.run),
+    list: () => Array.from(running, (entry) => entry.run),
     start,
-    settle: (run, result, task, unreadable) =>
-      push({ run, label: labelOf(run) }, now(), {
-        result,
-        ...(task === undefined ? undefined : { task }),
-        ...(unreadable === undefined ? undefined : { unreadable })
-      }),
+    settle: (run, outcome, task) => push(run, now(), { outcome, task }),
     checkCancelled: () => {
       if (running.size > 0) cancelLatch.openUnsafe()
     },
@@ -588,12 +590,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       running.size === 0 && pending.length === 0 && settling === 0 ? Effect.void : idleLatch.await
     ),
     interruptAll: (note) => {
-      for (const entry of [...running.values()]) interrupt(entry, note)
+      for (const entry of [...running]) interrupt(entry, note)
     },
     detachAll: () => {
-      const left = [...running.values()]
+      const left = [...running]
       for (const entry of left) detach(entry)
-      return left.map((entry) => entry.label)
+      return left.map(({ run }) => labelOf(run))
     },
     loops: [settleLoop, heartbeatLoop]
   }

@@ -25,9 +25,11 @@ import {
   TaskStoreError,
   type TaskWithRuns
 } from "../../TaskStore.ts"
+import { rulesVersion } from "../timeZone.ts"
 import { type Advance, advance, newRun, type Rules, rulesOf } from "./advance.ts"
 import { batchSize, type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
+import { isOutdated, retime, type Retimed, retimed, retimedEvent } from "./retime.ts"
 import * as Runs from "./runs.ts"
 import { cancelledRuns, endEvent, outcomes, rangeEvent, tellCancelled, tellWaiters } from "./telling.ts"
 
@@ -41,6 +43,8 @@ export interface StoreEngine {
   readonly serve: Effect.Effect<void, never, Scope.Scope>
   /** Evaluates, claims and takes over, until interrupted; never in the middle of a turn. */
   readonly turns: Effect.Effect<never>
+  /** Moves what is due where newer rules of time zones put it. */
+  readonly retime: Effect.Effect<void, TaskStoreError>
   /** Runs every task that has this event, one after another where `sequential`. */
   readonly fire: (event: "startup" | "shutdown", incarnation: string) => Effect.Effect<void>
   /** An executor has room again. */
@@ -52,6 +56,9 @@ interface Unreadable {
   readonly generation: number
   readonly reason: string
 }
+
+/** Tasks decided before their runs begin. To ask memory costs nothing, so that the first need wait for few others only. */
+const batchInMemory = 100
 
 /** A store that is down is asked again after 100 ms, 200 ms … 5 s. */
 const firstBackoff = 100
@@ -235,6 +242,21 @@ export const make = (
   // evaluating
   // ---------------------------------------------------------------------------
 
+  const atOnce = store.capabilities.durable ? batchSize : batchInMemory
+
+  interface Decided {
+    readonly task: TaskWithRuns
+    readonly rules: Rules
+    readonly advance: Advance
+  }
+
+  const decide = (task: TaskWithRuns, at: number): Result.Result<Decided, string> => {
+    const rules = rulesOf(task.row, host.definitions)
+    return Result.isFailure(rules)
+      ? Result.fail(rules.failure)
+      : Result.succeed({ task, rules: rules.success, advance: advance(task, rules.success, at) })
+  }
+
   const slotFor = (row: TaskRow): ExecutorSlot | undefined => host.executors.get(row.executor)
 
   const evaluate: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
@@ -244,7 +266,10 @@ export const make = (
       // must not be overwritten.
       evaluable = false
       nextDue = Infinity
-      const { next, tasks } = yield* call("due", store.due({ now: at, limit: batchSize, reader: host.reader }))
+      const { next, tasks } = yield* call(
+        "due",
+        store.due({ now: at, limit: atOnce, reader: host.reader, zoneRules: rulesVersion() })
+      )
       nextDue = Math.min(nextDue, next ?? Infinity)
       // A backlog does not keep the scheduler from closing.
       if (tasks.length === 0 || host.phase !== "running") return
@@ -254,29 +279,25 @@ export const make = (
       const free = new Map<ExecutorSlot, number>()
       const unreadable: Array<Unreadable> = []
       const changes: Array<Change> = []
-      const planned: Array<{ readonly task: TaskWithRuns; readonly rules: Rules; readonly advance: Advance }> = []
+      const planned: Array<Decided> = []
       for (const task of tasks) {
         const { row } = task
-        const rules = safely(() => rulesOf(row))
-        if (Result.isFailure(rules)) {
-          unreadable.push({ id: row.id, generation: row.generation, reason: rules.failure })
-          continue
-        }
-        const decided = safely(() => Result.succeed(advance(task, rules.success, at)))
+        const decided = safely(() => decide(task, at))
         if (Result.isFailure(decided)) {
           unreadable.push({ id: row.id, generation: row.generation, reason: decided.failure })
           continue
         }
+        const { advance } = decided.success
         const slot = slotFor(row)
         const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
-        planned.push({ task, rules: rules.success, advance: decided.success })
+        planned.push(decided.success)
         changes.push({
           id: row.id,
           generation: row.generation,
           revision: row.revision,
-          set: decided.success.set,
+          set: advance.set,
           now: at,
-          runs: !mine ? decided.success.runs : decided.success.runs.map((change) => {
+          runs: !mine ? advance.runs : advance.runs.map((change) => {
             // A run this scheduler has room for is claimed where it is created: no second round trip.
             if (change._tag !== "Create" || change.run.state !== "ready") return change
             const room = free.get(slot) ?? slot.executor.capacity - slot.running
@@ -294,10 +315,14 @@ export const make = (
         if (answer._tag === "Conflict") continue
         const { advance, rules, task } = planned[i]!
         const { row } = task
+        if (isOutdated(row)) {
+          const first = safely(() => Result.succeed(retimed(row, rules)))
+          if (Result.isSuccess(first)) tellRetimed(row, first.success, at)
+        }
         announce(row, advance)
         const cancelled = cancelledRuns(task.open, changes[i]!)
         if (cancelled.size > 0) {
-          yield* tellCancelled(store, alias, row, cancelled, hub.heard ? hub.emit : undefined, host.waiters)
+          yield* tellCancelled(store, alias, changes[i]!, cancelled, hub.heard ? hub.emit : undefined, host.waiters)
         }
         if (answer.claimed.length > 0) {
           const slot = slotFor(row)!
@@ -341,10 +366,33 @@ export const make = (
     if (!hub.heard) return
     const at = now()
     for (const range of advance.plan.ranges) hub.emit(rangeEvent(alias, row.id, range, at))
-    if (advance.set.state === "finished" && row.state !== "finished") {
-      hub.emit({ _tag: "TaskFinished", at: instant(at), store: alias, id: row.id })
-    }
+    if (advance.set.state === "finished" && row.state !== "finished") tellFinished(row, at)
   }
+
+  const tellFinished = (row: TaskRow, at: number): void => {
+    if (hub.heard) hub.emit({ _tag: "TaskFinished", at: instant(at), store: alias, id: row.id })
+  }
+
+  // ---------------------------------------------------------------------------
+  // newer rules of time zones
+  // ---------------------------------------------------------------------------
+
+  const tellRetimed = (row: TaskRow, { due }: Retimed, at: number): void => {
+    if (due !== row.due && hub.heard) hub.emit(retimedEvent(alias, row, due, at))
+  }
+
+  const moved = retime({
+    alias,
+    now,
+    outdated: (query) => persist("outdated", store.outdated({ ...query, reader: host.reader }), "maintenance"),
+    decide: (row) => safely(() => Result.map(rulesOf(row, host.definitions), (rules) => retimed(row, rules))),
+    commit: commitAll,
+    quarantine,
+    onMoved: (row, became, at) => {
+      tellRetimed(row, became, at)
+      if (became.state === "finished") tellFinished(row, at)
+    }
+  })
 
   // ---------------------------------------------------------------------------
   // claiming
@@ -389,9 +437,9 @@ export const make = (
 
   /** Waiting in a queue counts: the grace of a first attempt is judged again when it is claimed. */
   const judge = ({ run, task }: Claimed, slot: ExecutorSlot, at: number): ReadonlyArray<Runs.Ready> => {
-    const rules = safely(() => rulesOf(task))
+    const rules = safely(() => rulesOf(task, host.definitions))
     if (Result.isFailure(rules)) {
-      runs.settle(run, { _tag: "Release" }, undefined, rules.failure)
+      runs.settle(run, { _tag: "Release", reason: "unreadable", unreadable: rules.failure })
       return []
     }
     const { policy } = rules.success
@@ -544,7 +592,7 @@ export const make = (
     Effect.gen(function*() {
       const slot = slotFor(row)
       if (slot === undefined || ((yield* slot.executor.tags).get(row.tag) ?? -1) < row.version) return
-      const rules = safely(() => rulesOf(row))
+      const rules = safely(() => rulesOf(row, host.definitions))
       if (Result.isFailure(rules)) {
         const unreadable = [{ id: row.id, generation: row.generation, reason: rules.failure }]
         return yield* quarantine(unreadable, persist("quarantine", verdicts(unreadable)))
@@ -556,7 +604,7 @@ export const make = (
         const at = now()
         const askedAt = monotonic(clock)
         const lease: Lease = { owner: host.owner, until: at + settings.lease }
-        const run = newRun(rules.success.policy, false, {
+        const run = newRun(rules.success.policy, true, {
           key: `e:${event}:${incarnation}`,
           due: at,
           nominal: at,
@@ -591,6 +639,7 @@ export const make = (
     runs,
     wake: wakeAll,
     turns,
+    retime: moved,
     fire,
     freed,
     serve: Effect.gen(function*() {

@@ -56,22 +56,22 @@ const none: ReadonlySet<string> = new Set()
 
 /**
  * Tells of runs that a change ended. They are read again, since one may have been claimed meanwhile; then it ends by
- * itself.
+ * itself, perhaps already, and whoever ends it tells. What the change ended has its instant, and no token.
  */
 export const tellCancelled = (
   store: TaskStore["Service"],
   alias: string,
-  task: { readonly id: string; readonly generation: number },
+  { generation, id, now }: Change,
   keys: ReadonlySet<string>,
   emit: ((event: SchedulerEvent) => void) | undefined,
   waiters: Waiters
 ): Effect.Effect<void> =>
   keys.size === 0 || (emit === undefined && waiters.size === 0)
     ? Effect.void
-    : store.runs({ taskId: task.id, generation: task.generation, state: "cancelled", limit: 1_000 }).pipe(
+    : store.runs({ taskId: id, generation, state: "cancelled", limit: 1_000 }).pipe(
       Effect.map(({ items }) => {
         for (const run of items) {
-          if (!keys.has(run.key)) continue
+          if (!keys.has(run.key) || run.token !== null || run.endedAt !== now) continue
           emit?.(endEvent(alias, run))
           tellWaiters(waiters, alias, run)
         }

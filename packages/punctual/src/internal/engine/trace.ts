@@ -8,6 +8,7 @@ import * as Tracer from "effect/Tracer"
 import { runId } from "../../TaskInfo.ts"
 import type { RunRow, TaskRow } from "../../TaskRecord.ts"
 import * as Trigger from "../../Trigger.ts"
+import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import * as TriggerText from "../triggerText.ts"
 
 /** W3C Trace Context, `traceparent`: version, trace id, parent id, flags. */
@@ -27,9 +28,14 @@ const decodeParent = (text: string | null): Tracer.ExternalSpan | undefined => {
     : Tracer.externalSpan({ traceId: match[1]!, spanId: match[2]!, sampled: match[3] !== "00" })
 }
 
-export const runSpan = <A, E, R>(effect: Effect.Effect<A, E, R>, run: RunRow, task: TaskRow) => {
+export const runSpan = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  run: RunRow,
+  task: TaskRow,
+  definitions: TriggerDefinitions
+) => {
   const adder = decodeParent(task.trace)
-  const trigger = TriggerText.decode(task.trigger)
+  const trigger = TriggerText.decode(task.trigger, definitions)
   const recurring = Result.isFailure(trigger) || Trigger.isRecurring(trigger.success)
   return Effect.withSpan(effect, `punctual.run ${run.tag}`, {
     kind: "consumer",

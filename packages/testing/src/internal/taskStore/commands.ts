@@ -54,6 +54,7 @@ const RunChangeChoice = Schema.Union([
 const SetChoice = Schema.Literals([
   "nothing",
   "due",
+  "rules",
   "finished",
   "pause",
   "pause",
@@ -64,7 +65,8 @@ const SetChoice = Schema.Literals([
   "tag",
   "texts",
   "counters",
-  "remove"
+  "remove",
+  "replace"
 ])
 
 const RefChoice = Schema.Struct({
@@ -81,12 +83,23 @@ const SettlementChoice = Schema.Struct({
   task: Schema.Literals(["nothing", "nothing", "reset", "increment", "pauseAt", "missed"])
 })
 
+const ChangeChoice = Schema.Struct({
+  task: upTo(3),
+  stale: Schema.Literals([false, false, false, true]),
+  set: SetChoice,
+  due: upTo(3),
+  runs: some(RunChangeChoice, 0, 3)
+})
+
+type ChangeChoice = typeof ChangeChoice.Type
+
 const Command = Schema.Union([
   Schema.TaggedStruct("Insert", {
     tasks: some(
       Schema.Struct({
         task: upTo(3),
         due: upTo(3),
+        rules: upTo(3),
         priority: upTo(1),
         version: upTo(1),
         runs: some(NewRunChoice, 0, 4)
@@ -96,17 +109,7 @@ const Command = Schema.Union([
     )
   }),
   Schema.TaggedStruct("Commit", {
-    changes: some(
-      Schema.Struct({
-        task: upTo(3),
-        stale: Schema.Literals([false, false, false, true]),
-        set: SetChoice,
-        due: upTo(3),
-        runs: some(RunChangeChoice, 0, 3)
-      }),
-      1,
-      3
-    )
+    changes: some(ChangeChoice, 1, 3)
   }),
   Schema.TaggedStruct("Claim", {
     owner: upTo(2),
@@ -120,14 +123,16 @@ const Command = Schema.Union([
   Schema.TaggedStruct("Work", { owner: upTo(2), reader: upTo(1), limit: upTo(6), keep: upTo(3) }),
   Schema.TaggedStruct("Start", { refs: some(RefChoice, 1, 3) }),
   Schema.TaggedStruct("Heartbeat", { refs: some(RefChoice, 1, 3), lease: upTo(3) }),
+  Schema.TaggedStruct("Cancel", { refs: some(RefChoice, 1, 3) }),
   Schema.TaggedStruct("Settle", { settlements: some(SettlementChoice, 1, 3), keep: upTo(3) }),
   Schema.TaggedStruct("Settle", { settlements: some(SettlementChoice, 1, 3), keep: upTo(3) }),
   Schema.TaggedStruct("Takeover", { limit: upTo(4), maxTakeovers: upTo(3), keep: upTo(3) }),
-  Schema.TaggedStruct("Due", { limit: upTo(4), reader: upTo(1) }),
+  Schema.TaggedStruct("Due", { limit: upTo(4), reader: upTo(1), rules: upTo(3) }),
+  Schema.TaggedStruct("Outdated", { limit: upTo(4), reader: upTo(1), rules: upTo(3) }),
   Schema.TaggedStruct("Prune", { back: upTo(3) }),
   Schema.TaggedStruct("Quarantine", { tasks: some(upTo(3), 1, 2), reader: upTo(1), old: Schema.Boolean }),
   Schema.TaggedStruct("Clear", { tasks: some(upTo(3), 1, 2) }),
-  Schema.TaggedStruct("Wait", { seconds: upTo(9) })
+  Schema.TaggedStruct("Wait", { seconds: Schema.Union([upTo(9), Schema.Literals([59, 60, 61])]) })
 ])
 
 export type Command = typeof Command.Type
@@ -143,6 +148,9 @@ const second = 1000
 
 /** Sequences are far apart in time, each before the ones before it, so that all that is due or ended is its own. */
 const apart = 1_000_000_000
+
+/** Of the rules of time zones, each newer than the one before. */
+const versions = [null, "#0000", "2025b", "2026a"] as const
 
 /** Of each slot an executor and a tag. */
 const slots = [["default", "a"], ["default", "b"], ["threads", "a"], ["threads", "b"]] as const
@@ -214,6 +222,15 @@ class Sequence {
     }
   }
 
+  /** Learns the number of a task, which must be larger than all before. */
+  private learnGeneration(modelled: TaskRow, answered: TaskRow): void {
+    const { generation, id } = modelled
+    if (this.generations.has(generation)) return
+    assert.isAbove(answered.generation, Math.max(0, ...this.generations.values()), "generations grow")
+    this.generations.set(generation, answered.generation)
+    for (const key of this.keys.get(id) ?? []) if (key.generation === -1) key.generation = generation
+  }
+
   // -- choices
 
   /** No two instants of due are equal, so that orders leave no choice. */
@@ -221,9 +238,8 @@ class Sequence {
     return this.now + seconds * second + (++this.unique)
   }
 
-  private newRun(id: string, choice: typeof NewRunChoice.Type): NewRun {
+  private newRun(id: string, choice: typeof NewRunChoice.Type, task: TaskRow | undefined): NewRun {
     const known = this.keys.get(id) ?? []
-    const task = this.model.task(id)
     const again = choice.again
       // A key names a run of its generation for ever: what has ended is not created again.
       ? known.findLast(({ generation, run }) =>
@@ -250,6 +266,8 @@ class Sequence {
         return {}
       case "due":
         return { due: at, nominal: at - 1, cursor: this.now }
+      case "rules":
+        return { zoneRules: versions[due] ?? null }
       case "finished":
         return { state: "finished", due: null, nominal: null }
       case "pause":
@@ -269,8 +287,18 @@ class Sequence {
       case "counters":
         return { counters: { ...noCounters, ran: this.unique, exact: due === 0 }, ranges: `[${this.unique}]` }
       case "remove":
+      case "replace":
         return "remove"
     }
+  }
+
+  private replacement(row: TaskRow, choice: Pick<ChangeChoice, "due" | "runs">): Change["replacement"] {
+    const due = choice.due === 0 ? null : this.instant(choice.due - 2)
+    return newTask(row.id, `${this.name}.a`, this.now, {
+      due,
+      nominal: due,
+      runs: choice.runs.flatMap((run) => run._tag === "Create" ? [this.newRun(row.id, run.run, undefined)] : [])
+    })
   }
 
   private runChanges(id: string, choice: typeof RunChangeChoice.Type): ReadonlyArray<RunChange> {
@@ -281,7 +309,7 @@ class Sequence {
       const key = open[choice.run % Math.max(1, open.length)]?.key ?? "nobody"
       return [choice.kind === "Cancel" ? cancel(key) : { _tag: choice.kind, key }]
     }
-    const run = this.newRun(id, choice.run)
+    const run = this.newRun(id, choice.run, row)
     const create: RunChange = choice.claim && run.state === "ready"
       ? { _tag: "Create", run, claim: { owner: "claimer", until: this.now + 3 * second } }
       : { _tag: "Create", run }
@@ -370,20 +398,16 @@ class Sequence {
           return newTask(id!, `${this.name}.${choice.task === 3 ? "b" : "a"}`, now, {
             due,
             nominal: due,
+            zoneRules: versions[choice.rules] ?? null,
             priority: choice.priority,
             version: choice.version + 1,
-            runs: known ? [] : choice.runs.map((run) => this.newRun(id!, run))
+            runs: known ? [] : choice.runs.map((run) => this.newRun(id!, run, undefined))
           })
         })
         return Effect.map(store.insert(tasks), (answer) => {
           const expected = model.insert(tasks)
           for (const [i, one] of expected.entries()) {
-            if (one._tag !== "Inserted" || answer[i] === undefined) continue
-            assert.isAbove(answer[i].row.generation, Math.max(0, ...this.generations.values()), "generations grow")
-            this.generations.set(one.row.generation, answer[i].row.generation)
-            for (const key of this.keys.get(one.row.id) ?? []) {
-              if (key.generation === -1) key.generation = one.row.generation
-            }
+            if (one._tag === "Inserted" && answer[i] !== undefined) this.learnGeneration(one.row, answer[i].row)
           }
           assert.deepStrictEqual(answer, expected.map((one) => ({ ...one, row: this.task(one.row) })))
         })
@@ -405,6 +429,7 @@ class Sequence {
             revision: row.revision - (choice.stale ? 1 : 0),
             set,
             runs: [...holds, ...choice.runs.flatMap((run) => this.runChanges(row.id, run))].filter(isNew),
+            replacement: choice.set === "replace" ? this.replacement(row, choice) : undefined,
             now
           }]
         })
@@ -421,7 +446,16 @@ class Sequence {
             answer,
             expected.map((one) => one._tag === "Conflict" ? one : { ...one, claimed: one.claimed.map(this.run) })
           )
-        })
+        }).pipe(
+          Effect.andThen(store.get(changes.flatMap(({ id, replacement }) => replacement === undefined ? [] : [id]))),
+          Effect.map((replaced) => {
+            // Those of one call may be given in any order, too.
+            for (const { row } of replaced.toSorted((self, that) => self.row.generation - that.row.generation)) {
+              const task = model.task(row.id)
+              if (task !== undefined) this.learnGeneration(task, row)
+            }
+          })
+        )
       }
       case "Claim": {
         const options = {
@@ -478,6 +512,15 @@ class Sequence {
           assert.deepStrictEqual(answer, model.heartbeat(lease, refs))
         })
       }
+      case "Cancel": {
+        const runs = command.refs.map((ref) => {
+          const { generation, key } = this.reference(ref)
+          return { generation, key, reason: `reason ${++this.unique}` }
+        })
+        return Effect.map(store.cancel(runs.map(this.task)), (answer) => {
+          assert.deepStrictEqual(answer, model.cancel(runs))
+        })
+      }
       case "Settle": {
         return this.settle(command.settlements.map((choice) => this.settlement(choice)), command.keep + 1)
       }
@@ -497,14 +540,29 @@ class Sequence {
       }
       case "Due": {
         const reader = this.reader(command.reader)
-        return Effect.map(store.due({ now, limit: command.limit, reader }), (answer) => {
-          const expected = model.due(now, command.limit, reader)
+        const zoneRules = versions[command.rules] ?? ""
+        return Effect.map(store.due({ now, limit: command.limit, reader, zoneRules }), (answer) => {
+          const expected = model.due(now, command.limit, reader, zoneRules)
           assert.deepStrictEqual(answer.tasks.map((task) => task.row), expected.map(this.task))
           for (const { open, row } of answer.tasks) {
             this.sameRuns(open, model.open(this.modelled({ ...row, key: "" }).generation))
           }
-          const next = model.nextDue(now, reader)
+          const next = model.nextDue(now, reader, zoneRules)
           if (next[0] !== null) assert.include(next, answer.next)
+        })
+      }
+      case "Outdated": {
+        const reader = this.reader(command.reader)
+        const zoneRules = versions[command.rules] ?? ""
+        return Effect.map(store.outdated({ now, limit: command.limit, reader, zoneRules }), (answer) => {
+          const expected = model.outdated(reader, zoneRules).map(this.task)
+          assert.strictEqual(answer.length, Math.min(command.limit, expected.length))
+          const ids = answer.map(({ row }) => row.id)
+          assert.strictEqual(new Set(ids).size, ids.length)
+          for (const { open, row } of answer) {
+            assert.deepStrictEqual(row, expected.find(({ id }) => id === row.id))
+            this.sameRuns(open, model.open(this.modelled({ ...row, key: "" }).generation))
+          }
         })
       }
       case "Prune": {

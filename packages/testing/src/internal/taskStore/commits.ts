@@ -37,6 +37,7 @@ export const commits = (test: Test): void => {
         cursor: now + 3,
         due: now + 4,
         nominal: now + 5,
+        zoneRules: "2025b",
         override: now + 6,
         epoch: now + 7,
         counters: someCounters,
@@ -58,6 +59,7 @@ export const commits = (test: Test): void => {
       const before = yield* lab.add("a", {
         due: now,
         nominal: now,
+        zoneRules: "2025b",
         override: now,
         owner: "somebody",
         declared: "{}",
@@ -70,6 +72,7 @@ export const commits = (test: Test): void => {
       const cleared = {
         due: null,
         nominal: null,
+        zoneRules: null,
         override: null,
         owner: null,
         declared: null,

@@ -59,6 +59,7 @@ export const newTask = (id: string, tag: string, now: number, fields: Partial<Ne
   cursor: now - 1,
   due: null,
   nominal: null,
+  zoneRules: null,
   override: null,
   epoch: now - 1,
   counters: noCounters,
@@ -81,6 +82,9 @@ export const newRun = (due: number, fields: Partial<NewRun> = {}): NewRun => ({
   atMostOnce: false,
   ...fields
 })
+
+/** Newer rules than any: `due` leaves nothing to others. */
+export const newestRules = "9999z"
 
 export const create = (run: NewRun, claim?: Lease): RunChange => ({ _tag: "Create", run, claim })
 

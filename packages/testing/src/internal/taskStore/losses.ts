@@ -6,7 +6,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Lab, Test } from "./lab.ts"
-import { keys, newRun, ref, settlement } from "./lab.ts"
+import { change, keys, newestRules, newRun, ref, settlement } from "./lab.ts"
 
 export const removals = (test: Test): void => {
   test("removing cancels ready and waiting runs and lets running ones settle into history", (lab) =>
@@ -22,7 +22,12 @@ export const removals = (test: Test): void => {
         (yield* lab.store.list({ ids: [row.id], sort: "id", descending: false, limit: 9 })).items,
         []
       )
-      const { tasks } = yield* lab.store.due({ now: -5_000_000_000_000, limit: 1000, reader: lab.reader })
+      const { tasks } = yield* lab.store.due({
+        now: -5_000_000_000_000,
+        limit: 1000,
+        reader: lab.reader,
+        zoneRules: newestRules
+      })
       assert.notInclude(tasks.map((task) => task.row.id), row.id)
       assert.deepStrictEqual(yield* lab.claim({ now: now + 9 }), [])
       const states = Effect.map(lab.runs({ name: "a" }), (runs) => runs.map((run) => [run.key, run.state, run.endedAt]))
@@ -54,6 +59,80 @@ export const removals = (test: Test): void => {
       assert.strictEqual(yield* lab.settle(settlement(two!.run, now + 10, { _tag: "Release" })), "Cancelled")
       assert.deepStrictEqual((yield* lab.runs({ name: "a" })).map((run) => run.state), ["cancelled", "cancelled"])
       assert.deepStrictEqual(yield* lab.claim({ now: now + 99 }), [])
+    }))
+
+  test("a running run is asked to stop also where its task is gone, for the first reason given", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const wakes = yield* lab.listen()
+      const { generation } = yield* lab.addReady("a", [newRun(now), newRun(now + 1), newRun(now + 2)])
+      const [one, two] = yield* lab.claim({ limit: 2, now: now + 9 })
+      yield* lab.settle(settlement(two!.run, now))
+      yield* lab.store.cancel([])
+      const ask = (key: number, reason: string) => ({ generation, key: String(key), reason })
+      assert.deepStrictEqual(yield* lab.store.cancel([ask(now + 1, "ended"), ask(now + 2, "ready")]), [false, false])
+      assert.deepStrictEqual(yield* lab.states("a"), { [now]: "running", [now + 2]: "ready" })
+      yield* lab.commit("a", "remove")
+      const before = wakes.seen.length
+      assert.deepStrictEqual(
+        yield* lab.store.cancel([
+          ask(now, "first"),
+          ask(now, "second"),
+          ask(now + 2, "cancelled"),
+          { ...ask(now, "nobody's"), generation: generation + 1 }
+        ]),
+        [true, true, false, false]
+      )
+      yield* wakes.first((wake) => wakes.seen.indexOf(wake) >= before && wake.cancel)
+      assert.deepStrictEqual(yield* lab.store.cancel([ask(now, "third")]), [true])
+      assert.deepStrictEqual(
+        yield* lab.store.heartbeat({ now, lease: lab.lease(), runs: [ref(one!.run)] }),
+        [{ alive: true, cancel: "first" }]
+      )
+      assert.strictEqual(yield* lab.settle(settlement(one!.run, now + 9, { _tag: "Release" })), "Cancelled")
+    }))
+
+  test("what replaces a task takes its id in the same step, as another generation, with its runs", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const wakes = yield* lab.listen()
+      const row = yield* lab.addReady("a", [newRun(now), newRun(now + 1)], { labels: "{\"old\":\"1\"}" })
+      const { run } = (yield* lab.claim({ limit: 1 }))[0]!
+      yield* lab.store.quarantine([{ id: row.id, generation: row.generation, reader: "r", reason: "odd", at: now }])
+      const replacement = lab.task("a", {
+        name: "new",
+        due: now - 5_000_000_000_000,
+        labels: "{\"new\":\"1\"}",
+        runs: [newRun(now), newRun(now + 7, { state: "waiting" })]
+      })
+      const [stale] = yield* lab.store.commit([{ ...change(row, now, "remove"), revision: 0, replacement }])
+      assert.deepStrictEqual([stale, yield* lab.row("a")], [{ _tag: "Conflict" }, row])
+      const before = wakes.seen.length
+      const [committed] = yield* lab.store.commit([{ ...change(row, now + 5, "remove"), replacement }])
+      assert.deepStrictEqual(committed, { _tag: "Committed", revision: row.revision + 1, claimed: [] })
+      const after = yield* lab.row("a")
+      assert.isAbove(after.generation, row.generation)
+      const { runs: _, ...fields } = replacement
+      assert.deepStrictEqual(after, { ...fields, generation: after.generation, revision: 1 })
+      assert.deepStrictEqual(yield* lab.states("a"), { [now]: "ready", [now + 7]: "waiting" })
+      yield* wakes.first((wake) => wakes.seen.indexOf(wake) >= before && wake.ready)
+      const named = (labels: Readonly<Record<string, string>>) =>
+        Effect.map(
+          lab.store.list({ tag: lab.tag, labels, sort: "id", descending: false, limit: 9 }),
+          ({ items }) => items.map(({ id }) => id)
+        )
+      assert.deepStrictEqual([yield* named({ old: "1" }), yield* named({ new: "1" })], [[], [row.id]])
+      assert.deepStrictEqual((yield* lab.store.verdicts({ limit: 1_000 })).filter(({ id }) => id === row.id), [])
+      // The runs of the one before are its own: they end as those of a task that was removed.
+      assert.strictEqual(
+        yield* lab.settle(settlement(run, now + 6, { _tag: "Retry", readyAt: now, exit: null })),
+        "Cancelled"
+      )
+      assert.deepStrictEqual(
+        (yield* lab.history("a")).map(({ generation, key, state }) => [generation, key, state]),
+        [[row.generation, String(now + 1), "cancelled"], [row.generation, String(now), "cancelled"]]
+      )
+      assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 9 })), [String(now)])
     }))
 
   test("the last wishes of a removing change are done before it", (lab) =>
@@ -341,7 +420,7 @@ export const retention = (test: Test): void => {
 export const verdicts = (test: Test): void => {
   const dueOf = (lab: Lab, reader: string, now: number) =>
     Effect.map(
-      lab.store.due({ now, limit: 100_000, reader }),
+      lab.store.due({ now, limit: 100_000, reader, zoneRules: newestRules }),
       ({ tasks }) => tasks.map((task) => task.row.id).filter((id) => lab.own(id))
     )
 
@@ -371,7 +450,7 @@ export const verdicts = (test: Test): void => {
         yield* lab.store.quarantine([{ id: row.id, generation: row.generation, reader: "blind", reason: "no", at: 0 }])
       }
       yield* lab.addReady("good", [newRun(at(9))], { due: at(9) })
-      const { tasks } = yield* lab.store.due({ now: at(9), limit: 1, reader: "blind" })
+      const { tasks } = yield* lab.store.due({ now: at(9), limit: 1, reader: "blind", zoneRules: newestRules })
       assert.deepStrictEqual(tasks.map((task) => task.row.id), [lab.id("good")])
       assert.deepStrictEqual(keys(yield* lab.claim({ now: at(9), limit: 1, reader: "blind" })), [String(at(9))])
     }))

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { TaskRow } from "punctual/TaskRecord"
 import type { NewTask } from "punctual/TaskStore"
 import type { Test } from "./lab.ts"
-import { create, newRun, ref, settlement, someCounters } from "./lab.ts"
+import { create, newestRules, newRun, ref, settlement, someCounters } from "./lab.ts"
 
 const withoutRuns = ({ runs: _, ...task }: NewTask): Omit<TaskRow, "generation" | "revision"> => task
 
@@ -58,6 +58,7 @@ export const records = (test: Test): void => {
         cursor: now + 4,
         due: now + 5,
         nominal: now + 6,
+        zoneRules: "2025b",
         override: now + 7,
         epoch: now + 8,
         counters: someCounters,
@@ -90,7 +91,7 @@ export const records = (test: Test): void => {
         atMostOnce: true
       })
       const row = yield* lab.add("a", { version: 2, priority: 9, executor: "threads" })
-      yield* lab.commit("a", {}, [create(run), create(newRun(now, { state: "waiting" }))], now + 1)
+      yield* lab.commit("a", {}, [create(run), create(newRun(now))], now + 1)
       const open = yield* lab.open("a")
       assert.deepStrictEqual(open["x:full"], {
         ...run,
@@ -117,7 +118,7 @@ export const records = (test: Test): void => {
         atMostOnce: false,
         queues: false,
         slots: 1,
-        state: "waiting"
+        state: "ready"
       })
       assert.deepStrictEqual(yield* lab.runs({ name: "a", key: "x:full" }), [open["x:full"]!])
     }))
@@ -201,7 +202,12 @@ export const records = (test: Test): void => {
         yield* lab.settle(settlement(run, instant))
         const [ended] = yield* lab.history(name)
         assert.deepStrictEqual([ended!.startedAt, ended!.endedAt], [instant, instant])
-        const { tasks } = yield* lab.store.due({ now: instant, limit: 1000, reader: lab.reader })
+        const { tasks } = yield* lab.store.due({
+          now: instant,
+          limit: 1000,
+          reader: lab.reader,
+          zoneRules: newestRules
+        })
         assert.include(tasks.map((task) => task.row.id), lab.id(name))
         yield* lab.commit(name, "remove")
       }

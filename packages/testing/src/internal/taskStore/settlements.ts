@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { RunRow } from "punctual/TaskRecord"
 import type { Settled } from "punctual/TaskStore"
 import type { Test } from "./lab.ts"
-import { change, create, keys, newRun, ref, settlement, someCounters } from "./lab.ts"
+import { change, create, keys, newestRules, newRun, ref, settlement, someCounters } from "./lab.ts"
 
 export const tokens = (test: Test): void => {
   test("I3: nobody but its owner settles, starts or extends a run", (lab) =>
@@ -107,6 +107,38 @@ export const tokens = (test: Test): void => {
       const again = yield* lab.claimOne({ now: now + 10 })
       assert.strictEqual(yield* lab.settle(settlement(run, now)), "Stale")
       assert.strictEqual(yield* lab.settle(settlement(again, now + 11)), "Settled")
+    }))
+
+  test("I4: what a change has ended since it went back to ready is not told as the settlement's", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      for (const how of ["cancelled", "removed"]) {
+        yield* lab.addReady(how, [newRun(now), newRun(now + 1)])
+        const results = [{ _tag: "Retry", readyAt: now, exit: "1" }, { _tag: "Release" }] as const
+        const settlements = (yield* lab.claim({ now: now + 1 })).map(({ run }, i) => settlement(run, now, results[i]))
+        assert.deepStrictEqual(yield* lab.store.settle(settlements, { keep: 100 }), ["Settled", "Settled"])
+        if (how === "removed") yield* lab.commit(how, "remove")
+        else {
+          yield* lab.commit(
+            how,
+            {},
+            [now, now + 1].map((key) => ({ _tag: "Cancel", key: String(key), reason: "by hand" }))
+          )
+        }
+        const ended = yield* lab.history(how)
+        assert.deepStrictEqual(
+          ended.map(({ endedAt, exit, owner, state, token }) => ({ endedAt, exit, owner, state, token })),
+          [null, "1"].map((exit) => ({
+            endedAt: now,
+            exit,
+            owner: lab.owner,
+            state: "cancelled" as const,
+            token: null
+          }))
+        )
+        assert.deepStrictEqual(yield* lab.store.settle(settlements, { keep: 100 }), ["Stale", "Stale"])
+        assert.deepStrictEqual(yield* lab.history(how), ended)
+      }
     }))
 
   test("I4: tokens of all tasks are one growing sequence", (lab) =>
@@ -343,7 +375,7 @@ export const settlements = (test: Test): void => {
         newRun(now + 2),
         newRun(now + 3, { readyAt: now + 99 }),
         newRun(now + 4, { state: "waiting" })
-      ], { due: now + 1000, nominal: now + 999 })
+      ], { due: now + 1000, nominal: now + 999, zoneRules: "2025b" })
       const claimed = yield* lab.claim({ now: now + 9 })
       const task = { failures: "increment", pauseAt: { failures: 2, note: "two in a row" } } as const
       yield* lab.settle(settlement(claimed[0]!.run, now + 10, undefined, { task }))
@@ -352,9 +384,10 @@ export const settlements = (test: Test): void => {
       yield* lab.settle(settlement(claimed[1]!.run, now + 11, undefined, { task }))
       const paused = yield* lab.row("a")
       assert.deepStrictEqual(
-        [paused.state, paused.pausedAt, paused.pauseNote, paused.due, paused.nominal, paused.failures],
-        ["paused", now + 11, "two in a row", null, null, 2]
+        [paused.state, paused.pausedAt, paused.pauseNote, paused.failures],
+        ["paused", now + 11, "two in a row", 2]
       )
+      assert.deepStrictEqual([paused.due, paused.nominal, paused.zoneRules], [null, null, null])
       assert.deepStrictEqual([paused.cursor, paused.revision], [after.cursor, 3])
       const open = yield* lab.open("a")
       assert.deepStrictEqual([2, 3, 4].map((i) => [open[now + i]!.state, open[now + i]!.held]), [
@@ -362,7 +395,12 @@ export const settlements = (test: Test): void => {
         ["ready", true],
         ["waiting", true]
       ])
-      const { tasks } = yield* lab.store.due({ now: now + 2000, limit: 100_000, reader: lab.reader })
+      const { tasks } = yield* lab.store.due({
+        now: now + 2000,
+        limit: 100_000,
+        reader: lab.reader,
+        zoneRules: newestRules
+      })
       assert.notInclude(tasks.map((task) => task.row.id), lab.id("a"))
       yield* lab.settle(settlement(claimed[2]!.run, now + 12, undefined, { task }))
       assert.deepStrictEqual((yield* lab.row("a")).pausedAt, now + 11, "a paused task stays as it is")
@@ -529,6 +567,61 @@ export const promotions = (test: Test): void => {
           yield* lab.commit(name, "remove")
         }
       }
+    }))
+
+  test("I7: a run created to wait is promoted by the end of any that was open, whatever that was created as", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const waits = (due: number) => newRun(due, { state: "waiting" })
+      for (const how of ["settled", "given back", "lost"]) {
+        yield* lab.addReady(how)
+        const old = yield* lab.claimOne({ until: now + 5 })
+        yield* lab.commit(how, {}, [create(waits(now + 1)), create(waits(now + 2))])
+        const open = yield* lab.open(how)
+        assert.deepStrictEqual(
+          [now, now + 1, now + 2].map((key) => [open[key]?.state, open[key]?.queues]),
+          [["running", true], ["waiting", true], ["waiting", true]]
+        )
+        const { revision } = yield* lab.row(how)
+        if (how === "settled") yield* lab.settle(settlement(old, now + 1))
+        else if (how === "lost") yield* lab.takeover(now + 5, { maxTakeovers: 1 })
+        else {
+          yield* lab.settle(settlement(old, now + 1, { _tag: "Release" }))
+          yield* lab.settle(settlement(yield* lab.claimOne(), now + 1))
+        }
+        assert.deepStrictEqual(yield* lab.states(how), { [now + 1]: "ready", [now + 2]: "waiting" })
+        assert.strictEqual((yield* lab.row(how)).revision, revision + 1, "no older plan leaves one waiting")
+        yield* lab.settle(settlement(yield* lab.claimOne({ now: now + 9 }), now + 9))
+        assert.deepStrictEqual(yield* lab.states(how), { [now + 2]: "ready" }, "what has waited queues too")
+        yield* lab.commit(how, "remove")
+      }
+    }))
+
+  test("I7: a run created to wait for one that has ended meanwhile does not wait", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      const waits = (due: number) => newRun(due, { state: "waiting", slots: 2 })
+      yield* lab.addReady("a", [newRun(now, { slots: 2 }), newRun(now + 1, { slots: 2 })])
+      const planned = yield* lab.row("a")
+      for (const { run } of yield* lab.claim({ now: now + 9 })) yield* lab.settle(settlement(run, now + 9))
+      const wakes = yield* lab.listen()
+      const [committed] = yield* lab.store.commit([
+        change(planned, now + 9, {}, [create(waits(now + 4)), create(waits(now + 3)), create(waits(now + 2))])
+      ])
+      assert.deepStrictEqual(committed, { _tag: "Committed", revision: planned.revision + 1, claimed: [] })
+      yield* wakes.first((wake) => wake.ready)
+      const states = yield* lab.states("a")
+      assert.deepStrictEqual(states, { [now + 2]: "ready", [now + 3]: "ready", [now + 4]: "waiting" })
+      // What the same change creates to run at once has its slot, in whichever order.
+      yield* lab.add("b")
+      const { claimed } = yield* lab.commit("b", {}, [
+        create(waits(now + 1)),
+        create(newRun(now, { slots: 2 }), lab.lease()),
+        create(waits(now + 2))
+      ])
+      assert.deepStrictEqual(claimed, [(yield* lab.open("b"))[now]!])
+      assert.isTrue(claimed[0]!.queues)
+      assert.deepStrictEqual(yield* lab.states("b"), { [now]: "running", [now + 1]: "ready", [now + 2]: "waiting" })
     }))
 
   test("I7: it waits also where the cancelled run is given back, or its lease is lost", (lab) =>

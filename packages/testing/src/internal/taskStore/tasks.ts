@@ -6,8 +6,9 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { TaskRow } from "punctual/TaskRecord"
+import { zoneRulesPatience } from "punctual/TaskStore"
 import type { Test } from "./lab.ts"
-import { newRun } from "./lab.ts"
+import { newestRules, newRun } from "./lab.ts"
 
 export const inserts = (test: Test): void => {
   test("I1: an id that exists is answered with its row and left alone", (lab) =>
@@ -106,7 +107,8 @@ export const reads = (test: Test): void => {
       yield* lab.add("d", { due: at(41) })
       yield* lab.add("b", { due: at(20) })
       yield* lab.add("none", { due: null })
-      const read = (now: number, limit = 10) => lab.store.due({ now: at(now), limit, reader: lab.reader })
+      const read = (now: number, limit = 10) =>
+        lab.store.due({ now: at(now), limit, reader: lab.reader, zoneRules: newestRules })
       const names = (answer: { readonly tasks: ReadonlyArray<{ readonly row: TaskRow }> }) =>
         answer.tasks.map((task) => task.row.id.slice(lab.id("").length))
       const at30 = yield* read(30)
@@ -132,7 +134,7 @@ export const reads = (test: Test): void => {
       yield* lab.add("b", { due: at(20) })
       const names = (now: number) =>
         Effect.map(
-          lab.store.due({ now: at(now), limit: 10_000, reader: lab.reader }),
+          lab.store.due({ now: at(now), limit: 10_000, reader: lab.reader, zoneRules: newestRules }),
           ({ tasks }) => tasks.map((task) => task.row.id).filter((id) => lab.own(id))
         )
       yield* lab.commit("a", { due: at(30), cursor: at(10) })
@@ -143,5 +145,70 @@ export const reads = (test: Test): void => {
       assert.deepStrictEqual(yield* names(5), [lab.id("a")])
       yield* lab.commit("a", { due: null, nominal: null, state: "finished" })
       assert.deepStrictEqual(yield* names(100), [lab.id("b")])
+    }))
+
+  test("due leaves rows of newer zone rules to others, until they are due for long", (lab) =>
+    Effect.gen(function*() {
+      const at = (n: number) => -8_000_000_000_000 + n
+      yield* lab.add("newer", { due: at(10), zoneRules: "2026a" })
+      yield* lab.add("newer too", { due: at(15), zoneRules: "2026b" })
+      yield* lab.add("equal", { due: at(20), zoneRules: "2025c", runs: [newRun(at(5))] })
+      yield* lab.add("older", { due: at(30), zoneRules: "2025b" })
+      yield* lab.add("hashed", { due: at(35), zoneRules: "#a0" })
+      yield* lab.add("none", { due: at(40) })
+      const read = (now: number, zoneRules: string, limit = 10) =>
+        Effect.map(lab.store.due({ now: at(now), limit, reader: lab.reader, zoneRules }), ({ next, tasks }) => ({
+          names: tasks.map(({ row }) => row.id.slice(lab.id("").length)),
+          next: next! - at(0)
+        }))
+      const others = ["equal", "older", "hashed", "none"]
+      const late = zoneRulesPatience
+      assert.deepStrictEqual(yield* read(50, "2025c"), { names: others, next: 10 + late })
+      assert.deepStrictEqual(yield* read(50, "2025c", 2), { names: ["equal", "older"], next: 10 + late })
+      assert.deepStrictEqual(yield* read(late + 9, "2025c"), { names: others, next: late + 10 })
+      assert.deepStrictEqual(yield* read(late + 10, "2025c"), { names: ["newer", ...others], next: late + 15 })
+      assert.deepStrictEqual((yield* read(late + 15, "2025c")).names, ["newer", "newer too", ...others])
+      // Those who have the rules have them all at once, and what comes first is what is due first.
+      yield* lab.add("later", { due: at(60) })
+      assert.deepStrictEqual(yield* read(50, "2026b"), { names: ["newer", "newer too", ...others], next: 60 })
+      assert.deepStrictEqual(yield* read(50, "2025c"), { names: others, next: 60 })
+      assert.deepStrictEqual(yield* read(50, "2026a"), { names: ["newer", ...others], next: 60 })
+      assert.deepStrictEqual((yield* read(50, "#a0")).names, ["hashed", "none"])
+    }))
+
+  test("outdated answers the tasks of older zone rules, with their open runs", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.add("hashed", { due: now + 5, zoneRules: "#a0" })
+      const old = yield* lab.add("old", { due: now + 5, zoneRules: "2025b", runs: [newRun(now)] })
+      yield* lab.add("equal", { due: now + 5, zoneRules: "2025c" })
+      yield* lab.add("newer", { due: now + 5, zoneRules: "2026a" })
+      yield* lab.add("none", { due: now + 5 })
+      const read = (zoneRules = "2025c", limit = 100_000, reader: string = lab.reader) =>
+        lab.store.outdated({ now, limit, reader, zoneRules })
+      const names = (zoneRules?: string, reader?: string) =>
+        Effect.map(read(zoneRules, undefined, reader), (tasks) =>
+          tasks.flatMap(({ row }) => lab.own(row.id) ? [row.id.slice(lab.id("").length)] : []).sort())
+      assert.deepStrictEqual(yield* names(), ["hashed", "old"])
+      assert.deepStrictEqual(yield* names("2025b"), ["hashed"])
+      assert.deepStrictEqual(yield* names("9999z"), ["equal", "hashed", "newer", "old"])
+      assert.strictEqual((yield* read("2025c", 1)).length, 1)
+      const found = (yield* read()).find(({ row }) =>
+        row.id === old.id
+      )
+      assert.deepStrictEqual(found, yield* lab.get("old"))
+      assert.strictEqual(found?.open.length, 1)
+      // A verdict hides it from its reader, and takes no room.
+      yield* lab.store.quarantine([{ id: old.id, generation: old.generation, reader: "blind", reason: "no", at: now }])
+      assert.deepStrictEqual(yield* names("2025c", "blind"), ["hashed"])
+      // Retimed, cleared, gone.
+      yield* lab.commit("old", { zoneRules: "2025c" })
+      yield* lab.commit("hashed", { due: null, nominal: null, zoneRules: null })
+      assert.deepStrictEqual(yield* names(), [])
+      yield* lab.commit("equal", { zoneRules: "2024a" })
+      yield* lab.commit("none", { zoneRules: "2025b" })
+      assert.deepStrictEqual(yield* names(), ["equal", "none"])
+      yield* lab.commit("equal", "remove")
+      assert.deepStrictEqual(yield* names(), ["none"])
     }))
 }

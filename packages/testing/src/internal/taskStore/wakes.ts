@@ -6,7 +6,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Lab, Test } from "./lab.ts"
-import { create, newRun, settlement } from "./lab.ts"
+import { create, newestRules, newRun, settlement } from "./lab.ts"
 
 export const wakes = (test: Test): void => {
   /** Before the instants of every other test, so that nothing else is due earlier. */
@@ -14,7 +14,7 @@ export const wakes = (test: Test): void => {
 
   /** Listens while a reader was told that nothing is due. */
   const listen = (lab: Lab) =>
-    Effect.andThen(lab.store.due({ now: 8.64e15, limit: 1, reader: lab.reader }), lab.listen())
+    Effect.andThen(lab.store.due({ now: 8.64e15, limit: 1, reader: lab.reader, zoneRules: newestRules }), lab.listen())
 
   test("I12: a task due earlier than anything known wakes, a later one does not", (lab) =>
     Effect.gen(function*() {
@@ -52,7 +52,12 @@ export const wakes = (test: Test): void => {
       yield* lab.store.quarantine([
         { id: stuck.id, generation: stuck.generation, reader: lab.reader, reason: "unreadable", at: 0 }
       ])
-      const { next } = yield* lab.store.due({ now: early(lab, 100), limit: 10, reader: lab.reader })
+      const { next } = yield* lab.store.due({
+        now: early(lab, 100),
+        limit: 10,
+        reader: lab.reader,
+        zoneRules: newestRules
+      })
       assert.strictEqual(next, early(lab, 9000))
       // The reader sleeps until 9000 now.
       const wakes = yield* lab.listen()
