@@ -4,11 +4,19 @@ import { contenders } from "./contenders.ts"
 
 const script = join(import.meta.dirname, "measure.ts")
 
+const recurring: ReadonlyArray<Column> = [
+  { key: "p50", title: "p50 ms", more: false, digits: 1 },
+  { key: "p99", title: "p99 ms", more: false, digits: 1 },
+  { key: "fired", title: "fired %", more: true, digits: 1 },
+  { key: "cpu", title: "CPU ms/s", more: false, digits: 1 }
+]
+
 const topics: ReadonlyArray<{
   readonly what: string
   readonly title: (count: number) => string
   readonly count: number
-  readonly quick: number
+  /** The size with `--quick`, for those that are a part of it. */
+  readonly quick?: number
   /** Those that take minutes or gigabytes at this size. */
   readonly without: ReadonlyArray<string>
   readonly columns: ReadonlyArray<Column>
@@ -29,7 +37,6 @@ const topics: ReadonlyArray<{
     what: "idle",
     title: (count) => `The same with ${count} tasks`,
     count: 1_000_000,
-    quick: 1_000,
     without: ["croner", "cron", "node-schedule", "toad-scheduler"],
     columns: [
       { key: "addsPerSecond", title: "adds/s", more: true },
@@ -49,7 +56,6 @@ const topics: ReadonlyArray<{
     what: "burst",
     title: (count) => `${count} tasks due at one instant`,
     count: 100_000,
-    quick: 1_000,
     without: ["croner", "cron", "node-schedule"],
     columns: [{ key: "runsPerSecond", title: "runs/s", more: true }, { key: "lost", title: "lost", more: false }]
   },
@@ -71,14 +77,15 @@ const topics: ReadonlyArray<{
     what: "recurring",
     title: (count) => `${count} tasks every second, for five seconds: lateness after the second`,
     count: 1_000,
-    quick: 50,
     without: ["one fiber per task"],
-    columns: [
-      { key: "p50", title: "p50 ms", more: false, digits: 1 },
-      { key: "p99", title: "p99 ms", more: false, digits: 1 },
-      { key: "fired", title: "fired %", more: true, digits: 1 },
-      { key: "cpu", title: "CPU ms/s", more: false, digits: 1 }
-    ]
+    columns: recurring
+  },
+  {
+    what: "warm",
+    title: (count) => `${count} tasks every second, after twenty seconds`,
+    count: 1_000,
+    without: ["one fiber per task", "node-schedule"],
+    columns: recurring
   },
   {
     what: "recurring",
@@ -86,22 +93,14 @@ const topics: ReadonlyArray<{
     count: 10_000,
     quick: 100,
     without: ["one fiber per task", "node-schedule", "cron"],
-    columns: [
-      { key: "p50", title: "p50 ms", more: false, digits: 1 },
-      { key: "p99", title: "p99 ms", more: false, digits: 1 },
-      { key: "fired", title: "fired %", more: true, digits: 1 },
-      { key: "cpu", title: "CPU ms/s", more: false, digits: 1 }
-    ]
+    columns: recurring
   }
 ]
 
 export const run = async (options: RunOptions): Promise<void> => {
-  for (
-    const { columns, count, quick, title, what, without } of options.quick
-      ? topics.filter((_, i) => i % 2 === 0)
-      : topics
-  ) {
+  for (const { columns, count, quick, title, what, without } of topics) {
     const size = options.quick ? quick : count
+    if (size === undefined) continue
     const rows = await rounds(
       Object.keys(contenders).filter((name) => !without.includes(name)),
       options,

@@ -7,6 +7,7 @@
  *     #: id=disk timeout=10s misfireGrace=1m     options of the next line
  *     30 2 * * MON-FRI   df -k .                 five fields, then a command for the shell
  *     @every 10s         date                    a period, from the first start on
+ *     @daily             df -h .                 as in cron, and @hourly, @weekly, @monthly, @yearly
  *     @reboot            rm -f *.tmp             each start of this program
  *
  * As in cron, `%` is written `\%`. A command `GET <url>` is a check of that address.
@@ -162,13 +163,7 @@ class Reader {
     }
     const parsed = CronExpression.parse(macro)
     if (Result.isSuccess(parsed)) return { trigger: Trigger.cron(parsed.success, { timeZone: this.timeZone }), end }
-    const { suggestion } = parsed.failure
-    return this.fail(
-      indent,
-      suggestion === undefined
-        ? unknown("macro", macro, ["@every", "@reboot"])
-        : `\`${macro}\` is not understood here: write \`${suggestion}\``
-    )
+    return this.fail(indent, unknown("macro", macro, macros))
   }
 
   private readCommand(text: string, end: number): string | undefined {
@@ -179,6 +174,8 @@ class Reader {
     return command.replaceAll("\\%", "%")
   }
 }
+
+const macros = ["@every", "@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"]
 
 /** What can only be meant as a field. */
 const fieldOnly = /^(?:[\d*,/-]|sun|mon|tue|wed|thu|fri|sat)+$/i

@@ -131,7 +131,7 @@ export const line = ({ begunAt, event, startedAt, zone }: Happening): string | u
     case "RunRetrying":
       return say("retrying", event.run.taskId, `again at ${clock(event.nextAttemptAt, zone, event.at)}`)
     case "RunReleased":
-      return say("given back", event.run.taskId, "interrupted; it runs again at the next start")
+      return say("given back", event.run.taskId, released[event.reason])
     case "OccurrencesMissed":
     case "OccurrencesCoalesced":
     case "OccurrencesSkipped":
@@ -141,6 +141,10 @@ export const line = ({ begunAt, event, startedAt, zone }: Happening): string | u
       const to = event.count === 1 ? "" : ` to ${clock(event.to, zone, event.at)}`
       const count = `${event.exact ? "" : "at least "}${plural(event.count, "time")}`
       return say(outcomes[event._tag], event.id, `${count}${meanwhile}, ${from}${to}: ${why(event.reason)}`)
+    }
+    case "TaskRetimed": {
+      const to = event.to === null ? "never" : `at ${clock(event.to, zone, event.at)}`
+      return say("moved", event.id, `next ${to}, by time zone rules ${event.zoneRules}`)
     }
     case "TaskPaused":
       return say("paused", event.id, event.note ?? "")
@@ -166,6 +170,14 @@ const outcomes = {
   OccurrencesCoalesced: "coalesced",
   OccurrencesSkipped: "skipped",
   OccurrencesPaused: "left out"
+}
+
+const released: Readonly<Record<Extract<SchedulerEvent.SchedulerEvent, { _tag: "RunReleased" }>["reason"], string>> = {
+  shutdown: "interrupted; it runs again at the next start",
+  leaseEnded: "whoever ran it was not heard of again; it runs again",
+  unreadable: "cannot be read here; another program may run it",
+  unhandled: "nobody here runs it any more; another program may",
+  lateClaim: "the database answered too late to begin it; it runs again"
 }
 
 const why = (reason: string): string => {

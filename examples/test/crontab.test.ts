@@ -89,7 +89,12 @@ describe("crontab", () => {
     ["a period in words", "@every minute date", "f:1:8: `minute` is no period: use 500ms, 10s, 5m, 2h or 1d"],
     ["no period", "@every", "f:1:7: `` is no period: use 500ms, 10s, 5m, 2h or 1d"],
     ["a macro with a slip", "@evry 5s date", "f:1:1: there is no macro `@evry`; did you mean `@every`?"],
-    ["a macro that nobody knows", "@sometimes date", "f:1:1: there is no macro `@sometimes`, only @every, @reboot"],
+    ["another", "@dayly date", "f:1:1: there is no macro `@dayly`; did you mean `@daily`?"],
+    [
+      "a macro that nobody knows",
+      "@sometimes date",
+      "f:1:1: there is no macro `@sometimes`, only @every, @reboot, @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly"
+    ],
     [
       "a zone with a slip",
       "CRON_TZ=Europe/Berln",
@@ -153,14 +158,13 @@ describe("crontab", () => {
     it(`refuses ${what}`, () => assert.deepStrictEqual(problems(text), expected))
   }
 
-  // Whichever way this goes, nothing is silently misread.
-  it("understands @daily, or says what to write", () => {
-    const parsed = Crontab.parse("@daily date")
-    if (Result.isSuccess(parsed)) {
-      assert.isTrue(Equal.equals(parsed.success[0]?.trigger, Trigger.cron("0 0 * * *")))
-    } else {
-      assert.strictEqual(parsed.failure[0]?.message, "`@daily` is not understood here: write `0 0 * * *`")
-    }
+  it("reads the macros of cron, and what its expressions have", () => {
+    const triggers = (text: string) => entries(text).map((entry) => entry.trigger)
+    assert.deepStrictEqual(triggers("@daily date\n@HOURLY ls\n0 17 LW * FRI#L who"), [
+      Trigger.cron("@daily"),
+      Trigger.cron("@hourly"),
+      Trigger.cron("0 17 LW * FRI#L")
+    ])
   })
 
   it.effect("the schedule that ships is one", () =>

@@ -3,9 +3,9 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { type Duration, Effect, Fiber, FileSystem, Layer, Metric } from "effect"
+import { DateTime, type Duration, Effect, Fiber, FileSystem, Layer, Metric, Option } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
-import { MemoryTaskStore } from "punctual"
+import { Calendar, MemoryTaskStore, Trigger } from "punctual"
 import { TestScheduler } from "punctual/testing"
 import * as Hello from "../01-hello.ts"
 import * as CronTimeZone from "../02-cron-time-zone.ts"
@@ -19,6 +19,11 @@ import * as SeveralStores from "../09-several-stores.ts"
 import * as EventsAndMetrics from "../10-events-and-metrics.ts"
 import * as Itself from "../12-a-task-that-schedules-itself.ts"
 import * as ToSchedule from "../13-to-schedule.ts"
+import * as HolidayCalendar from "../14-holiday-calendar.ts"
+import * as LastWorkingDay from "../15-last-working-day.ts"
+import * as Sunrise from "../16-sunrise.ts"
+import * as DstHalves from "../17-dst-halves.ts"
+import * as CalendarApp from "../18-calendar-app.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -259,5 +264,101 @@ describe("examples", () => {
         "tick 2026-01-01T00:00:03.000Z",
         "done"
       ])
+    }))
+
+  it.effect("14-holiday-calendar", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* during("8 days"), [
+        "digest of 2026-04-02",
+        "digest of 2026-04-07", // after Easter
+        "digest of 2026-04-09" // after the move
+      ])
+      assert.deepStrictEqual(Calendar.holidays(HolidayCalendar.calendar, { from: "2026-04-01", to: "2026-04-30" }), [
+        { date: "2026-04-03", name: "Karfreitag" },
+        { date: "2026-04-06", name: "Ostermontag" },
+        { date: "2026-04-08", name: "We move" }
+      ])
+    }).pipe(Effect.provide(TestScheduler.layer(HolidayCalendar.App, { now: "2026-04-01T12:00:00Z" }))))
+
+  it.effect("15-last-working-day", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* during("90 days"), [
+        "2026-01-30: report of the month to 2026-01-31",
+        "is it there?",
+        "2026-02-27: report of the month to 2026-02-28",
+        "is it there?",
+        "2026-03-31: report of the month to 2026-03-31",
+        "is it there?"
+      ])
+    }).pipe(Effect.provide(TestScheduler.layer(LastWorkingDay.App, { now }))))
+
+  it.effect("16-sunrise", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* during("4 days"), [
+        "open 2026-06-19T04:42:00.000+02:00",
+        "open 2026-06-22T04:43:00.000+02:00"
+      ])
+    }).pipe(Effect.provide(
+      TestScheduler.layer(Sunrise.App, { now: "2026-06-18T12:00:00Z" }).pipe(Layer.provide(Sunrise.Definitions))
+    )))
+
+  it("16-sunrise: within a minute and a half of the almanac", () => {
+    const almanac = [
+      ["Berlin", 52.52, 13.405, "2026-06-21T04:43+02:00"],
+      ["Berlin", 52.52, 13.405, "2026-12-21T08:15+01:00"],
+      ["New York", 40.7128, -74.006, "2026-06-21T05:25-04:00"],
+      ["New York", 40.7128, -74.006, "2026-12-21T07:17-05:00"],
+      ["Auckland", -36.8485, 174.7633, "2026-12-21T05:58+13:00"]
+    ] as const
+    for (const [place, latitude, longitude, known] of almanac) {
+      const at = Date.parse(known)
+      const next = Trigger.next(Sunrise.Sunrise.make({ latitude, longitude }), at - 3_600_000)
+      const computed = Option.getOrThrow(next).due.epochMilliseconds
+      assert.isAtMost(Math.abs(computed - at), 90_000, `${place}, ${known}`)
+    }
+    // Tromsø: the sun stays away from November to January.
+    const night = Trigger.next(Sunrise.Sunrise.make({ latitude: 69.65, longitude: 18.96 }), "2026-12-01T00:00:00Z")
+    assert.match(DateTime.formatIso(Option.getOrThrow(night).due), /^2027-01-1\d/)
+  })
+
+  it.effect("17-dst-halves", () =>
+    Effect.gen(function*() {
+      yield* DstHalves.program
+      assert.deepStrictEqual(yield* TestConsole.logLines, [
+        "                               29 March: 02:00 becomes 03:00    25 October: 03:00 becomes 02:00",
+        "30 2 * * *                     03:00                            02:30",
+        "  gap: skip, overlap: both                                      02:30 02:30'",
+        "  gap: shift, overlap: second  03:30                            02:30'",
+        "*/30 * * * *                   01:00 01:30 03:00 03:30 04:00    01:00 01:30 02:00 02:30 02:00' 02:30' 03:00 03:30 04:00",
+        "every hour                     01:00 03:00 04:00                01:00 02:00 02:00' 03:00 04:00",
+        "at 02:30 (Europe/Berlin)",
+        "- on 2026-03-29 02:30 does not exist in Europe/Berlin: runs at 03:00",
+        "- on 2026-10-25 02:30 comes twice in Europe/Berlin: runs the first time (+02:00)",
+        "at 02:30 (Europe/Berlin), not at skipped times, repeated times both times",
+        "- on 2026-03-29 02:30 does not exist in Europe/Berlin: no run of its own",
+        "- on 2026-10-25 02:30 comes twice in Europe/Berlin: runs both times"
+      ])
+    }))
+
+  it.effect("18-calendar-app", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* during("120 days"), [
+        "2026-01-06T17:30 in an hour: rehearsal",
+        "2026-01-20T17:30 in an hour: rehearsal",
+        "2026-02-17T17:30 in an hour: rehearsal",
+        "2026-02-21T09:00 in an hour: rehearsal",
+        "2026-03-03T17:30 in an hour: rehearsal",
+        "2026-03-17T17:30 in an hour: rehearsal",
+        "2026-03-31T17:30 in an hour: rehearsal"
+      ])
+    }).pipe(Effect.provide(TestScheduler.layer(CalendarApp.App, { now }))))
+
+  it.effect("18-calendar-app: a rule that is none says which part", () =>
+    Effect.gen(function*() {
+      const bad = CalendarApp.event.replace("BYDAY=TU", "BYDAY=TUE")
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(CalendarApp.reminders(bad)))).pipe(
+        Effect.provide(TestScheduler.layer(CalendarApp.App, { now }))
+      )
+      assert.match(String(error), /`TUE` is not a day of the week \(BYDAY.*did you mean `TU`/)
     }))
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime } from "effect"
+import type { TaskInfo } from "punctual"
 import * as Report from "../ops/report.ts"
 
 describe("report", () => {
@@ -39,5 +40,40 @@ describe("report", () => {
       "done after 1 min 1 s: 2 succeeded, 4 missed"
     )
     assert.strictEqual(Report.closing({}, at, at), "done after 0 ms: 0 succeeded")
+  })
+
+  it("says of a run that was given back why, and what becomes of it", () => {
+    const at = DateTime.makeUnsafe(0)
+    const run = { taskId: "backup" } as TaskInfo.RunInfo
+    const said = (["shutdown", "leaseEnded", "unreadable", "unhandled", "lateClaim"] as const).map((reason) =>
+      Report.line({
+        event: { _tag: "RunReleased", at, store: "default", run, reason },
+        zone: DateTime.zoneMakeNamedUnsafe("UTC"),
+        startedAt: at,
+        begunAt: undefined
+      })
+    )
+    assert.strictEqual(
+      said[0],
+      "00:00:00  given back  backup            interrupted; it runs again at the next start"
+    )
+    assert.strictEqual(new Set(said).size, said.length)
+    assert.deepStrictEqual(said.filter((line) => line?.includes("at the next start")), [said[0]])
+  })
+
+  it("says where new rules of time zones move a task", () => {
+    const at = DateTime.makeUnsafe("2026-03-28T05:00:00Z")
+    const said = [DateTime.makeUnsafe("2026-03-28T08:00:00Z"), null].map((to) =>
+      Report.line({
+        event: { _tag: "TaskRetimed", at, store: "default", id: "backup", from: at, to, zoneRules: "2026a" },
+        zone: DateTime.zoneMakeNamedUnsafe("UTC"),
+        startedAt: at,
+        begunAt: undefined
+      })
+    )
+    assert.deepStrictEqual(said, [
+      "05:00:00  moved      backup            next at 08:00:00, by time zone rules 2026a",
+      "05:00:00  moved      backup            next never, by time zone rules 2026a"
+    ])
   })
 })
