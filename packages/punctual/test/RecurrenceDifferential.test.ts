@@ -362,7 +362,8 @@ describe("recurrences where clocks change", () => {
   it.prop("a skipped time keeps its distance to midnight, a repeated one is its first pass; what runs on, runs on", [
     specOf(["WEEKLY", "DAILY", "HOURLY", "MINUTELY"]),
     int(0, places.length - 1),
-    int(1, 3 * 24 * 60),
+    // Not in the hour before: what runs on then meets, in the second pass, local times before that of its start.
+    int(61, 3 * 24 * 60),
     pick([undefined, [0], [1, 2], [0, 1, 2, 3, 23]])
   ], ([anySpec, place, before, hour]) => {
     // Close to the change: hours of the night, and days of any kind.
@@ -395,5 +396,16 @@ describe("recurrences where clocks change", () => {
     const text = `DTSTART;TZID=${timeZone}:${dateText(local)}\nRRULE:${textOf(spec)}`
     agrees(makeRecurrence(RecurrenceRule.parseUnsafe(text), utc, 0), expected, start, end)
     agrees(makeRecurrence(RecurrenceRule.parseUnsafe(textOf(spec)), lookup(timeZone)!, start), expected, start, end)
+  })
+
+  it("what runs on goes on in the second pass, also with local times before that of its start", () => {
+    const zone = lookup("Europe/Berlin")!
+    const start = Date.parse("2026-10-25T00:59:00Z") / 1000 // 02:59, the first time
+    const engine = makeRecurrence(RecurrenceRule.parseUnsafe("FREQ=MINUTELY;BYMINUTE=0;BYSECOND=0"), zone, start)
+    assert.deepStrictEqual([start, start + 3600, start + 7200].map((t) => iso(engine.next(t))), [
+      "2026-10-25T01:00:00", // 02:00, the second time
+      "2026-10-25T02:00:00",
+      "2026-10-25T03:00:00"
+    ])
   })
 })
