@@ -7,28 +7,10 @@ import * as Schema from "effect/Schema"
 import { daysFromCivil, monthIndexOf, monthLength, monthStart, weekdayOf } from "../src/internal/cronDate.ts"
 import { emptySegment, fingerprint, instantOf, locate, lookup, offsetAt, suggest } from "../src/internal/timeZone.ts"
 import * as TriggerArbitrary from "../src/testing/TriggerArbitrary.ts"
-
-const formats = new Map<string, Intl.DateTimeFormat>()
+import { shows } from "./support/wallClock.ts"
 
 /** The offset as the difference between the clock on the wall and UTC. */
-const expectedOffset = (timeZone: string, time: number): number => {
-  let format = formats.get(timeZone)
-  if (format === undefined) {
-    format = new Intl.DateTimeFormat("en-US", {
-      timeZone,
-      hourCycle: "h23",
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-      hour: "numeric",
-      minute: "numeric",
-      second: "numeric"
-    })
-    formats.set(timeZone, format)
-  }
-  const [month, day, year, hour, minute, second] = format.format(time * 1000).split(/\D+/).map(Number)
-  return Date.UTC(year!, month! - 1, day, hour, minute, second) / 1000 - time
-}
+const expectedOffset = (timeZone: string, time: number): number => shows(timeZone, time) - time
 
 const seconds = (from: string, until: string) =>
   Arbitrary.schema(

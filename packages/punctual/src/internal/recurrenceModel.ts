@@ -1,28 +1,21 @@
 /**
  * A recurrence as data: the parts of RFC 5545 §3.3.10, and the dates that stand beside a rule.
  */
+import type { Frequency, OrdinalWeekday, RecurrenceDate } from "../RecurrenceRule.ts"
 import { DAY, monthIndexOf, monthStart } from "./cronDate.ts"
 
+export type { Frequency, OrdinalWeekday, RecurrenceDate }
+
 /** How often a rule repeats, from the rarest. */
-export const frequencies = ["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"] as const
-
-export type Frequency = (typeof frequencies)[number]
-
-/** A day of the week, 0 = Sunday; `ordinal` 0 means every one, 2 the second, -1 the last. */
-export interface OrdinalWeekday {
-  readonly ordinal: number
-  readonly weekday: number
-}
-
-/**
- * A date, or a date with a time. `local` is civil seconds since 1970; without a time zone it floats, that is, it is read
- * in whatever zone applies.
- */
-export interface RecurrenceDate {
-  readonly date: boolean
-  readonly local: number
-  readonly timeZone: string | undefined
-}
+export const frequencies: ReadonlyArray<Frequency> = [
+  "YEARLY",
+  "MONTHLY",
+  "WEEKLY",
+  "DAILY",
+  "HOURLY",
+  "MINUTELY",
+  "SECONDLY"
+]
 
 /** An empty list is a part that is absent. */
 export interface Rule {

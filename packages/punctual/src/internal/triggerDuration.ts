@@ -7,11 +7,13 @@
  *     unit     := "w" | "week" | "weeks" | "d" | "day" | "days" | "h" | "hr" | "hrs" | "hour" | "hours"
  *               | "m" | "min" | "mins" | "minute" | "minutes" | "s" | "sec" | "secs" | "second" | "seconds"
  *               | "ms" | "millis" | "millisecond" | "milliseconds"
- *     iso      := "P" (number "W" | (number "D")? ("T" (number "H")? (number "M")? (number "S")?)?)
+ *     iso      := what `Duration.fromIso` reads, from "P" on
  *
  * A unit of one letter is lower case, because `M` may mean a month; words may have any case. Months and years have no
  * fixed length and are refused. The sum is a whole number of milliseconds.
  */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { closest } from "./timeZone.ts"
 
@@ -42,7 +44,6 @@ const allowedUnits = "a unit: ms, s, m, h, d, w, or seconds, minutes, hours, day
 const allowed = "a duration such as 90s, 1h30m, 5 minutes or PT5M"
 
 const quantityPattern = /(\d+)(?:\.(\d+))?\s*([a-zA-Zµ]*)/y
-const isoPattern = /^P(?:(\d+)W|(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,3}))?S)?)?)$/
 
 /** Whether a text begins like a duration. */
 export const looksLikeDuration = (text: string): boolean => /^\d+(?:\.\d+)?\s*[a-z]|^P[T\d]/i.test(text)
@@ -88,21 +89,18 @@ export const parseDuration = (text: string): Result.Result<number, Misread> => {
 }
 
 const parseIso = (text: string): Result.Result<number, Misread> => {
-  const match = isoPattern.exec(text)
-  if (match === null || !/\d[WDHMS]$/.test(text)) {
-    const calendar = /^P(?:\d+[DWY])*\d+[MY]/.test(text)
-    return Result.fail({
-      at: 0,
-      to: text.length,
-      problem: calendar ? "has months or years, which have no fixed length" : "is not an ISO 8601 duration",
-      expected: "one such as PT5M, PT1H30M, P1D or P2W"
-    })
-  }
-  const [, weeks = "0", days = "0", hours = "0", minutes = "0", seconds = "0", fraction = ""] = match
-  return Result.succeed(
-    Number(weeks) * 604_800_000 + Number(days) * 86_400_000 + Number(hours) * 3_600_000 + Number(minutes) * 60_000 +
-      Number(seconds) * 1_000 + Number(fraction.padEnd(3, "0"))
-  )
+  const millis = Option.map(Duration.fromIso(text), Duration.toMillis)
+  if (Option.isSome(millis) && Number.isInteger(millis.value)) return Result.succeed(millis.value)
+  return Result.fail({
+    at: 0,
+    to: text.length,
+    problem: Option.isSome(millis)
+      ? "is not a whole number of milliseconds"
+      : /^P(?:\d+[DWY])*\d+[MY]/.test(text)
+      ? "has months or years, which have no fixed length"
+      : "is not an ISO 8601 duration",
+    expected: "one such as PT5M, PT1H30M, P1D or P2W"
+  })
 }
 
 /** `digits.fraction` times a unit, without rounding: `undefined` when that is not whole. */
