@@ -8,7 +8,7 @@ import { Console, DateTime, Effect, Layer, Schema } from "effect"
 import { CurrentRun, MemoryTaskStore, RecurrenceRule, Task, TaskScheduler, Trigger } from "punctual"
 
 export const event = `DTSTART;TZID=Europe/Berlin:20260106T183000
-RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;UNTIL=20260331T215959Z
+RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU
 RDATE;TZID=Europe/Berlin:20260221T100000
 EXDATE;TZID=Europe/Berlin:20260203T183000`
 

@@ -342,7 +342,7 @@ describe("examples", () => {
 
   it.effect("18-calendar-app", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* during("120 days"), [
+      assert.deepStrictEqual(yield* during("90 days"), [
         "2026-01-06T17:30 in an hour: rehearsal",
         "2026-01-20T17:30 in an hour: rehearsal",
         "2026-02-17T17:30 in an hour: rehearsal",
