@@ -92,13 +92,13 @@ where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
         yield* ends.quarantine(unreadable)
         const mine = claims.filter((claimed) => claimed !== undefined)
         if (mine.length === 0) return []
-        const first = yield* write.tokens(mine.length)
+        const token = yield* write.tokens(mine.length)
         yield* sql`${
           dialect.update({
             table: t.run,
             set: sql`state = 'running', owner = ${lease.owner}, token = u.token, lease_until = ${lease.until},
 attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} end`,
-            source: owned(mine.map(({ run }, i) => [run.generation, run.key, first + i])),
+            source: owned(mine.map(({ run }, i) => [run.generation, run.key, token(i)])),
             where: sql.literal("r.n = u.n and r.run_key = u.run_key")
           })
         }`
@@ -107,7 +107,7 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
             ...run,
             state: "running",
             owner: lease.owner,
-            token: first + i,
+            token: token(i),
             leaseUntil: lease.until,
             attempt: run.attempt + 1,
             startedAt: run.atMostOnce ? null : now
@@ -122,7 +122,9 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
   const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
     sql`update ${t.run} set later = 0 where (n, run_key) in (select q.n, q.run_key
 from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u cross join ${t.run} q
-where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)})`
+where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
+      dialect.lock("q", "skip")
+    })`
 
   /** One probe per (executor, tag), then one run of each slot in turn. */
   const pick = Effect.fnUntraced(function*(
@@ -153,7 +155,9 @@ where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit
 where q.executor = ${queue.executor} and q.tag = ${queue.tag} and q.state = 'ready' and q.held = 0 and q.later = 0
 and q.ready_at <= ${options.now} and q.version <= ${queue.version}
 and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${options.reader})
-order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit, options.limit))}`.values
+order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit, options.limit))}${
+        dialect.lock("q", "skip")
+      }`.values
     }
     const picked: Array<readonly [number, string]> = []
     let active = turns
@@ -192,6 +196,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
             set: sql`started_at = coalesce(r.started_at, ${now})`,
             source: owned(ownedCells(runs)),
             where: isOwned(owner),
+            ordered: true,
             returning: "n, run_key, token"
           })
         }`.values,
@@ -210,6 +215,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
             set: sql`lease_until = ${lease.until}`,
             source: owned(ownedCells(runs)),
             where: isOwned(lease.owner),
+            ordered: true,
             returning: "n, run_key, token, cancel"
           })
         }`.values,
@@ -240,6 +246,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
             set: sql.literal("cancel = coalesce(r.cancel, u.reason)"),
             source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])([...reasons.values()]),
             where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.lease_until is not null"),
+            ordered: true,
             returning: "n, run_key"
           })
         }`.values

@@ -11,6 +11,8 @@ import type { Creation, Creations } from "./creations.ts"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
+import { makeLocks } from "./locks.ts"
+import { contended } from "./postgres.ts"
 import type { Cells, RunOrigin } from "./records.ts"
 import {
   claimedRunRow,
@@ -41,8 +43,9 @@ export const makeCommits = (
   ends: Ends,
   creations: Creations
 ): Pick<TaskStore["Service"], "commit"> => {
-  const { source, sql, t, values } = db
+  const { dialect, source, sql, t, values } = db
   const { create, label, unlabel } = creations
+  const locks = makeLocks(db)
 
   /** What a change ends, no token ends again. */
   const cancelled: Columns = [["state", "text"], ["cancel", "text"], ["token", "int"]]
@@ -89,7 +92,7 @@ from ${
           entries.map(({ change: { generation, revision } }) => [generation, revision])
         )
       } u cross join ${t.clock} c cross join ${t.task} t
-where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialect.forUpdate)}`
+where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "skip")}`
     )
     const accepted: Array<Accepted> = []
     for (const cells of rows) {
@@ -113,15 +116,17 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       })
     }
     if (accepted.length === 0) return
+    if (dialect.concurrent) {
+      yield* locks.runs(accepted.flatMap(({ change }) => touchesRuns(change) ? [change.generation] : []))
+    }
     yield* setRows(accepted, write)
     yield* changeRuns(accepted, write)
     yield* remove(accepted.filter(({ change }) => change.set === "remove"))
-    yield* creations.insert(
-      accepted.flatMap(({ change: { id, replacement, set } }) =>
-        set === "remove" && replacement !== undefined ? [{ ...replacement, id }] : []
-      ),
-      write
+    const replacements = accepted.flatMap(({ change: { id, replacement, set } }) =>
+      set === "remove" && replacement !== undefined ? [{ ...replacement, id }] : []
     )
+    const replaced = yield* creations.insert(replacements, write)
+    if (replaced.length < replacements.length) return yield* contended("ids of removed tasks were taken")
     for (const { change, claimed, i } of accepted) {
       answers[i] = { _tag: "Committed", revision: change.revision + 1, claimed }
     }
@@ -157,7 +162,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     yield* db.setByN(t.task, undefined, definitions)
     if (rerouted.length > 0) {
       yield* sql`${
-        db.dialect.update({
+        dialect.update({
           table: t.run,
           set: sql.literal("tag = u.tag, version = u.version, executor = u.executor, priority = u.priority"),
           source: source([["n", "int"], ["tag", "text"], ["version", "int"], ["executor", "text"], [
@@ -372,7 +377,8 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     const claims = creates.filter(({ op }) => op.claim !== undefined && op.run.state === "ready").length
-    let token = claims === 0 ? 0 : yield* write.tokens(claims)
+    const tokenAt = claims === 0 ? undefined : yield* write.tokens(claims)
+    let given = 0
     const creations = creates.map(({ accepted: { change }, op: { claim, run } }): Creation => {
       const lease = run.state === "ready" ? claim : undefined
       return {
@@ -380,7 +386,7 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
         run,
         now: change.now,
         lease,
-        token: lease === undefined ? undefined : token++
+        token: lease === undefined ? undefined : tokenAt?.(given++)
       }
     })
     const all = yield* create(creations)
@@ -422,7 +428,7 @@ from ${
     yield* ends.bury(cancelled, endings, undefined)
     if (asked.length === 0) return
     yield* sql`${
-      db.dialect.update({
+      dialect.update({
         table: t.run,
         set: sql.literal("cancel = u.reason"),
         source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])(asked),
@@ -470,9 +476,10 @@ where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
       undefined
     )
     yield* unlabel(cells)
-    yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
     yield* sql`delete from ${t.clock} where n in (select u.n from ${byN(cells)} u)`
     yield* sql`delete from ${t.task} where n in (select u.n from ${byN(cells)} u)`
+    // last: who keeps a verdict holds the row of the task, and has let it go now
+    yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
     // how its runs are found by its id from now on
     yield* sql`insert into ${t.gone} (id, n) select u.id, u.n from ${
       source([["id", "text"], ["n", "int"]])(removed.map(({ change }) => [change.id, change.generation]))
@@ -481,6 +488,12 @@ where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
 
   return { commit }
 }
+
+/** Whether a change concerns runs that are there already, and not only new ones that are ready. */
+const touchesRuns = ({ runs, set }: Change): boolean =>
+  set === "remove" ||
+  set.tag !== undefined || set.version !== undefined || set.executor !== undefined || set.priority !== undefined ||
+  runs.some((op) => op._tag !== "Create" || op.run.state !== "ready")
 
 /**
  * The columns of the fields that are set, with their cells, without those that are as before. The same columns are the

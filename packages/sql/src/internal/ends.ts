@@ -97,7 +97,9 @@ and not exists (select 1 from ${t.history} h where h.n = ${t.gone}.n)`
 from ${byN(Array.from(unknown, (n) => [n]))} u`.values
       for (const [n, no] of rows) last.set(Number(n), Number(no))
     }
-    const cells = endings.map(({ cells, key, n, now }) => {
+    // who ends others of the same tasks at once comes to their histories in the same order
+    const inOrder = dialect.concurrent ? endings.toSorted((self, that) => self.n - that.n) : endings
+    const cells = inOrder.map(({ cells, key, n, now }) => {
       const no = (last.get(n) ?? 0) + 1
       last.set(n, no)
       return [n, key, no, now, ...cells]
@@ -182,7 +184,11 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
     rows.length === 0
       ? Effect.void
       : sql`insert into ${t.verdict} (n, reader, reason, at) select u.n, u.reader, u.reason, u.at
-from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where true
+from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where ${
+        dialect.concurrent
+          ? sql`exists (select 1 from ${t.task} t where t.n = u.n for key share of t skip locked) order by u.n, u.reader`
+          : sql`true`
+      }
 on conflict (n, reader) do update set reason = excluded.reason, at = excluded.at`
 
   return { bury, lines, ready, afterEnds, revise, forget, quarantine, isLater, latest: () => latest }

@@ -1,8 +1,8 @@
 /**
  * How attempts end: by their owner's settlement, or by the loss of its lease; and how long history remembers them.
  *
- * Each operation reads what it was asked about, decides, and writes set by set. Between the two nobody else writes: the
- * transaction has the lock.
+ * Each operation reads what it was asked about, decides, and writes set by set. Between the two nobody else writes to the
+ * rows it read: the transaction has the lock, or has locked them.
  *
  * @since 0.1.0
  */
@@ -12,13 +12,18 @@ import type { Settled, Settlement, TakenOver, TaskStore } from "punctual/TaskSto
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
+import { makeLocks } from "./locks.ts"
 import type { Cells } from "./records.ts"
 import { decodeRun, orNull, readable, refKey, selectRun, Unreadable } from "./records.ts"
 
 type Store = TaskStore["Service"]
 
+/** When runs are looked at again whose leases have ended and which somebody else holds: transactions are short. */
+const heldPatience = 1000
+
 export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" | "takeover" | "prune"> => {
   const { dialect, source, sql, t, values } = db
+  const locks = makeLocks(db)
   const { afterEnds, bury, forget, isLater, revise } = ends
 
   const byN = source([["n", "int"]])
@@ -30,13 +35,22 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
   }
 
   const settle: Store["settle"] = (settlements, { keep }) =>
-    settlements.length === 0 ? Effect.succeed([]) : db.write("settle", (write) =>
-      Effect.gen(function*() {
-        const answers = new Array<Settled>(settlements.length).fill("Stale")
-        let entries: ReadonlyArray<Entry> = settlements.map((settlement, i) => ({ i, settlement }))
-        while (entries.length > 0) entries = yield* settleBatch(entries, keep, answers, write)
-        return answers
-      }))
+    settlements.length === 0 ? Effect.succeed([]) : Effect.suspend(() => {
+      let clocksFirst = false
+      return db.write("settle", (write) =>
+        Effect.gen(function*() {
+          if (dialect.concurrent) {
+            yield* Effect.tapError(
+              locks.settling(settlements, clocksFirst),
+              () => Effect.sync(() => clocksFirst = true)
+            )
+          }
+          const answers = new Array<Settled>(settlements.length).fill("Stale")
+          let entries: ReadonlyArray<Entry> = settlements.map((settlement, i) => ({ i, settlement }))
+          while (entries.length > 0) entries = yield* settleBatch(entries, keep, answers, write)
+          return answers
+        }))
+    })
 
   const endState: Columns = [["state", "text"], ["exit", "text"]]
   const endReleased: Columns = [["state", "text"], ["attempt", "int"]]
@@ -294,7 +308,9 @@ and n in (select u.n from ${byN(paused)} u)`
         Effect.gen(function*() {
           const runs = yield* takeOver({ keep, limit, maxTakeovers, now }, write)
           const left = yield* sql`select min(r.lease_until) from ${t.run} r where r.state = 'running'`.values
-          return { runs, next: orNull(left[0]?.[0]) }
+          const next = orNull(left[0]?.[0])
+          // what has ended and is held by somebody else is looked at again a little later
+          return { runs, next: next !== null && next <= now && runs.length < limit ? now + heldPatience : next }
         }))
     })
 
@@ -303,9 +319,14 @@ and n in (select u.n from ${byN(paused)} u)`
     write: Write
   ): Effect.fn.Return<ReadonlyArray<TakenOver>, SqlError> {
     const { keep, limit, maxTakeovers, now } = options
+    const locked = dialect.concurrent ? yield* locks.expired(now, limit) : undefined
+    if (locked?.length === 0) return []
+    const expired = locked === undefined
+      ? sql`(select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
+  order by x.lease_until, x.token ${db.limit(limit)})`
+      : byRef(locked)
     const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority, c.state
-from (select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
-  order by x.lease_until, x.token ${db.limit(limit)}) e
+from ${expired} e
 cross join ${t.run} r left join ${t.task} t on t.n = e.n left join ${t.clock} c on c.n = e.n
 where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
     const taken: Array<TakenOver> = []
@@ -388,7 +409,7 @@ where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
     db.write("prune", () =>
       Effect.gen(function*() {
         const rows = yield* sql`select h.n, h.no from ${t.history} h where h.ended_at < ${before}
-order by h.ended_at, h.n, h.no ${db.limit(limit)}`.values
+order by h.ended_at, h.n, h.no ${db.limit(limit)}${dialect.lock("h", "skip")}`.values
         if (rows.length === 0) return 0
         const cells = rows.map(([n, no]) => [Number(n), Number(no)] as const)
         yield* sql`delete from ${t.history} where (n, no) in (select u.n, u.no

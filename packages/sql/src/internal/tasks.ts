@@ -146,26 +146,34 @@ case when exists (select 1 from ${t.clock} c where c.zone_rules > ${zoneRules}) 
   const insert: Store["insert"] = (tasks) =>
     tasks.length === 0 ? Effect.succeed([]) : db.write("insert", (write) =>
       Effect.gen(function*() {
-        const rows = yield* values(sql`select ${sql.literal(selectTask)} from ${byId(tasks.map(({ id }) => [id]))} u
-cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
         const existing = new Map<string, TaskRow>()
-        for (const cells of rows) {
-          const row = readable(() => decodeTask(cells, 0))
-          if (row instanceof Unreadable) {
-            return yield* new TaskStoreError({
-              store: db.store,
-              operation: "insert",
-              reason: "Corrupt",
-              message: `${db.store}: task ${String(cells[1])} exists and cannot be read. ${row.reason}. ` +
-                "Correct its row, or remove it, and add it again."
-            })
+        const inserted = new Set<NewTask>()
+        let missing: ReadonlyArray<NewTask> = tasks
+        while (missing.length > 0) {
+          const rows = yield* values(sql`select ${sql.literal(selectTask)} from ${byId(missing.map(({ id }) => [id]))} u
+cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
+          for (const cells of rows) {
+            const row = readable(() => decodeTask(cells, 0))
+            if (row instanceof Unreadable) {
+              return yield* new TaskStoreError({
+                store: db.store,
+                operation: "insert",
+                reason: "Corrupt",
+                message: `${db.store}: task ${String(cells[1])} exists and cannot be read. ${row.reason}. ` +
+                  "Correct its row, or remove it, and add it again."
+              })
+            }
+            existing.set(row.id, row)
           }
-          existing.set(row.id, row)
+          const fresh = new Map<string, NewTask>()
+          for (const task of missing) if (!existing.has(task.id) && !fresh.has(task.id)) fresh.set(task.id, task)
+          for (const row of yield* creations.insert([...fresh.values()], write)) {
+            existing.set(row.id, row)
+            inserted.add(fresh.get(row.id)!)
+          }
+          // somebody else has added these meanwhile, and has committed
+          missing = missing.filter(({ id }) => !existing.has(id))
         }
-        const fresh = new Map<string, NewTask>()
-        for (const task of tasks) if (!existing.has(task.id) && !fresh.has(task.id)) fresh.set(task.id, task)
-        const inserted = new Set<NewTask>(fresh.values())
-        for (const row of yield* creations.insert([...fresh.values()], write)) existing.set(row.id, row)
         return tasks.map((task): Inserted => {
           const row = existing.get(task.id) as TaskRow
           // the same id twice in one batch: the second finds the first
