@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { TaskStore, TaskStoreError } from "punctual/TaskStore"
 import { storeError } from "./internal/database.ts"
 import { postgres } from "./internal/postgres.ts"
 import * as SqlTaskStore from "./SqlTaskStore.ts"
@@ -32,6 +32,15 @@ export interface Options extends Omit<SqlTaskStore.Options, "pollInterval"> {
   /** How many connections at most; one of them listens. Default: 10. */
   readonly maxConnections?: number | undefined
 }
+
+/** Here and not by the driver, whose error would hold the text, and with it the password. */
+const refuse = (name: string, url: unknown): TaskStoreError | undefined =>
+  typeof url === "string" && /^postgres(ql)?:\/\//.test(url) && URL.canParse(url) ? undefined : new TaskStoreError({
+    store: name,
+    operation: "open",
+    reason: "Invalid",
+    message: `${name}: \`url\` is not the URL of a Postgres server: postgres://user:password@host:5432/database`
+  })
 
 /** More than there are statements, so that each is planned once a connection. */
 const preparedStatements = 500
@@ -52,6 +61,8 @@ const preparedStatements = 500
  */
 export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> => {
   const { maxConnections, name = "postgres", url, ...rest } = options
+  const refused = refuse(name, Redacted.isRedacted(url) ? Redacted.value(url) : url)
+  if (refused !== undefined) return Layer.effect(TaskStore, refused)
   const client = PgClient.layer({
     url: typeof url === "string" ? Redacted.make(url) : url,
     maxConnections,

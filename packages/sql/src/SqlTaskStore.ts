@@ -85,7 +85,7 @@ export const make: (options?: Options) => Effect.Effect<
   const prefix = options.prefix ?? "punctual"
   const crossProcess = options.crossProcess ?? true
   const refuse = (message: string) =>
-    new TaskStoreError({ store: name, operation: "open", reason: "Unknown", message: `${name}: ${message}` })
+    new TaskStoreError({ store: name, operation: "open", reason: "Invalid", message: `${name}: ${message}` })
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(prefix)) {
     return yield* refuse(`"${prefix}" cannot begin names of tables: use letters, digits and _, a letter first`)
   }
@@ -100,6 +100,11 @@ export const make: (options?: Options) => Effect.Effect<
     orElse: (): Effect.Effect<Dialect, TaskStoreError> =>
       refuse("this version stores tasks in SQLite and Postgres only")
   })
+  if (prefix.length > dialect.longestPrefix) {
+    return yield* refuse(
+      `"${prefix}" has ${prefix.length} characters; names of tables may begin with ${dialect.longestPrefix} at most`
+    )
+  }
   const newer = yield* Effect.mapError(
     migrate(sql, dialect, prefix),
     (error) => Database.storeError(name, dialect, "open", error)

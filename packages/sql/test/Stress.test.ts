@@ -14,6 +14,7 @@ import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
 import { onFile } from "./internal/files.ts"
+import { freshPrefix, onServer } from "./internal/postgres.ts"
 
 const script = new URL("fixtures/stress.ts", import.meta.url)
 
@@ -33,13 +34,11 @@ TaskStoreStress.suite(
   SqlTaskStore.layer().pipe(Layer.provide(PgliteClient.layer(Effect.promise(() => PGlite.create()))))
 )
 
-const url = process.env["PUNCTUAL_POSTGRES_URL"]
-
-if (url !== undefined) {
-  const prefix = `s${crypto.randomUUID().slice(0, 8)}`
+onServer("Postgres", (url) => {
+  const prefix = freshPrefix()
   TaskStoreStress.suite("postgres", PostgresTaskStore.layer({ url, prefix }), { workers: 8 })
   const shared = `${prefix}_shared`
   TaskStoreStress.suite("postgres", PostgresTaskStore.layer({ url, prefix: shared }), {
     processes: { count: 3, script, args: ["postgres", url, shared] }
   })
-}
+})

@@ -25,6 +25,9 @@ const newRunColumns: Columns = [
   ["token", "int"]
 ]
 
+/** Tasks of one statement: one of all would hold the texts of all of them several times. */
+const rowsAtOnce = 5_000
+
 export interface Creation {
   readonly n: number
   readonly run: NewRun
@@ -52,7 +55,27 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
   const insert: Creations["insert"] = Effect.fnUntraced(function*(tasks, write) {
     if (tasks.length === 0) return []
     const generation = yield* write.generations(tasks.length)
-    let added = tasks.map((task, i) => ({ task, n: generation(i) }))
+    const numbered = tasks.map((task, i) => ({ task, n: generation(i) }))
+    if (numbered.length <= rowsAtOnce) return yield* insertAll(numbered, write)
+    // who adds some of these ids at the same time comes to them in the same order
+    numbered.sort((self, that) => self.task.id < that.task.id ? -1 : 1)
+    const rows: Array<TaskRow> = []
+    for (let from = 0; from < numbered.length; from += rowsAtOnce) {
+      rows.push(...yield* insertAll(numbered.slice(from, from + rowsAtOnce), write))
+    }
+    return rows
+  })
+
+  interface Numbered {
+    readonly task: NewTask
+    readonly n: number
+  }
+
+  const insertAll = Effect.fnUntraced(function*(
+    tasks: ReadonlyArray<Numbered>,
+    write: Write
+  ): Effect.fn.Return<ReadonlyArray<TaskRow>, SqlError> {
+    let added = tasks
     const addTasks = sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
 from ${source(taskColumns)(added.map(({ n, task }) => taskCells(task, n)))} u`
     if (dialect.concurrent) {

@@ -80,10 +80,16 @@ export const storeError = (
     store,
     operation,
     reason,
-    message: `${store}: ${operation} failed: ${error.message}${hint === "" ? "" : `; ${hint}`}`,
+    message: `${store}: ${operation} failed: ${told(error)}${hint === "" ? "" : `; ${hint}`}`,
     cause: error
   })
 }
+
+/** What a driver says, and what the database said to it. */
+const told = ({ message, reason: { cause } }: SqlError): string =>
+  cause instanceof Error && cause.message !== "" && !message.includes(cause.message)
+    ? `${message}: ${cause.message}`
+    : message
 
 export const make = (options: {
   readonly sql: SqlClient.SqlClient

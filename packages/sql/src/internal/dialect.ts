@@ -20,6 +20,8 @@ export type Columns = ReadonlyArray<readonly [name: string, type: ColumnType]>
 
 export interface Dialect {
   readonly name: Statement.Dialect
+  /** With more characters, names that begin with a prefix are longer than names may be. */
+  readonly longestPrefix: number
   /** Starts a transaction that writes: SQLite's lock is taken now, not at the first write, which would be too late. */
   readonly begin: string
   /** Whether others write between the statements of a transaction, so that it must lock what it has read. */
@@ -107,6 +109,7 @@ const none = Statement.fragment([])
 /** `each`: the table-valued function that unnests JSON, `jsonb_each` where there is one: it spares a text per row. */
 export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect => ({
   name: "sqlite",
+  longestPrefix: Infinity,
   begin: "BEGIN IMMEDIATE",
   concurrent: false,
   lock: () => none,

@@ -35,6 +35,9 @@ import type { Columns, Dialect } from "./dialect.ts"
 /** The oldest server: the oldest that its makers still repaired when this was written. */
 export const minimumServer = 14
 
+/** Names have 63 bytes and are cut beyond that, so that two may become one; ours are up to 22 longer than their prefix. */
+const longestPrefix = 40
+
 /** Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. */
 const postgresRows = (columns: Columns) => {
   const names = columns.map(([name]) => name).join(", ")
@@ -86,6 +89,7 @@ const numbers = (rows: ReadonlyArray<ReadonlyArray<unknown>>): ReadonlyArray<Rea
 
 export const postgres: Dialect = {
   name: "pg",
+  longestPrefix,
   begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
   concurrent: true,
   lock: (rows, wait) =>
@@ -131,7 +135,9 @@ export const postgres: Dialect = {
       Statement.parameter(pattern),
       Statement.literal(" escape '\\'")
     ]),
-  tableExists: (sql, table) => sql`select 1 where to_regclass(${table}) is not null`,
+  // `to_regclass` may remember, from before the wait for a lock, that there was none
+  tableExists: (sql, table) =>
+    sql`select 1 from pg_class c where c.relname = lower(${table}) and pg_table_is_visible(c.oid)`,
   changed: undefined,
   isContended: (error) => {
     switch (error.reason._tag) {
@@ -147,6 +153,8 @@ export const postgres: Dialect = {
   reason: (error) => {
     const { reason } = error
     switch (codeOf(error)) {
+      case "22021":
+        return { reason: "Invalid", hint: "Postgres keeps no NUL character in a text: leave it out" }
       case "25006":
         return { reason: "ReadOnly", hint: "connect to the primary, or make the database writable" }
       case "42501":
@@ -154,6 +162,8 @@ export const postgres: Dialect = {
           reason: "ReadOnly",
           hint: "grant its user the right to create, read and write the tables and sequences of this store"
         }
+      case "3F000":
+        return { reason: "ReadOnly", hint: "let its user create in a schema of its search_path" }
       case "53100":
         return { reason: "Full", hint: "free space on the disk of the server, or prune history, and try again" }
       case "53300":

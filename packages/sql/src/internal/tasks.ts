@@ -16,6 +16,9 @@ import { decodeRun, decodeTask, orNull, readable, selectRun, selectTask, taskWid
 
 type Store = TaskStore["Service"]
 
+/** Written as another character: a row with such an id would not be found by it. */
+const loneSurrogate = /\p{Surrogate}/u
+
 export const makeTasks = (
   db: Database,
   ends: Ends,
@@ -146,6 +149,17 @@ case when exists (select 1 from ${t.clock} c where c.zone_rules > ${zoneRules}) 
   const insert: Store["insert"] = (tasks) =>
     tasks.length === 0 ? Effect.succeed([]) : db.write("insert", (write) =>
       Effect.gen(function*() {
+        const odd = tasks.find(({ id }) => loneSurrogate.test(id))
+        if (odd !== undefined) {
+          return yield* new TaskStoreError({
+            store: db.store,
+            operation: "insert",
+            reason: "Invalid",
+            message: `${db.store}: the id ${
+              JSON.stringify(odd.id)
+            } has half of a surrogate pair, which no database keeps`
+          })
+        }
         const existing = new Map<string, TaskRow>()
         const inserted = new Set<NewTask>()
         let missing: ReadonlyArray<NewTask> = tasks

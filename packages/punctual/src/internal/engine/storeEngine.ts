@@ -360,7 +360,7 @@ export const make = (
   /** A batch the store refuses is halved until the bad change is alone; its task is set aside, the rest commit. */
   const commitAll = (changes: ReadonlyArray<Change>): Effect.Effect<ReadonlyArray<Committed>, TaskStoreError> =>
     changes.length === 0 ? Effect.succeed([]) : Effect.catch(call("commit", store.commit(changes)), (error) => {
-      if (error.reason !== "Unknown") return Effect.fail(error)
+      if (error.reason !== "Unknown" && error.reason !== "Invalid") return Effect.fail(error)
       if (changes.length === 1) {
         const { generation, id } = changes[0]!
         return Effect.as(

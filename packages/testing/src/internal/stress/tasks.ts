@@ -16,18 +16,18 @@ export const begin = Date.UTC(2026, 2, 27)
 
 const second = 1000
 
-const whenBusy = ["skip", "queue", "queueAll", "cancelPrevious"] as const
+const whenBusy = ["skip", "queue", "skip", "queueAll", "cancelPrevious"] as const
 
 /** Every kind of overlap with one to three slots; the triggers of neighbours are due together. */
 export const newTask = (id: string, index: number, tag: string, now: number): NewTask => {
   const trigger = Trigger.every(second * (1 + index % 2))
-  const atMostOnce = index % 5 === 4
+  const atMostOnce = index % 7 === 6
   const policy = Policy.makeUnsafe({
     maxInstances: 1 + index % 3,
     whenBusy: whenBusy[index % whenBusy.length],
     queueLimit: 3,
     lateAfter: 0,
-    coalesce: index % 7 === 6 ? "none" : "latest",
+    coalesce: index % 11 === 10 ? "none" : "latest",
     catchUpLimit: 3,
     delivery: atMostOnce ? "atMostOnce" : "atLeastOnce"
   })
@@ -75,7 +75,8 @@ export const policyOf = (row: TaskRow): Policy.Policy => Result.getOrThrow(Polic
 const indexOf = (row: TaskRow): string => (JSON.parse(row.labels) as { readonly index: string }).index
 
 /** Whose ends count failures: a settlement that changes its task's row. */
-export const countsFailures = (row: { readonly taskId: string }): boolean => row.taskId.endsWith("0")
+export const countsFailures = (run: { readonly taskId: string }): boolean =>
+  Number(run.taskId.slice(run.taskId.lastIndexOf("/") + 1)) % 4 === 1
 
 /** A change, and what it is to do to the counters. */
 export interface Planned {

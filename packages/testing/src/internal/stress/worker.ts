@@ -221,7 +221,13 @@ export const work = Effect.fnUntraced(function*(
         )
       )
     }
-    if (forgotten.length > 5) yield* settle(world, forgotten.splice(0).map((run) => settlement(run, now)))
+    // it comes back to what it forgot, sometimes at the very moment at which somebody takes that over
+    if (forgotten.length > 3) {
+      const late = settle(world, forgotten.splice(0).map((run) => settlement(run, now)))
+      yield* random.chance(0.5)
+        ? late
+        : Effect.all([late, takeOver(world, now + lease)], { concurrency: 2, discard: true })
+    }
     // what another owner, or another token, says
     const victim = held[0]
     if (victim !== undefined && random.chance(0.3)) {
