@@ -83,7 +83,7 @@ export interface Policy {
   readonly pauseOnFailure: number | null
   /** One attempt is interrupted after this long; `null`: never. */
   readonly timeout: number | null
-  readonly delivery: "atLeastOnce" | "atMostOnce"
+  readonly delivery: "atLeastOnce" | "atMostOnce" | "transactional"
 }
 
 /**
@@ -131,9 +131,12 @@ export interface Options {
   readonly maxRuns?: number | "unlimited" | undefined
   /** Pauses the task after this many failed runs in a row; `true`: after the first. Default: `false`. */
   readonly pauseOnFailure?: boolean | number | undefined
-  /** An attempt is interrupted after this long. Default: unlimited. */
+  /** An attempt is interrupted after this long. Default: unlimited; 30 seconds where `delivery` is `"transactional"`. */
   readonly timeout?: Duration.Input | "unlimited" | undefined
-  /** What a crash may do to a run: repeat it (`"atLeastOnce"`, default) or lose it (`"atMostOnce"`). */
+  /**
+   * What a crash may do to a run: repeat it (`"atLeastOnce"`, default), lose it (`"atMostOnce"`), or neither, for what the
+   * handler writes to the store's own database (`"transactional"`): its writes and the end of its run are one transaction.
+   */
   readonly delivery?: Policy["delivery"] | undefined
 }
 
@@ -322,8 +325,22 @@ export const make = (options: Options, defaults: Policy = defaultPolicy): Result
     if (Result.isFailure(read)) return refuse(option, value, `${option}: ${read.failure}`)
     policy[option] = read.success
   }
+  if (policy["delivery"] === "transactional" && policy["timeout"] === null) {
+    if (options.timeout !== undefined) {
+      return refuse(
+        "timeout",
+        options.timeout,
+        "timeout: a transaction that is never ended keeps its database from cleaning up: give the attempts of a task " +
+          "with `delivery: \"transactional\"` a duration such as \"30 seconds\""
+      )
+    }
+    policy["timeout"] = transactionTimeout
+  }
   return Result.succeed(Object.freeze(policy) as unknown as Policy)
 }
+
+/** How long a transaction of a handler may take that says nothing. */
+const transactionTimeout = 30_000
 
 const refuse = (option: string, value: unknown, message: string): Result.Result<never, InvalidPolicy> =>
   Result.fail(new InvalidPolicy({ option, value, message }))

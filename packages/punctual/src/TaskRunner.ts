@@ -88,7 +88,7 @@ const inWords = (cause: Cause.Cause<unknown>): string => {
 const attempt = (registered: Registered, base: Base, record: RunRecord, payload: unknown): Effect.Effect<RunResult> => {
   const current = currentRun(record)
   const scope = Scope.makeUnsafe()
-  const context = contextOf(base, current, scope)
+  const context = contextOf(base, record, current, scope)
   let entered = false
   let timedOut: Cause.TimeoutError | undefined
 
@@ -288,8 +288,13 @@ const runKeys: ReadonlyArray<string> = [
   Activity.Label.key
 ]
 
-const contextOf = (base: Base, current: CurrentRun["Service"], scope: Scope.Scope): Context.Context<never> =>
-  base.context.pipe(
+const contextOf = (
+  base: Base,
+  { within }: RunRecord,
+  current: CurrentRun["Service"],
+  scope: Scope.Scope
+): Context.Context<never> =>
+  (within === undefined ? base.context : Context.merge(base.context, within)).pipe(
     Context.add(Scope.Scope, scope),
     Context.add(CurrentRun, current),
     Context.add(References.CurrentLogAnnotations, {

@@ -455,6 +455,19 @@ export class TaskStore extends Context.Service<TaskStore, {
     options: { readonly keep: number }
   ) => Effect.Effect<ReadonlyArray<Settled>, TaskStoreError>
 
+  /**
+   * Runs an effect in one transaction on a connection of its own, which commits when the effect succeeds and rolls back
+   * when it does not; `settle`, called by the effect, takes part. The effect is given what others need to take part.
+   * Interruptible where the effect is. `undefined`: no handler can run in a transaction of this store.
+   *
+   * A failure of the store itself does not say whether the transaction has been committed.
+   */
+  readonly transact?:
+    | (<A, E>(
+      effect: (within: Context.Context<never>) => Effect.Effect<A, E>
+    ) => Effect.Effect<A, E | TaskStoreError>)
+    | undefined
+
   /** Extends leases of the runs named, and only those. */
   readonly heartbeat: (options: {
     readonly now: number

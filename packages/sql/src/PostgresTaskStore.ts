@@ -50,8 +50,9 @@ const preparedStatements = 500
  *
  * **Gotchas**
  *
- * The client is its own: a command inside a transaction of another client fails with `TransactionNotShared`. Use
- * `SqlTaskStore.layer` on `PgClient.layer` where tasks are to be added in transactions of the program.
+ * The client is its own: a command inside a transaction of another client fails with `TransactionNotShared`, and
+ * `delivery: "transactional"` is refused. Use `SqlTaskStore.layer` on `PgClient.layer` where tasks are to be added in
+ * transactions of the program, or handlers to run in some.
  *
  * Behind a pooler that lends a connection for one transaction (PgBouncer in transaction mode) nobody can listen: say
  * `crossProcess: false`, and others notice a change at their next poll.
@@ -74,5 +75,10 @@ export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> 
       (error) => Layer.effect(SqlClient.SqlClient, Effect.fail(storeError(name, postgres, "open", error)))
     )
   )
-  return SqlTaskStore.layer({ ...rest, name }).pipe(Layer.provide(client))
+  // no handler writes with this client, so none can be in its transactions
+  return Layer.effect(
+    TaskStore,
+    Effect.map(SqlTaskStore.make({ ...rest, name }), (store) => ({ ...store, transact: undefined }))
+  )
+    .pipe(Layer.provide(client))
 }

@@ -23,6 +23,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
+import { SqlError } from "effect/sql/SqlError"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
 import { makeClaims } from "./internal/claims.ts"
@@ -162,6 +163,16 @@ export const make: (options?: Options) => Effect.Effect<
       })
     })
 
+  /** A transaction of a handler holds a connection until it ends, and there must be another one. */
+  const transact = <A, E>(effect: (within: Context.Context<never>) => Effect.Effect<A, E>) =>
+    sql.withTransaction(
+      Effect.contextWith((context: Context.Context<never>) =>
+        effect(Context.pick(sql.transactionService, CurrentTransaction)(context) as Context.Context<never>)
+      )
+    ).pipe(
+      Effect.mapError((error) => error instanceof SqlError ? db.fail("transact")(error) : error)
+    )
+
   const byN = source([["n", "int"]])
 
   return TaskStore.of({
@@ -180,6 +191,7 @@ export const make: (options?: Options) => Effect.Effect<
     claim: claims.claim,
     start: claims.start,
     settle: settlements.settle,
+    transact: dialect.concurrent && sql.driver !== "pglite" ? transact : undefined,
     heartbeat: claims.heartbeat,
     cancel: (runs) => shared("cancel", claims.cancel(runs)),
     takeover: settlements.takeover,

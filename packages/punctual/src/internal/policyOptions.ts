@@ -130,7 +130,7 @@ export const readers: { readonly [K in keyof Policy]: Reader<Policy[K]> } = {
   maxRuns: readMaxRuns,
   pauseOnFailure: readPauseOnFailure,
   timeout: unlimitedDuration(`a duration such as "30 seconds", or "unlimited"`),
-  delivery: oneOf(["atLeastOnce", "atMostOnce"])
+  delivery: oneOf(["atLeastOnce", "atMostOnce", "transactional"], { exactlyOnce: "transactional" })
 }
 
 /** In the order in which they are written. */

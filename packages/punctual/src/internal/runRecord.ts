@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import type { RunRow, TaskRow } from "../TaskRecord.ts"
 
 /**
@@ -18,6 +19,12 @@ export interface RunRecord {
   readonly store: string
   /** One attempt is interrupted after this many milliseconds; `null`: never. */
   readonly timeout: number | null
+  /**
+   * What the handler is given besides its own services, so that what it writes is in the transaction that ends its run
+   * (`delivery: "transactional"`). An executor that cannot hand it over, since it runs handlers elsewhere, must not run
+   * them: it answers `Unreadable`.
+   */
+  readonly within?: Context.Context<never> | undefined
 }
 
 /**

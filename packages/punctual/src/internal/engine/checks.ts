@@ -111,6 +111,15 @@ export const delivery = (
   policy: Policy.Policy,
   store: TaskStore["Service"]
 ): InvalidOption | undefined => {
+  if (policy.delivery === "transactional" && store.transact === undefined) {
+    return invalid(
+      "delivery",
+      policy.delivery,
+      `No handler can run inside a transaction of store \`${store.name}\`. \`delivery: "transactional"\` needs Postgres or ` +
+        "MySQL, with `SqlTaskStore.layer` on the client that the handler writes with; elsewhere make the handler " +
+        "idempotent, by `CurrentRun.id`."
+    )
+  }
   if (policy.delivery !== "atMostOnce") return undefined
   if (task.retry !== undefined) {
     return invalid(

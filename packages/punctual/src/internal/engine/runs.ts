@@ -6,6 +6,9 @@
  *     start ──▶ fiber ──▶ exit ──▶ settlement ──▶ (batch) ──▶ store
  *                 ▲
  *                 └── interrupted, with a note that says why: cancelled · shutdown · leaseLost · timeout
+ *
+ * With `delivery: "transactional"` the fiber holds a transaction, whose last statement is the settlement of a success.
+ * Whatever else ends the attempt rolls it back, and is settled like any other.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -15,9 +18,10 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Activity from "../../Activity.ts"
-import type { RunResult } from "../../Executor.ts"
+import type { RunRecord, RunResult } from "../../Executor.ts"
 import type { Policy } from "../../Policy.ts"
 import type { SchedulerEvent } from "../../SchedulerEvent.ts"
 import { fromRun } from "../../TaskInfo.ts"
@@ -46,10 +50,12 @@ interface Running extends Ready {
   readonly startedAt: number
   /** When its lease ends, counted from just before it was asked for; monotonic, like the rest. */
   leaseUntil: number
-  fiber: Fiber.Fiber<RunResult> | undefined
+  fiber: Fiber.Fiber<Attempt> | undefined
   note: Note | undefined
   /** When it was interrupted. */
   interruptedAt: number | undefined
+  /** What its transaction has settled, whatever interrupts its fiber after that. */
+  committed: Pending | undefined
 }
 
 /** What a settlement says, and of what is given back, why. */
@@ -61,6 +67,15 @@ type Outcome =
     /** Why the task is to be set aside first. */
     readonly unreadable?: string
   }
+
+/** How an attempt ended: with something to settle, or in a transaction that has settled it. */
+type Attempt =
+  | RunResult
+  | { readonly _tag: "Committed" }
+  /** Another claim or settlement came first, and nothing that the handler wrote remains. */
+  | { readonly _tag: "Lost" }
+  /** The transaction was not committed, through no fault of the handler. */
+  | { readonly _tag: "RolledBack"; readonly error: TaskStoreError }
 
 interface Pending {
   readonly settlement: Settlement
@@ -172,7 +187,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       leaseUntil,
       fiber: undefined,
       note: undefined,
-      interruptedAt: undefined
+      interruptedAt: undefined,
+      committed: undefined
     }
     running.add(entry)
     idleLatch.closeUnsafe()
@@ -182,23 +198,105 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     if (hub.heard) {
       hub.emit({ _tag: "RunStarted", at: instant(at), store: alias, run: fromRun(run), lag: late })
     }
-    const effect = slot.executor.run({ run, task, store: alias, timeout: policy.timeout })
+    const record: RunRecord = { run, task, store: alias, timeout: policy.timeout }
+    const effect: Effect.Effect<Attempt> = policy.delivery === "transactional"
+      ? transactional(entry, record)
+      : slot.executor.run(record)
     const spanned = traced ? runSpan(effect, run, task, host.definitions) : effect
     entry.fiber = activity.virtual ? forkCounted(spanned, labelOf(run)) : fork(spanned)
     entry.fiber.addObserver((exit) => ended(entry, exit))
   }
 
   /** Work in progress, of which its fiber tells when it sleeps. */
-  const forkCounted = (effect: Effect.Effect<RunResult>, label: string): Fiber.Fiber<RunResult> => {
+  const forkCounted = (effect: Effect.Effect<Attempt>, label: string): Fiber.Fiber<Attempt> => {
     activity.begin(label)
     return Effect.runForkWith(Context.add(context, Activity.Label, label))(effect)
+  }
+
+  // ---------------------------------------------------------------------------
+  // transactions
+  // ---------------------------------------------------------------------------
+
+  /** The attempt in a transaction, which commits what it wrote together with its end, or nothing. */
+  const transactional = (entry: Running, record: RunRecord): Effect.Effect<Attempt> => {
+    const { transact } = store
+    // The policy may have been stored through another layer than this one.
+    if (transact === undefined) {
+      return Effect.succeed({ _tag: "Unreadable", reason: `store \`${store.name}\` has no transactions for handlers` })
+    }
+    let settling: Pending | undefined
+    const attempt = transact((within) =>
+      Effect.flatMap(entry.slot.executor.run({ ...record, within }), (result) => {
+        if (result._tag !== "Succeeded") return Effect.fail(new NotCommitted(result))
+        settling = pendingOf(entry.run, now(), end(entry, "succeeded", result.exit))
+        return settleWithin(settling)
+      })
+    )
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.matchCauseEffect(restore(attempt), {
+        onSuccess: (settled) => Effect.succeed(commit(entry, settled)),
+        onFailure: (cause) => {
+          const failure = Cause.findError(cause)
+          if (Result.isSuccess(failure)) {
+            return failure.success instanceof NotCommitted
+              ? Effect.succeed(failure.success.attempt)
+              : findOut(entry, Effect.succeed({ _tag: "RolledBack", error: failure.success }))
+          }
+          // Perhaps interrupted after the commit.
+          const stopped = Effect.failCause(cause as Cause.Cause<never>)
+          return settling === undefined ? stopped : findOut(entry, stopped)
+        }
+      })
+    )
+  }
+
+  const commit = (entry: Running, settled: Pending): Attempt => {
+    entry.committed = settled
+    return { _tag: "Committed" }
+  }
+
+  const settleWithin = (settling: Pending): Effect.Effect<Pending, NotCommitted | TaskStoreError> =>
+    Effect.flatMap(
+      store.settle([settling.settlement], { keep: settings.keepRuns }),
+      ([answer]) => answer === "Stale" ? Effect.fail(new NotCommitted({ _tag: "Lost" })) : Effect.succeed(settling)
+    )
+
+  /** Asks the store whether a transaction was committed that may have been. */
+  const findOut = (entry: Running, rolledBack: Effect.Effect<Attempt>): Effect.Effect<Attempt> => {
+    const { run } = entry
+    const ask = Effect.suspend(() => {
+      const at = now()
+      return Effect.flatMap(
+        store.heartbeat({
+          now: at,
+          lease: { owner: host.owner, until: at + settings.lease },
+          runs: [{ generation: run.generation, key: run.key, token: run.token! }]
+        }),
+        ([beat]) =>
+          beat?.alive === true
+            ? Effect.succeed(undefined)
+            : store.runs({ taskId: run.taskId, generation: run.generation, key: run.key, limit: 1 })
+      )
+    })
+    return Effect.matchEffect(options.persist("settle", ask, labelOf(run)), {
+      onSuccess: (page) => {
+        if (page === undefined) return rolledBack
+        const [found] = page.items
+        return Effect.succeed<Attempt>(
+          found?.state === "succeeded" && found.token === run.token
+            ? commit(entry, pendingOf(run, found.endedAt ?? now(), end(entry, "succeeded", found.exit)))
+            : { _tag: "Lost" }
+        )
+      },
+      onFailure: () => Effect.succeed<Attempt>({ _tag: "Lost" })
+    })
   }
 
   // ---------------------------------------------------------------------------
   // ending
   // ---------------------------------------------------------------------------
 
-  const ended = (entry: Running, exit: Exit.Exit<RunResult>): void => {
+  const ended = (entry: Running, exit: Exit.Exit<Attempt>): void => {
     entry.slot.running--
     tellInProgress()
     const at = now()
@@ -208,9 +306,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       options.onFree()
       return
     }
-    const settlement = decide(entry, exit, at)
-    if (settlement === undefined) lost(entry)
-    else push(entry.run, at, settlement)
+    if (entry.committed !== undefined) settled(entry.committed, "Settled")
+    else {
+      const decision = decide(entry, exit, at)
+      if (decision === undefined) lost(entry)
+      else push(entry.run, at, decision)
+    }
     if (activity.virtual) activity.end(labelOf(entry.run))
     options.onFree()
     openWhenIdle()
@@ -232,28 +333,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     readonly task?: Settlement["task"]
   }
 
-  const decide = (entry: Running, exit: Exit.Exit<RunResult>, at: number): Decision | undefined => {
+  const decide = (entry: Running, exit: Exit.Exit<Attempt>, at: number): Decision | undefined => {
     if (entry.note === "leaseLost") return undefined
-    if (Exit.isSuccess(exit)) {
-      const result = exit.value
-      switch (result._tag) {
-        case "Succeeded":
-          return end(entry, "succeeded", result.exit)
-        case "Failed":
-        case "TimedOut":
-          if (result.retryAfter !== null && !entry.run.atMostOnce) {
-            return { outcome: { _tag: "Retry", readyAt: at + result.retryAfter, exit: result.exit } }
-          }
-          return end(entry, result._tag === "Failed" ? "failed" : "timedOut", result.exit)
-        case "Unreadable":
-          // A tag that is handled no longer is not the row's fault.
-          return {
-            outcome: result.unhandled === true
-              ? { _tag: "Release", reason: "unhandled" }
-              : { _tag: "Release", reason: "unreadable", unreadable: result.reason }
-          }
-      }
-    }
+    if (Exit.isSuccess(exit)) return conclude(entry, exit.value, at)
     if (Cause.hasInterruptsOnly(exit.cause)) {
       switch (entry.note) {
         case "cancelled":
@@ -272,6 +354,33 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       }
     }
     return end(entry, entry.note === "cancelled" ? "cancelled" : "failed", encodeFailure(exit.cause))
+  }
+
+  const conclude = (entry: Running, attempt: Attempt, at: number): Decision | undefined => {
+    switch (attempt._tag) {
+      case "Succeeded":
+        return end(entry, "succeeded", attempt.exit)
+      case "Failed":
+      case "TimedOut":
+        if (attempt.retryAfter !== null && !entry.run.atMostOnce) {
+          return { outcome: { _tag: "Retry", readyAt: at + attempt.retryAfter, exit: attempt.exit } }
+        }
+        return end(entry, attempt._tag === "Failed" ? "failed" : "timedOut", attempt.exit)
+      case "Unreadable":
+        // A tag that is handled no longer is not the row's fault.
+        return {
+          outcome: attempt.unhandled === true
+            ? { _tag: "Release", reason: "unhandled" }
+            : { _tag: "Release", reason: "unreadable", unreadable: attempt.reason }
+        }
+      case "Committed":
+      case "Lost":
+        return undefined
+      case "RolledBack":
+        return attempt.error.retryable
+          ? { outcome: { _tag: "Release", reason: "rolledBack" } }
+          : end(entry, "failed", encodeFailure(Cause.die(attempt.error)))
+    }
   }
 
   const end = (entry: Running, state: TerminalState, exit: string | null): Decision => ({
@@ -294,23 +403,24 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     }
   }
 
+  const pendingOf = (run: RunRow, at: number, { outcome, task }: Decision): Pending => ({
+    run,
+    outcome,
+    settlement: {
+      generation: run.generation,
+      key: run.key,
+      token: run.token!,
+      owner: host.owner,
+      now: at,
+      result: outcome._tag === "Release" ? { _tag: "Release" } : outcome,
+      ...(task === undefined ? undefined : { task })
+    }
+  })
+
   const push = (run: RunRow, at: number, decision: Decision): void => {
-    const { outcome } = decision
     // Once, however many batches: what comes while a batch waits for its store waits with it.
     if (pending.length === 0 && settling === 0 && activity.virtual) activity.begin("settle")
-    pending.push({
-      run,
-      outcome,
-      settlement: {
-        generation: run.generation,
-        key: run.key,
-        token: run.token!,
-        owner: host.owner,
-        now: at,
-        result: outcome._tag === "Release" ? { _tag: "Release" } : outcome,
-        ...(decision.task === undefined ? undefined : { task: decision.task })
-      }
-    })
+    pending.push(pendingOf(run, at, decision))
     idleLatch.closeUnsafe()
     settleLatch.openUnsafe()
   }
@@ -598,6 +708,14 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       return left.map(({ run }) => labelOf(run))
     },
     loops: [settleLoop, heartbeatLoop]
+  }
+}
+
+/** Rolls back. */
+class NotCommitted {
+  readonly attempt: Attempt
+  constructor(attempt: Attempt) {
+    this.attempt = attempt
   }
 }
 

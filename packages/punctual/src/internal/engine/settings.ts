@@ -1,6 +1,7 @@
 /**
  * Options of schedulers and clients, checked and in milliseconds.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -133,6 +134,12 @@ const onLiveClock = (
   claim: (options) => live(store.claim(options)),
   start: (options) => live(store.start(options)),
   settle: (settlements, options) => live(store.settle(settlements, options)),
+  transact: store.transact && ((effect) =>
+    Effect.flatMap(Clock.Clock, (clock) =>
+      live(store.transact!((within) =>
+        // the handler's time is virtual
+        Effect.provideService(effect(within), Clock.Clock, clock)
+      )))),
   heartbeat: (options) => live(store.heartbeat(options)),
   cancel: (runs) => live(store.cancel(runs)),
   takeover: (options) => live(store.takeover(options)),

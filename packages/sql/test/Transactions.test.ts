@@ -1,0 +1,117 @@
+/**
+ * `delivery: "transactional"` on a Postgres server: the rows a handler writes and the end of its run are one transaction,
+ * whenever its connection is lost.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as Task from "punctual/Task"
+import * as TaskScheduler from "punctual/TaskScheduler"
+import { TestScheduler } from "punctual/testing"
+import * as Trigger from "punctual/Trigger"
+import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
+import * as SqlTaskStore from "../src/SqlTaskStore.ts"
+
+const url = process.env["PUNCTUAL_POSTGRES_URL"]
+
+const Order = Task.make("Order", {
+  payload: { number: Schema.Int },
+  error: Schema.String,
+  retry: { times: 20 },
+  delivery: "transactional"
+})
+
+const layersOn = (url: string, prefix: string) => {
+  const Client = PgClient.layer({ url: Redacted.make(url), maxConnections: 8 })
+  const orders = `${prefix}_orders`
+  const kills = `${prefix}_kills`
+  const Handler = Order.toLayer(Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    return ({ number }: { readonly number: number }) =>
+      sql`insert into ${sql(orders)} (number) values (${number})`.pipe(
+        Effect.mapError((error) => error.message),
+        Effect.asVoid
+      )
+  }))
+  /** Every third commit of an order ends its connection; an order below zero is refused by its commit. */
+  const Tables = Layer.effectDiscard(Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`create table ${sql(orders)} (number int not null)`
+    yield* sql`create sequence ${sql(kills)}`
+    yield* sql`create function ${sql(`${prefix}_check`)}() returns trigger language plpgsql as ${
+      sql.literal(`$$ begin
+        if new.number < 0 then raise exception 'no such number' using errcode = '23514'; end if;
+        if nextval('${kills}') % 3 = 0 then perform pg_terminate_backend(pg_backend_pid()); end if;
+        return null;
+      end $$`)
+    }`
+    yield* sql`create constraint trigger ${sql(`${prefix}_check`)} after insert on ${sql(orders)}
+deferrable initially deferred for each row execute function ${sql(`${prefix}_check`)}()`
+  }))
+  const Store = SqlTaskStore.layer({ prefix }).pipe(Layer.provide(Client))
+  return {
+    orders,
+    App: Layer.mergeAll(Handler, Tables).pipe(Layer.provideMerge(Client)),
+    Store
+  }
+}
+
+if (url !== undefined) {
+  const prefix = () => `t${crypto.randomUUID().slice(0, 8)}`
+
+  describe("delivery: transactional, on Postgres", () => {
+    it.effect("each order is written once, though every third connection is lost in its commit", () => {
+      const { App, Store, orders } = layersOn(url, prefix())
+      return Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler.TaskScheduler
+        const sql = yield* SqlClient.SqlClient
+        yield* scheduler.addAll(
+          Array.from(
+            { length: 60 },
+            (_, number) => Task.scheduled(Order, { id: `order-${number}`, payload: { number }, trigger: Trigger.now })
+          )
+        )
+        yield* TestScheduler.advance("10 minutes")
+        const rows = yield* sql<{ number: number }>`select number from ${sql(orders)} order by number`
+        assert.deepStrictEqual(rows.map(({ number }) => number), Array.from({ length: 60 }, (_, number) => number))
+        const events = yield* TestScheduler.events
+        const ended = events.flatMap((event) => event._tag === "RunEnded" ? [event.run.state] : [])
+        assert.deepStrictEqual(ended, Array.from({ length: 60 }, () => "succeeded"))
+        // the connections were lost, or this test shows nothing
+        assert.isAtLeast(
+          events.filter((event) => event._tag === "RunReleased" && event.reason === "rolledBack").length,
+          20
+        )
+      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
+    }, 60_000)
+
+    it.effect("an order that its commit refuses is a failed run without a row", () => {
+      const { App, Store, orders } = layersOn(url, prefix())
+      return Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler.TaskScheduler
+        const sql = yield* SqlClient.SqlClient
+        yield* scheduler.add(Order, { id: "it", payload: { number: -1 }, trigger: Trigger.now })
+        yield* TestScheduler.advance("1 minute")
+        assert.deepStrictEqual(yield* sql`select number from ${sql(orders)}`, [])
+        const { items: [run] } = yield* scheduler.handle("it").runs()
+        assert.strictEqual(run!.state, "failed")
+      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
+    }, 60_000)
+
+    it.effect("is refused by a store on a client of its own, which no handler writes with", () => {
+      const { App } = layersOn(url, prefix())
+      const Store = PostgresTaskStore.layer({ url, prefix: prefix() })
+      return Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler.TaskScheduler
+        const refused = yield* Effect.flip(
+          scheduler.add(Order, { id: "it", payload: { number: 1 }, trigger: Trigger.now })
+        )
+        assert.strictEqual(refused._tag, "InvalidOption")
+      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
+    }, 60_000)
+  })
+}
