@@ -114,7 +114,9 @@ const lifeOf = ({ file, frozen, killedAt }: Worker): Life => ({
   killedAt,
   frozen,
   lines: existsSync(file)
-    ? readFileSync(file, "utf8").split("\n").filter((line) => line.endsWith("}")).map((line) => JSON.parse(line) as Line)
+    ? readFileSync(file, "utf8").split("\n").filter((line) => line.endsWith("}")).map((line) =>
+      JSON.parse(line) as Line
+    )
     : []
 })
 
@@ -155,23 +157,31 @@ const read = Effect.gen(function*() {
       const [run] = items.filter((run) => !run.held)
       if (run !== undefined) return yield* Effect.fail(`run ${run.key} of ${run.taskId} is still ${run.state}`)
     }
-    const { items: [task] } = yield* store.list({ tag: "Once", state: "scheduled", sort: "id", descending: false, limit: 1 })
+    const { items: [task] } = yield* store.list({
+      tag: "Once",
+      state: "scheduled",
+      sort: "id",
+      descending: false,
+      limit: 1
+    })
     if (task !== undefined) return yield* Effect.fail(`task ${task.id} has not been evaluated`)
   }).pipe(Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 300 }))
-  const rows = yield* everything((after) =>
-    store.list({ sort: "id", descending: false, limit: 500, after })
-  )
+  const rows = yield* everything((after) => store.list({ sort: "id", descending: false, limit: 500, after }))
   const runs = yield* everything((after) => store.runs({ limit: 500, after }))
-  const tasks = yield* Effect.forEach(rows.filter((row) => row.tag !== "Once"), (row) =>
-    Effect.map(client.handle(row.id).snapshot, (info) => ({ row, trigger: Option.getOrThrow(info.trigger) })))
+  const tasks = yield* Effect.forEach(
+    rows.filter((row) => row.tag !== "Once"),
+    (row) => Effect.map(client.handle(row.id).snapshot, (info) => ({ row, trigger: Option.getOrThrow(info.trigger) }))
+  )
   return { tasks, runs }
 })
 
 const run = async (): Promise<boolean> => {
   const server = await servers[name]!(folder)
-  console.log(`chaos on ${name}: ${workers} schedulers, ${seconds} s, seed ${values.seed}${
-    values.beside === undefined ? "" : `, every other of ${values.beside}`
-  }`)
+  console.log(
+    `chaos on ${name}: ${workers} schedulers, ${seconds} s, seed ${values.seed}${
+      values.beside === undefined ? "" : `, every other of ${values.beside}`
+    }`
+  )
   const done = { killed: 0, frozen: 0, servers: 0 }
   try {
     const live = Array.from({ length: workers }, (_, place) => start(place, server.where))
@@ -208,13 +218,17 @@ const run = async (): Promise<boolean> => {
     for (const worker of live) worker.child.kill("SIGTERM")
     const codes = await Promise.all(live.map((worker) => worker.exited))
     const { sums, wrong } = verify(all.map(lifeOf), tasks, runs)
-    for (const [what, count] of Object.entries({
-      "schedulers killed": done.killed,
-      "schedulers frozen": done.frozen,
-      "servers killed": done.servers,
-      ...sums
-    })) console.log(`  ${String(count).padStart(7)}  ${what}`)
-    for (const code of codes) if (code !== interrupted) wrong.push(`a scheduler that was asked to stop ended with ${code}`)
+    for (
+      const [what, count] of Object.entries({
+        "schedulers killed": done.killed,
+        "schedulers frozen": done.frozen,
+        "servers killed": done.servers,
+        ...sums
+      })
+    ) console.log(`  ${String(count).padStart(7)}  ${what}`)
+    for (const code of codes) {
+      if (code !== interrupted) wrong.push(`a scheduler that was asked to stop ended with ${code}`)
+    }
     for (const problem of wrong.slice(0, 20)) console.error(`  WRONG: ${problem}`)
     if (wrong.length > 20) console.error(`  … and ${wrong.length - 20} more`)
     return wrong.length === 0

@@ -11,8 +11,7 @@ const later = (load: () => Promise<Store>): Store => Layer.unwrap(Effect.promise
 
 /** `where` is a file or a URL. */
 export const stores: Readonly<Record<string, (where: string) => Store>> = {
-  sqlite: (filename) =>
-    later(async () => (await import("@punctual/sql/SqliteTaskStore")).layer({ filename })),
+  sqlite: (filename) => later(async () => (await import("@punctual/sql/SqliteTaskStore")).layer({ filename })),
   postgres: (url) =>
     later(async () => (await import("@punctual/sql/PostgresTaskStore")).layer({ url, prefix: "chaos" }))
 }

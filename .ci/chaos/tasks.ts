@@ -24,7 +24,8 @@ export const Pair = Task.make("Pair", { maxInstances: 2, coalesce: "none", catch
 export const Mark = Task.make("Mark", { delivery: "atMostOnce" })
 export const Once = Task.make("Once", { payload: { text: Schema.String } })
 
-const times = <A>(count: number, make: (i: number) => A): ReadonlyArray<A> => Array.from({ length: count }, (_, i) => make(i))
+const times = <A>(count: number, make: (i: number) => A): ReadonlyArray<A> =>
+  Array.from({ length: count }, (_, i) => make(i))
 const onConflict = "keep"
 
 /** Every worker adds them; the first that does wins. */

@@ -98,7 +98,9 @@ export const verify = (
       }
     }
     const ended = row.get(run)
-    if (ended?.state === "succeeded" && !of.some((attempt) => attempt.token === ended.token && attempt.ended === "end")) {
+    if (
+      ended?.state === "succeeded" && !of.some((attempt) => attempt.token === ended.token && attempt.ended === "end")
+    ) {
       wrong.push(`run ${run} was ended by token ${ended.token}, with which no handler came to its end`)
     }
   }
@@ -120,11 +122,14 @@ export const verify = (
 
   // at most once
   for (const [run, of] of byRun) {
-    if (of.length > 1 && of[0]!.task.startsWith("mark-")) wrong.push(`atMostOnce run ${run} has begun ${of.length} times`)
+    if (of.length > 1 && of[0]!.task.startsWith("mark-")) {
+      wrong.push(`atMostOnce run ${run} has begun ${of.length} times`)
+    }
   }
 
   const count = (state: RunRow["state"]) => runs.filter((run) => run.state === state).length
-  const sumOf = (name: "missed" | "coalesced" | "skipped") => tasks.reduce((sum, { row }) => sum + row.counters[name], 0)
+  const sumOf = (name: "missed" | "coalesced" | "skipped") =>
+    tasks.reduce((sum, { row }) => sum + row.counters[name], 0)
   const gaps = [...byRun.values()].flatMap((of) =>
     of.flatMap((attempt, i) => attempt.ended === "killed" && i + 1 < of.length ? [of[i + 1]!.from - attempt.to] : [])
   )

@@ -58,9 +58,7 @@ const App = Layer.mergeAll(
   Pair.toLayer(() => work),
   Mark.toLayer(() => work),
   Once.toLayer(() => work),
-  Layer.effectDiscard(TaskScheduler.TaskScheduler.use((scheduler) =>
-    scheduler.addAll(recurring)
-  )),
+  Layer.effectDiscard(TaskScheduler.TaskScheduler.use((scheduler) => scheduler.addAll(recurring))),
   Layer.effectDiscard(Effect.forkScoped(adding))
 )
 

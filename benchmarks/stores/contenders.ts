@@ -94,7 +94,9 @@ const claimAndDelete: Contender = {
     const { default: { Client } } = await import("pg")
     const db = new Client({ connectionString: url })
     await db.connect()
-    await db.query(`create table ${name} (id bigserial primary key, due bigint not null, payload text not null, owner text)`)
+    await db.query(
+      `create table ${name} (id bigserial primary key, due bigint not null, payload text not null, owner text)`
+    )
     await db.query(`create index on ${name} (due) where owner is null`)
     return {
       fill: async (count) => {
@@ -197,12 +199,18 @@ const pgBoss: Contender = {
       },
       drain: async (count, f) => {
         let left = count
-        await boss.work("work", { batchSize: 1_000, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5 }, async (jobs) => {
-          left -= jobs.length
-          for (let i = 0; i < jobs.length; i++) f()
-        })
+        await boss.work(
+          "work",
+          { batchSize: 1_000, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5 },
+          async (jobs) => {
+            left -= jobs.length
+            for (let i = 0; i < jobs.length; i++) f()
+          }
+        )
         while (left > 0) await wait(5)
-        while ((await db.query(`select 1 from ${schema}.job where state < 'completed' limit 1`)).rowCount !== 0) await wait(1)
+        while ((await db.query(`select 1 from ${schema}.job where state < 'completed' limit 1`)).rowCount !== 0) {
+          await wait(1)
+        }
       },
       close: async () => {
         await db.end()

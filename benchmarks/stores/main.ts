@@ -28,6 +28,11 @@ export const run = async (options: RunOptions): Promise<void> => {
       options,
       (name) => measure(join(import.meta.dirname, "measure.ts"), [name, url, String(count)])
     )
-    table(`${count} one-off tasks in ${title}, run by one process, each ending in a stored outcome`, columns, rows, reference)
+    table(
+      `${count} one-off tasks in ${title}, run by one process, each ending in a stored outcome`,
+      columns,
+      rows,
+      reference
+    )
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A proxy before a server, which counts what a client sends: statements of Postgres, commands of Redis, bytes both ways.
  */
-import { connect, createServer, type AddressInfo, type Socket } from "node:net"
+import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 
 export interface Wire {
   /** Of the proxy. */
