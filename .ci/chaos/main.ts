@@ -51,6 +51,7 @@ const random = (): number => {
 const between = (from: number, to: number) => from + random() * (to - from)
 
 const folder = mkdtempSync(join(tmpdir(), "punctual-chaos-"))
+const say = (line: string) => process.stdout.write(`${line}\n`)
 const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
 // -----------------------------------------------------------------------------
@@ -177,7 +178,7 @@ const read = Effect.gen(function*() {
 
 const run = async (): Promise<boolean> => {
   const server = await servers[name]!(folder)
-  console.log(
+  say(
     `chaos on ${name}: ${workers} schedulers, ${seconds} s, seed ${values.seed}${
       values.beside === undefined ? "" : `, every other of ${values.beside}`
     }`
@@ -225,12 +226,12 @@ const run = async (): Promise<boolean> => {
         "servers killed": done.servers,
         ...sums
       })
-    ) console.log(`  ${String(count).padStart(7)}  ${what}`)
+    ) say(`  ${String(count).padStart(7)}  ${what}`)
     for (const code of codes) {
       if (code !== interrupted) wrong.push(`a scheduler that was asked to stop ended with ${code}`)
     }
-    for (const problem of wrong.slice(0, 20)) console.error(`  WRONG: ${problem}`)
-    if (wrong.length > 20) console.error(`  … and ${wrong.length - 20} more`)
+    for (const problem of wrong.slice(0, 20)) say(`  WRONG: ${problem}`)
+    if (wrong.length > 20) say(`  … and ${wrong.length - 20} more`)
     return wrong.length === 0
   } finally {
     for (const { child } of all) child.kill("SIGKILL")
