@@ -66,6 +66,11 @@ export interface TaskInfo {
   readonly ranges: ReadonlyArray<Policy.Range>
   /** Why this program cannot read the row, if it cannot. */
   readonly unreadable: Option.Option<string>
+  /**
+   * No scheduler that is alive runs its tag and payload version on its executor: what is due waits until one does. True
+   * of every task while no scheduler has started.
+   */
+  readonly unroutable: boolean
   readonly createdAt: DateTime.Utc
   readonly updatedAt: DateTime.Utc
   readonly revision: number
@@ -152,6 +157,8 @@ export const fromRow = (
   options: {
     readonly store: string
     readonly seen: boolean
+    /** Default: `false`. */
+    readonly unroutable?: boolean | undefined
     readonly verdict?: Verdict | undefined
     /** What triggers of the program's own are decoded with. */
     readonly definitions?: TriggerDefinitions | undefined
@@ -186,6 +193,7 @@ export const fromRow = (
       : Result.isFailure(policy)
       ? Option.some(policy.failure.message)
       : Option.none(),
+    unroutable: options.unroutable ?? false,
     createdAt: instant(row.createdAt),
     updatedAt: instant(row.updatedAt),
     revision: row.revision

@@ -62,6 +62,9 @@ export type {
 export interface Options {
   /** For logs and leases. Default: `scheduler`. */
   readonly name?: string | undefined
+  /** Where it runs, for those who ask for `instances`: such as `os.hostname()` and `process.pid`. */
+  readonly host?: string | undefined
+  readonly pid?: number | undefined
   /** `auto` (default) starts when App is built; `manual` waits for `start`; `paused` starts without evaluating. */
   readonly start?: "auto" | "manual" | "paused" | undefined
   /** Policies of tasks that say nothing themselves. */
@@ -97,6 +100,8 @@ export interface Options {
 
 const optionNames: ReadonlyArray<keyof Options> = [
   "name",
+  "host",
+  "pid",
   "start",
   "defaults",
   "timeZone",
@@ -145,10 +150,21 @@ const checkOptions = (options: Options) =>
         message: "`start` is \"auto\", \"manual\" or \"paused\"."
       })
     }
+    if (options.host !== undefined && (typeof options.host !== "string" || options.host.trim() === "")) {
+      return yield* new InvalidOption({
+        option: "host",
+        value: options.host,
+        message: "`host` is a text that is not empty."
+      })
+    }
+    const pid = options.pid === undefined
+      ? null
+      : yield* integer("pid", options.pid, 0, { min: 0, max: Number.MAX_SAFE_INTEGER })
     const some = { min: 1, max: year }
     const none = { min: 0, max: year }
     return {
       ...common,
+      machine: { host: options.host ?? null, pid },
       settings: {
         lease,
         interruptGrace,
@@ -234,7 +250,7 @@ const make = (
   options: Options & { readonly executors?: Layer.Layer<Executors.Executors, unknown, unknown> | undefined }
 ) =>
   Effect.gen(function*() {
-    const { defaults, settings, timeZone } = yield* checkOptions(options)
+    const { defaults, machine, settings, timeZone } = yield* checkOptions(options)
     const stores = yield* Settings.stores
     const outer = yield* Effect.context<never>()
     const scope = yield* Effect.scope
@@ -273,6 +289,7 @@ const make = (
     const host: Host = {
       name,
       owner: `${name}#${incarnation}`,
+      machine,
       reader: `${name}#${incarnation}`,
       clock: yield* Clock.Clock,
       activity,

@@ -63,6 +63,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/Task", "ports"],
   ["punctual/TaskHandle", "ports"],
   ["punctual/TaskInfo", "ports"],
+  ["punctual/SchedulerInstance", "ports"],
   ["punctual/TaskRegistry", "ports"],
   ["punctual/TaskRunner", "ports"],
   ["punctual/TaskStore", "ports"],
@@ -82,6 +83,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/Lifecycle", "engine"],
   ["punctual/internal/engine/**", "engine"],
   ["punctual/internal/exitText", "engine"],
+  ["punctual/internal/packageVersion", "engine"],
 
   ["punctual/index", "edges"],
   ["punctual/internal/virtualTime", "edges"],

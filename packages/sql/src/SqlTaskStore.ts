@@ -33,6 +33,7 @@ import * as Database from "./internal/database.ts"
 import type { Dialect } from "./internal/dialect.ts"
 import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
 import { makeEnds } from "./internal/ends.ts"
+import { makeInstances } from "./internal/instances.ts"
 import { makeLists } from "./internal/lists.ts"
 import { channelOf, minimumServer, postgres } from "./internal/postgres.ts"
 import { int, orNull, readable, text, Unreadable } from "./internal/records.ts"
@@ -247,6 +248,7 @@ where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
             if (Number(ready) !== 0) write.brought.ready = true
           }
         })),
+    ...makeInstances(db),
     listen: wakes.listen
   })
 })

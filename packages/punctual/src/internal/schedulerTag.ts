@@ -10,6 +10,7 @@ import type * as Stream from "effect/Stream"
 import type { CurrentRun } from "../CurrentRun.ts"
 import type { InvalidOption, RunNotFound } from "../SchedulerError.ts"
 import type { SchedulerEvent } from "../SchedulerEvent.ts"
+import type { SchedulerInstance } from "../SchedulerInstance.ts"
 import type * as Task from "../Task.ts"
 import type {
   AddEffectError,
@@ -86,6 +87,10 @@ export interface Api<Mode extends "handled" | "anywhere"> {
   readonly quarantined: (
     options?: { readonly store?: string | undefined }
   ) => Effect.Effect<ReadonlyArray<Verdict>, TaskStoreError | UnknownStore>
+  /** The schedulers that use a store, those that are alive first; stale ones for a day. */
+  readonly instances: (
+    options?: { readonly store?: string | undefined }
+  ) => Effect.Effect<ReadonlyArray<SchedulerInstance>, TaskStoreError | UnknownStore>
 }
 
 export interface SchedulerStatus {

@@ -14,6 +14,7 @@ import * as Decide from "./decide.ts"
 import { Handle } from "./handles.ts"
 import { batchSize, instant } from "./host.ts"
 import * as Lists from "./lists.ts"
+import { instancesOf } from "./presence.ts"
 import { cancelRun } from "./runCommands.ts"
 
 export const make = (commanding: Commanding): Api<"anywhere"> => {
@@ -77,6 +78,11 @@ export const make = (commanding: Commanding): Api<"anywhere"> => {
       Effect.flatMap(
         commanding.stores.get(options?.store ?? "default"),
         (store) => store.verdicts({ limit: Lists.verdictLimit })
+      ),
+    instances: (options) =>
+      Effect.flatMap(
+        commanding.stores.get(options?.store ?? "default"),
+        (store) => instancesOf(store, commanding.clock.currentTimeMillisUnsafe())
       )
   }
 }

@@ -15,6 +15,11 @@ import type { TaskScheduler, TaskSchedulerClient } from "../schedulerTag.ts"
 import { randomId } from "./adding.ts"
 import type { Hub } from "./host.ts"
 
+/** What the tags of effects begin with, before the task they are. */
+const closure = "effect:"
+
+export const isClosure = (tag: string): boolean => tag.startsWith(closure)
+
 export const make = ({ api, hub, registry, scope, stores }: {
   readonly api: Context.Service.Shape<typeof TaskSchedulerClient>
   readonly hub: Hub
@@ -54,7 +59,7 @@ export const make = ({ api, hub, registry, scope, stores }: {
       if (store?.capabilities.durable === true) return yield* new ClosureNotPersistable({ id, store: alias })
       const context = yield* Effect.context<never>()
       const task = yield* Effect.try({
-        try: () => Task.make(`effect:${alias}/${id}`, { name: options.name ?? id }),
+        try: () => Task.make(`${closure}${alias}/${id}`, { name: options.name ?? id }),
         catch: (error) => error as Task.InvalidTask
       })
       const key = `${alias}/${id}`

@@ -16,6 +16,7 @@ import type { RunRow } from "../../TaskRecord.ts"
 import type { TaskStore } from "../../TaskStore.ts"
 import { type Host, instant } from "./host.ts"
 import { maintain } from "./maintain.ts"
+import { presence } from "./presence.ts"
 import * as StoreEngine from "./storeEngine.ts"
 
 export interface Engine {
@@ -43,6 +44,7 @@ export const make = (
     ([alias, store]) => StoreEngine.make(host, alias, store, onFree)
   )
   let startedAt: number | undefined
+  const presences = engines.map(({ store }) => presence(host, store, () => startedAt ?? now()))
   let turning: ReadonlyArray<Fiber.Fiber<unknown>> = []
 
   const emit = (tag: "SchedulerStarted" | "SchedulerPaused" | "SchedulerResumed" | "SchedulerStopping"): void => {
@@ -85,6 +87,7 @@ export const make = (
           startedAt = now()
           emit("SchedulerStarted")
           const fire = Effect.gen(function*() {
+            for (const { beats } of presences) yield* fork(beats)
             for (const engine of engines) {
               yield* fork(maintain(host, engine))
               yield* engine.fire("startup", incarnation)
@@ -134,6 +137,7 @@ export const make = (
     if (detached.length > 0) {
       yield* Effect.logWarning(`These did not stop when interrupted and were left behind: ${detached.join("; ")}.`)
     }
+    if (started) yield* Effect.forEach(presences, ({ leave }) => leave, { concurrency: "unbounded", discard: true })
     if (started && hub.heard) {
       hub.emit({ _tag: "SchedulerStopped", at: instant(now()), drained: before - left, interrupted: left, detached })
     }

@@ -26,6 +26,7 @@ import { explain } from "./explain.ts"
 import { instant } from "./host.ts"
 import * as Lists from "./lists.ts"
 import { labelsText } from "./prepare.ts"
+import { unroutable as unroutableIn } from "./presence.ts"
 import { cancelRun, runNow, storeOfTask } from "./runCommands.ts"
 
 const changeNames: ReadonlyArray<string> = [
@@ -86,9 +87,11 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
     return Effect.gen({ self: this }, function*() {
       const { store, task: { row } } = yield* this.read
       const verdicts = yield* store.verdicts({ limit: Lists.verdictLimit })
+      const unroutable = yield* unroutableIn(store, this.commanding.clock.currentTimeMillisUnsafe())
       return fromRow(row, {
         store: this.store,
         seen: this.commanding.seen(),
+        unroutable: unroutable(row),
         verdict: verdicts.find((verdict) => verdict.generation === row.generation),
         definitions: this.commanding.definitions
       })

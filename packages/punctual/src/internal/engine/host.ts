@@ -51,6 +51,8 @@ export interface Host {
   readonly name: string
   /** Identity and random incarnation: names this scheduler in leases. */
   readonly owner: string
+  /** Where it runs, if the program says so. */
+  readonly machine: { readonly host: string | null; readonly pid: number | null }
   /** Names this scheduler in verdicts on rows it cannot read. */
   readonly reader: string
   readonly clock: Clock.Clock

@@ -10,6 +10,7 @@ import type { Page, TaskStoreError, Verdict } from "../../TaskStore.ts"
 import type { UnknownStore } from "../../TaskStores.ts"
 import type { Commanding } from "./changes.ts"
 import * as Checks from "./checks.ts"
+import { unroutable as unroutableIn } from "./presence.ts"
 
 /** Enough for any program whose rows are not mostly unreadable. */
 export const verdictLimit = 1_000
@@ -74,10 +75,12 @@ export const tasks = (
     const verdicts = new Map<number, Verdict>(
       (yield* store.verdicts({ limit: verdictLimit })).map((verdict) => [verdict.generation, verdict])
     )
+    const unroutable = yield* unroutableIn(store, commanding.clock.currentTimeMillisUnsafe())
     const items = page.items.map((row) =>
       fromRow(row, {
         store: given.store ?? "default",
         seen: commanding.seen(),
+        unroutable: unroutable(row),
         verdict: verdicts.get(row.generation),
         definitions: commanding.definitions
       })

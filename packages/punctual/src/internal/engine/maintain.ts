@@ -11,6 +11,7 @@ import * as Activity from "../../Activity.ts"
 import type { TaskStoreError } from "../../TaskStore.ts"
 import { attempt, dueAt, rulesOf } from "./advance.ts"
 import { batchSize, type Host, instant } from "./host.ts"
+import { forgetStale } from "./presence.ts"
 import type { StoreEngine } from "./storeEngine.ts"
 
 /** Minutes are enough for a clock, and cheap; under virtual time each tick is a step, so there are fewer. */
@@ -165,6 +166,7 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
           yield* engine.retime
           yield* review
           yield* prune
+          yield* forgetStale(store, now())
         }
       }).pipe(
         // Whatever fails here is tried again at a later tick; the engine's own loop tells of a store that is down.
