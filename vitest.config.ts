@@ -4,6 +4,7 @@ import projects from "./vitest.workspace.ts"
 export default defineConfig({
   test: {
     projects,
+    globalSetup: ".ci/testServersSetup.ts",
     passWithNoTests: true
   }
 })

@@ -13,10 +13,9 @@ import * as Task from "punctual/Task"
 import * as TaskScheduler from "punctual/TaskScheduler"
 import { TestScheduler } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
-
-const url = process.env["PUNCTUAL_POSTGRES_URL"]
 
 const Order = Task.make("Order", {
   payload: { number: Schema.Int },
@@ -60,7 +59,7 @@ deferrable initially deferred for each row execute function ${sql(`${prefix}_che
   }
 }
 
-if (url !== undefined) {
+await onServer("postgres", (url) => {
   const prefix = () => `t${crypto.randomUUID().slice(0, 8)}`
 
   describe("delivery: transactional, on Postgres", () => {
@@ -114,4 +113,4 @@ if (url !== undefined) {
       }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
     }, 60_000)
   })
-}
+})
