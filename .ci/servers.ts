@@ -33,7 +33,7 @@ interface Kind {
   readonly prepare?: (data: string, run: Run) => Promise<unknown>
   /** What the last of its programs is told, besides its name. */
   readonly args: (data: string, port: number) => ReadonlyArray<string>
-  readonly ready: (data: string, port: number) => Promise<boolean>
+  readonly ready: (data: string, port: number, pid: number) => Promise<boolean>
   readonly url: (port: number) => string
   /** Ends it in order, and soon. */
   readonly signal: NodeJS.Signals
@@ -60,10 +60,12 @@ export const kinds: Readonly<Record<Name, Kind>> = {
         ["-c", "listen_addresses=127.0.0.1"],
         ["-c", "max_connections=200"]
       ].flat(),
-    // before that it lets nobody in
-    ready: async (data) => {
+    // before that it lets nobody in; the file of one that was killed says what that one was
+    ready: async (data, _, pid) => {
       const file = join(data, "postmaster.pid")
-      return existsSync(file) && /^ready\s*$/m.test(readFileSync(file, "utf8"))
+      if (!existsSync(file)) return false
+      const lines = readFileSync(file, "utf8").split("\n")
+      return lines[0] === String(pid) && lines.some((line) => line.trim() === "ready")
     },
     url: (port) => `postgres://postgres@127.0.0.1:${port}/postgres`,
     signal: "SIGINT"
@@ -256,7 +258,7 @@ export const start = async (
     child.once("error", (error) => failed = error)
     if (options?.detached === true) child.unref()
     const since = performance.now()
-    while (!await kind.ready(data, port)) {
+    while (!await kind.ready(data, port, child.pid ?? 0)) {
       const ended = child.exitCode ?? child.signalCode
       if (failed !== undefined || ended !== null) throw didNotStart(name, failed?.message ?? `ended with ${ended}`, log)
       if (performance.now() - since > patience) {
