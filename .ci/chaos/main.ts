@@ -61,7 +61,7 @@ const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resol
 interface Worker {
   readonly file: string
   readonly child: ChildProcess
-  readonly exited: Promise<number | null>
+  readonly exited: Promise<number | string>
   killedAt: number | undefined
   readonly frozen: Array<{ readonly from: number; to: number }>
 }
@@ -86,7 +86,7 @@ const start = (place: number, where: string): Worker => {
   const worker: Worker = {
     file,
     child,
-    exited: new Promise((resolve) => child.once("exit", resolve)),
+    exited: new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? String(signal)))),
     killedAt: undefined,
     frozen: []
   }

@@ -31,15 +31,15 @@ const work = Effect.gen(function*() {
   tell({ at: Date.now(), what: "end", task, run, token })
 })
 
+let enough = false
+process.on("SIGUSR2", () => {
+  enough = true
+})
+
 /** One-off tasks, until a signal ends that; one whose answer did not come may be there or not, and is not told. */
 const adding = Effect.gen(function*() {
   const scheduler = yield* TaskScheduler.TaskScheduler
   let n = 0
-  let enough = false
-  const stop = () => {
-    enough = true
-  }
-  process.on("SIGUSR2", stop)
   yield* Effect.suspend(() => {
     const id = `once-${seed}-${n++}`
     return scheduler.add(Once, { id, payload: { text: id }, trigger: Trigger.now }).pipe(
@@ -48,7 +48,7 @@ const adding = Effect.gen(function*() {
     )
   }).pipe(
     Effect.repeat({ schedule: Schedule.spaced("100 millis"), while: () => !enough }),
-    Effect.ensuring(Effect.sync(() => process.off("SIGUSR2", stop)))
+    Effect.tapDefect((defect) => Effect.sync(() => process.stderr.write(`adding died: ${String(defect)}\n`)))
   )
 })
 

@@ -171,6 +171,7 @@ export const make: (options?: Options) => Effect.Effect<
         effect(Context.pick(sql.transactionService, CurrentTransaction)(context) as Context.Context<never>)
       )
     ).pipe(
+      Database.survivingRollback,
       Effect.mapError((error) => error instanceof SqlError ? db.fail("transact")(error) : error)
     )
 

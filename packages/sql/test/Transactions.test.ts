@@ -11,11 +11,13 @@ import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Task from "punctual/Task"
 import * as TaskScheduler from "punctual/TaskScheduler"
+import { TaskStore } from "punctual/TaskStore"
 import { TestScheduler } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
 import { onServer } from "../../../.ci/testServers.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
+import { newTask } from "./internal/tasks.ts"
 
 const Order = Task.make("Order", {
   payload: { number: Schema.Int },
@@ -113,4 +115,28 @@ await onServer("postgres", (url) => {
       }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
     }, 60_000)
   })
+
+  it.effect("a connection that is lost inside an operation of the store is a failure that may be tried again", () => {
+    const name = prefix()
+    return Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* TaskStore
+      yield* sql`create sequence ${sql(`${name}_kills`)}`
+      yield* sql`create function ${sql(`${name}_kill`)}() returns trigger language plpgsql as ${
+        sql.literal(`$$ begin
+          if nextval('${name}_kills') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;
+          return new;
+        end $$`)
+      }`
+      yield* sql`create trigger kill before insert on ${sql(`${name}_task`)}
+for each row execute function ${sql(`${name}_kill`)}()`
+      const lost = yield* Effect.flip(store.insert([newTask("a")]))
+      assert.strictEqual(lost.reason, "Unavailable")
+      const [inserted] = yield* store.insert([newTask("a")])
+      assert.strictEqual(inserted!._tag, "Inserted")
+    }).pipe(Effect.provide(
+      SqlTaskStore.layer({ prefix: name }).pipe(Layer.provideMerge(PgClient.layer({ url: Redacted.make(url) }))),
+      { local: true }
+    ))
+  }, 60_000)
 })

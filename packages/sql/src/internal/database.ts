@@ -69,6 +69,10 @@ export const newerSchema = (store: string, operation: string, versions: Versions
       "Upgrade @punctual/sql in this program; nothing was changed."
   })
 
+/** A transaction whose rollback fails dies of that, and of nothing else: its connection is lost, and with it what it did. */
+export const survivingRollback = <A, E, R>(transaction: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+  Effect.catchDefect(transaction, (defect) => defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect))
+
 export const storeError = (
   store: string,
   dialect: Dialect,
@@ -169,7 +173,8 @@ export const make = (options: {
         return result
       })
       const once = Effect.provideService(sql.withTransaction(transaction), SqlClient.BeginTransaction, dialect.begin)
-      return Effect.mapError(dialect.concurrent ? again(once, 0) : once, fail(operation))
+      const whole = survivingRollback(once)
+      return Effect.mapError(dialect.concurrent ? again(whole, 0) : whole, fail(operation))
     },
     setByN: (table, extra, entries) => {
       const groups = new Map<string, { readonly columns: Columns; readonly rows: Array<Cells> }>()
