@@ -87,7 +87,7 @@ await onServer("postgres", (url) => {
           events.filter((event) => event._tag === "RunReleased" && event.reason === "rolledBack").length,
           20
         )
-      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
+      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
     }, 60_000)
 
     it.effect("an order that its commit refuses is a failed run without a row", () => {
@@ -100,7 +100,7 @@ await onServer("postgres", (url) => {
         assert.deepStrictEqual(yield* sql`select number from ${sql(orders)}`, [])
         const { items: [run] } = yield* scheduler.handle("it").runs()
         assert.strictEqual(run!.state, "failed")
-      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
+      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
     }, 60_000)
 
     it.effect("is refused by a store on a client of its own, which no handler writes with", () => {
@@ -112,7 +112,7 @@ await onServer("postgres", (url) => {
           scheduler.add(Order, { id: "it", payload: { number: 1 }, trigger: Trigger.now })
         )
         assert.strictEqual(refused._tag, "InvalidOption")
-      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store }), { local: true }))
+      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
     }, 60_000)
   })
 
