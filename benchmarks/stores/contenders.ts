@@ -14,22 +14,20 @@ import type { TaskStoreError } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
 
 export interface Session {
-  readonly fill: (count: number) => Promise<void>
-  /** Runs all of them; each run calls `f` and its end is stored. */
-  readonly drain: (count: number, f: () => void) => Promise<void>
+  /** Adds one for each number, due at once. */
+  readonly add: (numbers: ReadonlyArray<number>) => Promise<void>
+  /** From now on runs what is there: each run calls `f` with its number, and its end is stored. */
+  readonly work: (f: (n: number) => void) => Promise<void>
+  /** Whether the ends of all runs are stored. */
+  readonly settled: () => Promise<boolean>
   readonly close: () => Promise<void>
 }
 
 export interface Contender {
-  readonly server: "postgres" | "redis"
-  /** `name` is nobody else's. */
-  readonly open: (url: string, name: string) => Promise<Session>
-}
-
-const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
-
-const chunks = function*(count: number, size: number): Generator<ReadonlyArray<number>> {
-  for (let i = 0; i < count; i += size) yield Array.from({ length: Math.min(size, count - i) }, (_, k) => i + k)
+  /** `file`: a folder of this machine. */
+  readonly server: "postgres" | "redis" | "file"
+  /** Opens it under a name, which several processes may do. */
+  readonly open: (where: string, name: string) => Promise<Session>
 }
 
 // -----------------------------------------------------------------------------
@@ -40,11 +38,11 @@ const punctualOn = async (Store: Layer.Layer<TaskStore, TaskStoreError>): Promis
   const Task = await import("punctual/Task")
   const TaskScheduler = await import("punctual/TaskScheduler")
   const Trigger = await import("punctual/Trigger")
-  let run: () => void = () => {}
+  let run: (n: number) => void = () => {}
   const Work = Task.make("Work", { payload: { n: Schema.Int } })
   const scope = Effect.runSync(Scope.make())
   const context = await Effect.runPromise(Layer.buildWithScope(
-    TaskScheduler.layer(Work.toLayer(() => Effect.sync(() => run())), { start: "manual", drainTimeout: 0 }).pipe(
+    TaskScheduler.layer(Work.toLayer(({ n }) => Effect.sync(() => run(n))), { start: "manual", drainTimeout: 0 }).pipe(
       Layer.provideMerge(Store),
       Layer.provide(Logger.layer([]))
     ),
@@ -53,29 +51,27 @@ const punctualOn = async (Store: Layer.Layer<TaskStore, TaskStoreError>): Promis
   const scheduler = Context.get(context, TaskScheduler.TaskScheduler)
   const store = Context.get(context, TaskStore)
   return {
-    fill: (count) =>
-      Effect.runPromise(Effect.provideContext(
-        Effect.forEach(chunks(count, 1_000), (numbers) =>
-          scheduler.addAll(numbers.map((n) =>
-            Task.scheduled(Work, { id: `task-${n}`, payload: { n }, trigger: Trigger.now })
-          )), { discard: true }),
+    add: (numbers) =>
+      Effect.runPromise(Effect.asVoid(Effect.provideContext(
+        scheduler.addAll(
+          numbers.map((n) => Task.scheduled(Work, { id: `task-${n}`, payload: { n }, trigger: Trigger.now }))
+        ),
         context
-      )),
-    drain: async (count, f) => {
-      let left = count
-      run = () => {
-        left--
-        f()
-      }
-      await Effect.runPromise(Effect.gen(function*() {
-        yield* scheduler.start
-        while (left > 0) yield* Effect.sleep(5)
-        // All have run; the last outcomes are on their way to the store.
-        while ((yield* store.runs({ state: "running", limit: 1 })).items.length > 0) yield* Effect.sleep(1)
-      }))
+      ))),
+    work: (f) => {
+      run = f
+      return Effect.runPromise(scheduler.start)
     },
+    settled: () =>
+      Effect.runPromise(Effect.map(store.runs({ state: "running", limit: 1 }), ({ items }) => items.length === 0)),
     close: () => Effect.runPromise(Scope.close(scope, Exit.void))
   }
+}
+
+const punctualSqlite: Contender = {
+  server: "file",
+  open: async (folder, name) =>
+    punctualOn((await import("@punctual/sql/SqliteTaskStore")).layer({ filename: `${folder}/${name}.db` }))
 }
 
 const punctualPostgres: Contender = {
@@ -98,18 +94,18 @@ const claimAndDelete: Contender = {
       `create table ${name} (id bigserial primary key, due bigint not null, payload text not null, owner text)`
     )
     await db.query(`create index on ${name} (due) where owner is null`)
+    let left = 0
     return {
-      fill: async (count) => {
-        for (const numbers of chunks(count, 1_000)) {
-          await db.query({
-            name: "insert",
-            text: `insert into ${name} (due, payload) select 0, p from unnest($1::text[]) p`,
-            values: [numbers.map((n) => JSON.stringify({ n }))]
-          })
-        }
+      add: async (numbers) => {
+        left += numbers.length
+        await db.query({
+          name: "insert",
+          text: `insert into ${name} (due, payload) select 0, p from unnest($1::text[]) p`,
+          values: [numbers.map((n) => JSON.stringify({ n }))]
+        })
       },
-      drain: async (count, f) => {
-        for (let done = 0; done < count;) {
+      work: async (f) => {
+        while (left > 0) {
           const { rows } = await db.query<{ readonly id: string; readonly payload: string }>({
             name: "claim",
             text: `update ${name} set owner = 'me' where id in (
@@ -117,18 +113,16 @@ const claimAndDelete: Contender = {
 ) returning id, payload`,
             values: [1]
           })
-          for (const { payload } of rows) {
-            JSON.parse(payload)
-            f()
-          }
+          for (const { payload } of rows) f(JSON.parse(payload).n)
           await db.query({
             name: "delete",
             text: `delete from ${name} where id = any($1::bigint[])`,
             values: [rows.map(({ id }) => id)]
           })
-          done += rows.length
+          left -= rows.length
         }
       },
+      settled: async () => left === 0,
       close: () => db.end()
     }
   }
@@ -144,33 +138,25 @@ const graphileWorker: Contender = {
     await utils.migrate()
     const db = new Client({ connectionString: url })
     await db.connect()
+    let runner: Awaited<ReturnType<typeof run>> | undefined
     return {
-      fill: async (count) => {
-        for (const numbers of chunks(count, 1_000)) {
-          await utils.addJobs(numbers.map((n) => ({ identifier: "work", payload: { n } })))
-        }
+      add: async (numbers) => {
+        await utils.addJobs(numbers.map((n) => ({ identifier: "work", payload: { n } })))
       },
-      drain: async (count, f) => {
-        let left = count
-        const runner = await run({
+      work: async (f) => {
+        runner = await run({
           connectionString: url,
           schema,
           logger,
           noHandleSignals: true,
           concurrency: 50,
-          taskList: {
-            work: () => {
-              left--
-              f()
-            }
-          },
+          taskList: { work: (payload) => f((payload as { readonly n: number }).n) },
           preset: { worker: { localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 } }
         })
-        while (left > 0) await wait(5)
-        while ((await db.query(`select 1 from ${schema}._private_jobs limit 1`)).rowCount !== 0) await wait(1)
-        await runner.stop()
       },
+      settled: async () => (await db.query(`select 1 from ${schema}._private_jobs limit 1`)).rowCount === 0,
       close: async () => {
+        await runner?.stop()
         await db.end()
         await utils.release()
       }
@@ -192,26 +178,20 @@ const pgBoss: Contender = {
     const db = new Client({ connectionString: url })
     await db.connect()
     return {
-      fill: async (count) => {
-        for (const numbers of chunks(count, 1_000)) {
-          await boss.insert("work", numbers.map((n) => ({ data: { n } })))
-        }
+      add: async (numbers) => {
+        await boss.insert("work", numbers.map((n) => ({ data: { n } })))
       },
-      drain: async (count, f) => {
-        let left = count
-        await boss.work(
-          "work",
-          { batchSize: 1_000, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5 },
-          async (jobs) => {
-            left -= jobs.length
-            for (let i = 0; i < jobs.length; i++) f()
-          }
-        )
-        while (left > 0) await wait(5)
-        while ((await db.query(`select 1 from ${schema}.job where state < 'completed' limit 1`)).rowCount !== 0) {
-          await wait(1)
-        }
+      work: async (f) => {
+        await boss.work<{ readonly n: number }>("work", {
+          batchSize: 1_000,
+          burstWhenBatchFull: true,
+          pollingIntervalSeconds: 0.5
+        }, async (jobs) => {
+          for (const { data } of jobs) f(data.n)
+        })
       },
+      settled: async () =>
+        (await db.query(`select 1 from ${schema}.job where state < 'completed' limit 1`)).rowCount === 0,
       close: async () => {
         await db.end()
         await boss.stop({ graceful: false })
@@ -231,28 +211,30 @@ const bullmq: Contender = {
     const { hostname, port } = new URL(url)
     const connection = { host: hostname, port: Number(port), maxRetriesPerRequest: null }
     const queue = new Queue(name, { connection })
+    let worker: { readonly close: () => Promise<void> } | undefined
     return {
-      fill: async (count) => {
-        for (const numbers of chunks(count, 1_000)) {
-          await queue.addBulk(numbers.map((n) => ({ name: "work", data: { n } })))
-        }
+      add: async (numbers) => {
+        await queue.addBulk(numbers.map((n) => ({ name: "work", data: { n } })))
       },
-      drain: async (count, f) => {
-        let left = count
-        const worker = new Worker(name, async () => {
-          left--
-          f()
-        }, { connection, concurrency: 50 })
-        while (left > 0) await wait(5)
-        while (await queue.getActiveCount() > 0) await wait(1)
-        await worker.close()
+      work: async (f) => {
+        const working = new Worker(name, async ({ data }: { readonly data: { readonly n: number } }) => f(data.n), {
+          connection,
+          concurrency: 50
+        })
+        worker = working
+        await working.waitUntilReady()
       },
-      close: () => queue.close()
+      settled: async () => await queue.getActiveCount() === 0,
+      close: async () => {
+        await worker?.close()
+        await queue.close()
+      }
     }
   }
 }
 
 export const contenders: Readonly<Record<string, Contender>> = {
+  "punctual, SQLite": punctualSqlite,
   "punctual, Postgres": punctualPostgres,
   "graphile-worker": graphileWorker,
   "pg-boss": pgBoss,

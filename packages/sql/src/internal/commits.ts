@@ -146,7 +146,8 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "sk
       const set: Set = change.set
       const n = change.generation
       positions.push({ n, ...chosenPosition(set, before) })
-      bringsDue(write.brought, set.due)
+      // whoever knows of the row looks at it when it was due, and not later for this
+      if (!(typeof before.due === "number" && before.due <= (set.due ?? -Infinity))) bringsDue(write.brought, set.due)
       const definition = chosenDefinition(set, {})
       if (definition.columns.length === 0) continue
       definitions.push({ n, ...definition })

@@ -91,8 +91,8 @@ export const make = (options: {
     Effect.suspend(() => {
       const due = brought.due < known ? brought.due : null
       if (channel !== undefined) {
-        // where nobody listens, nobody reads: what others know is not known here
-        const others = listeners.size === 0 && brought.due !== Infinity ? brought.due : due
+        // what others know is not known here: they may have read since
+        const others = brought.due === Infinity ? null : brought.due
         if (others !== null || brought.ready || brought.cancel) {
           unsaid ??= { due: null, ready: false, cancel: false }
           unsaid = {
