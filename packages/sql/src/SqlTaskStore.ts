@@ -238,7 +238,7 @@ where t.n = v.n order by v.n, v.reader ${db.limit(limit)}`),
         Effect.gen(function*() {
           const cells = generations.map((generation) => [generation])
           const rows = yield* values(
-            sql`select c.due, exists (select 1 from ${t.run} r where r.n = c.n and r.state = 'ready')
+            sql`select c.due, exists (select 1 from ${t.run} r where r.n = c.n and r.state = 'ready' limit 1 offset 0)
 from ${byN(cells)} u cross join ${t.clock} c
 where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
           )

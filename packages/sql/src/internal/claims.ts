@@ -8,6 +8,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
+import { inOrder } from "./locks.ts"
 import type { Cells } from "./records.ts"
 import {
   decodeRun,
@@ -40,8 +41,10 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
     const states = yield* db.read(
       "claim",
       sql`select u.i,
-exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0),
-exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now}),
+exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0 limit 1 offset 0),
+exists (select 1 from ${t.run} q where ${
+        sql.literal(inSlot)
+      } and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
 (select min(q.ready_at) from ${t.run} q
   where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version)
 from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
@@ -75,9 +78,13 @@ from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, vers
         const picked = yield* pick(claimable, options)
         if (picked.length === 0) return []
         const rows = yield* values(sql`select u.i, ${sql.literal(selectRun)}, ${sql.literal(selectTask)}
-from ${source([["n", "int"], ["run_key", "text"]])(picked)} u
-cross join ${t.run} r cross join ${t.clock} c cross join ${t.task} t
-where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
+from ${
+          dialect.join(
+            source([["n", "int"], ["run_key", "text"]])(picked),
+            t.run,
+            sql.literal("r.n = u.n and r.run_key = u.run_key")
+          )
+        } cross join ${t.clock} c cross join ${t.task} t where c.n = u.n and t.n = u.n`)
         const claims = new Array<Claimed | undefined>(picked.length)
         const unreadable: Array<readonly [number, string, string, number]> = []
         for (const cells of rows) {
@@ -185,7 +192,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
   const isOwned = (owner: string) =>
     sql`r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null`
   const ownedCells = (runs: ReadonlyArray<RunRef>): ReadonlyArray<Cells> =>
-    runs.map(({ generation, key, token }) => [generation, key, token])
+    runs.map(({ generation, key, token }) => [generation, key, token] as const).sort(inOrder)
 
   const start: Store["start"] = ({ now, owner, runs }) =>
     runs.length === 0 ? Effect.succeed([]) : db.write("start", () =>
@@ -235,7 +242,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
     runs.length === 0 ? Effect.succeed([]) : db.write("cancel", (write) =>
       Effect.gen(function*() {
         // the first reason of each: an update takes any of several rows
-        const reasons = new Map<string, Cells>()
+        const reasons = new Map<string, readonly [number, string, string]>()
         for (const { generation, key, reason } of runs) {
           const ref = refKey(generation, key)
           if (!reasons.has(ref)) reasons.set(ref, [generation, key, reason])
@@ -244,7 +251,9 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
           dialect.update({
             table: t.run,
             set: sql.literal("cancel = coalesce(r.cancel, u.reason)"),
-            source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])([...reasons.values()]),
+            source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])(
+              [...reasons.values()].sort(inOrder)
+            ),
             where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.lease_until is not null"),
             ordered: true,
             returning: "n, run_key"

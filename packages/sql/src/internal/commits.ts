@@ -52,6 +52,7 @@ export const makeCommits = (
 
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
+  const byKey = sql.literal("r.n = u.n and r.run_key = u.run_key")
   const chosenPosition = chosen(positionFields)
   const chosenDefinition = chosen(definitionFields)
 
@@ -242,7 +243,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "sk
       }
     }
     if (wait.length > 0) {
-      yield* sql`update ${t.run} set queues = 1 where queues = 0 and n in (select u.n from ${byN(wait)} u)`
+      yield* sql`update ${t.run} set queues = 1 where queues = 0 and ${dialect.among(t.run, ["n"], byN(wait))}`
     }
     yield* ends.ready(promoted, now, write)
   })
@@ -271,8 +272,8 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "sk
     })
     if (asked.length === 0) return found
     const rows = yield* sql`select u.i from ${
-      byRef(asked.map(({ key, task }) => [task.change.generation, key]))
-    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key and r.lease_until is not null`.values
+      dialect.join(byRef(asked.map(({ key, task }) => [task.change.generation, key])), t.run, byKey)
+    } where r.lease_until is not null`.values
     for (const [i] of rows) {
       const one = asked[Number(i)]
       if (one === undefined) continue
@@ -302,7 +303,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "sk
         continue
       }
       // their ends look for it
-      yield* sql`update ${t.run} set queues = 1 where (n, run_key) in (select u.n, u.run_key from ${byRef(asked)} u)`
+      yield* sql`update ${t.run} set queues = 1 where ${dialect.among(t.run, ["n", "run_key"], byRef(asked))}`
       if (op._tag === "Create") {
         waits = true
         yield* changeWave([{ accepted, op: { _tag: "Create", run: { ...op.run, state: "waiting" } } }], write)
@@ -357,18 +358,18 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "sk
     }
     if (drops.length > 0) {
       yield* sql`delete from ${t.run} where state = 'waiting'
-and (n, run_key) in (select u.n, u.run_key from ${byRef(drops)} u)`
+and ${dialect.among(t.run, ["n", "run_key"], byRef(drops))}`
     }
     if (cancels.length > 0) yield* cancel(cancels, write)
     if (creates.length > 0) yield* createAll(creates, write)
     if (promotes.length > 0) yield* ends.ready(promotes, ops[0]!.accepted.change.now, write)
     if (holds.length > 0) {
       yield* sql`update ${t.run} set held = 1 where lease_until is null
-and (n, run_key) in (select u.n, u.run_key from ${byRef(holds)} u)`
+and ${dialect.among(t.run, ["n", "run_key"], byRef(holds))}`
     }
     if (unholds.length > 0) {
       yield* sql`update ${t.run} set held = 0 where lease_until is null
-and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
+and ${dialect.among(t.run, ["n", "run_key"], byRef(unholds))}`
       write.brought.ready = true
     }
   })
@@ -395,8 +396,8 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
     let tokens: ReadonlySet<unknown> | undefined
     if (!all) {
       const rows = yield* sql`select r.token from ${
-        byRef(creations.map(({ n, run }) => [n, run.key]))
-      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`.values
+        dialect.join(byRef(creations.map(({ n, run }) => [n, run.key])), t.run, byKey)
+      }`.values
       tokens = new Set(rows.map(([token]) => token === null ? null : Number(token)))
     }
     creations.forEach(({ lease, now, run, token }, i) => {
@@ -414,9 +415,7 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(sql`select u.i, r.lease_until is not null, r.cancel
-from ${
-      byRef(cancels.map(({ accepted, op }) => [accepted.change.generation, op.key]))
-    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
+from ${dialect.join(byRef(cancels.map(({ accepted, op }) => [accepted.change.generation, op.key])), t.run, byKey)}`)
     const endings: Array<Ending> = []
     const asked: Array<Cells> = []
     for (const [i, running, before] of rows.toSorted((self, that) => Number(self[0]) - Number(that[0]))) {
@@ -445,8 +444,8 @@ from ${
     if (claimed.length === 0) return
     const rows = yield* values(
       sql`select ${sql.literal(selectRun)} from ${
-        byRef(claimed.map(({ generation, key }) => [generation, key]))
-      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
+        dialect.join(byRef(claimed.map(({ generation, key }) => [generation, key])), t.run, byKey)
+      }`
     )
     const now = new Map<number | null, RunRow>()
     for (const cells of rows) {
@@ -463,8 +462,11 @@ from ${
   const remove = Effect.fnUntraced(function*(removed: ReadonlyArray<Accepted>): Effect.fn.Return<void, SqlError> {
     if (removed.length === 0) return
     const cells = removed.map(({ change }) => [change.generation])
-    const open = yield* values(sql`select r.n, r.run_key from ${byN(cells)} u cross join ${t.run} r
-where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
+    const open = yield* values(
+      sql`select r.n, r.run_key from ${
+        dialect.join(byN(cells), t.run, sql.literal("r.n = u.n"))
+      } where r.lease_until is null order by r.n, r.due, r.run_key`
+    )
     const nows = new Map(removed.map(({ change }) => [change.generation, change.now]))
     yield* ends.bury(
       cancelled,
@@ -484,7 +486,8 @@ where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
     // how its runs are found by its id from now on
     yield* sql`insert into ${t.gone} (id, n) select u.id, u.n from ${
       source([["id", "text"], ["n", "int"]])(removed.map(({ change }) => [change.id, change.generation]))
-    } u where exists (select 1 from ${t.run} r where r.n = u.n) or exists (select 1 from ${t.history} h where h.n = u.n)`
+    } u where exists (select 1 from ${t.run} r where r.n = u.n limit 1 offset 0)
+or exists (select 1 from ${t.history} h where h.n = u.n limit 1 offset 0)`
   })
 
   return { commit }

@@ -41,9 +41,27 @@ export interface Dialect {
     readonly source: Statement.Fragment
     readonly where: Statement.Fragment
     readonly returning?: string | undefined
-    /** Rows of runs are locked by (n, key), where nobody has locked them in that order before. */
+    /** Rows of runs are locked in the order of the source, where nobody has locked them before. */
     readonly ordered?: boolean | undefined
   }) => Statement.Fragment
+  /**
+   * `source u`, joined with those rows `r` of a table that a condition finds for each: a probe of an index each, whatever
+   * a planner thinks of the table. With `lock`, they are locked in the order of the source, then of their keys.
+   */
+  readonly join: (
+    source: Statement.Fragment,
+    table: Statement.Fragment,
+    on: Statement.Fragment,
+    lock?: "wait" | "skip"
+  ) => Statement.Fragment
+  /** Whether columns of a table's row, which nobody else changes now, are those of a row of a source. */
+  readonly among: (
+    table: Statement.Fragment,
+    keys: ReadonlyArray<string>,
+    source: Statement.Fragment
+  ) => Statement.Fragment
+  /** Whether a column is one of some integers. */
+  readonly oneOf: (column: string, values: ReadonlyArray<number>) => Statement.Fragment
   /** Runs an insert, in a transaction, and answers how many rows it has added. */
   readonly affected: (
     sql: SqlClient.SqlClient,
@@ -136,6 +154,26 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       Statement.literal(" u where "),
       ...where.segments,
       ...returning === undefined ? [] : [Statement.literal(` returning ${returning}`)]
+    ]),
+  join: (source, table, on) =>
+    Statement.fragment([
+      ...source.segments,
+      Statement.literal(" u cross join "),
+      ...table.segments,
+      Statement.literal(" r on "),
+      ...on.segments
+    ]),
+  among: (_, keys, source) =>
+    Statement.fragment([
+      Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `u.${key}`).join(", ")} from `),
+      ...source.segments,
+      Statement.literal(" u)")
+    ]),
+  oneOf: (column, values) =>
+    Statement.fragment([
+      Statement.literal(`${column} in (select j.value from ${each}(`),
+      Statement.parameter(JSON.stringify(values)),
+      Statement.literal(") j)")
     ]),
   affected: (sql, statement) =>
     Effect.andThen(

@@ -25,14 +25,24 @@ export interface Locks {
   readonly expired: (now: number, limit: number) => Effect.Effect<ReadonlyArray<Cells>, SqlError>
 }
 
+/** By (n, key). */
+export const inOrder = (self: readonly [number, string, ...Cells], that: readonly [number, string, ...Cells]): number =>
+  self[0] - that[0] || (self[1] < that[1] ? -1 : 1)
+
 export const makeLocks = ({ dialect, limit, source, sql, t, values }: Database): Locks => {
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
 
   const runs: Locks["runs"] = (ns) =>
     ns.length === 0 ? Effect.void : Effect.asVoid(
-      sql`select r.n from ${byN(ns.map((n) => [n]))} u cross join ${t.run} r where r.n = u.n
-order by r.n, r.run_key${dialect.lock("r", "wait")}`.values
+      sql`select r.n from ${
+        dialect.join(
+          byN(ns.toSorted((self, that) => self - that).map((n) => [n])),
+          t.run,
+          sql.literal("r.n = u.n"),
+          "wait"
+        )
+      }`.values
     )
 
   /** Answers those that somebody else holds. */
@@ -53,10 +63,10 @@ where c.n = u.n`.values
 
   const settling: Locks["settling"] = Effect.fnUntraced(function*(settlements, clocksFirst) {
     if (clocksFirst) yield* clocks(new Set(settlements.map(({ generation }) => generation)), "wait")
+    const refs = settlements.map(({ generation, key }) => [generation, key] as const).sort(inOrder)
     const found = yield* sql`select r.n, r.queues <> 0 or exists (
   select 1 from ${t.run} x where x.n = r.n and x.run_key <> r.run_key
-) from ${byRef(settlements.map(({ generation, key }) => [generation, key]))} u cross join ${t.run} r
-where r.n = u.n and r.run_key = u.run_key order by r.n, r.run_key${dialect.lock("r", "wait")}`.values
+) from ${dialect.join(byRef(refs), t.run, sql.literal("r.n = u.n and r.run_key = u.run_key"), "wait")}`.values
     if (clocksFirst) return
     const needed = new Set<number>()
     const open = new Set<number>()

@@ -38,6 +38,25 @@ export const minimumServer = 14
 /** Names have 63 bytes and are cut beyond that, so that two may become one; ours are up to 22 longer than their prefix. */
 const longestPrefix = 40
 
+/**
+ * Batches find their rows by key. Runs come and go: after an analyze that found next to none, a planner thinks that reading
+ * the whole table is cheaper, and then reads every dead row in each statement, which an old snapshot anywhere in the
+ * database keeps from being removed. What has an offset is planned by itself: so it is a probe for each row of the source.
+ */
+const join: Dialect["join"] = (source, table, on, lock) =>
+  Statement.fragment([
+    ...source.segments,
+    Statement.literal(" u cross join lateral (select r.*, r.ctid as at from "),
+    ...table.segments,
+    Statement.literal(" r where "),
+    ...on.segments,
+    Statement.literal(
+      lock === undefined
+        ? " offset 0) r"
+        : ` order by r.run_key offset 0 for update of r${lock === "skip" ? " skip locked" : ""}) r`
+    )
+  ])
+
 /** Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. */
 const postgresRows = (columns: Columns) => {
   const names = columns.map(([name]) => name).join(", ")
@@ -107,27 +126,36 @@ export const postgres: Dialect = {
       : ` returning ${returning.split(", ").map((column) => `r.${column}`).join(", ")}`
     return Statement.fragment([
       Statement.literal("with u as materialized (select u.* from "),
-      ...source.segments,
-      Statement.literal(" u"),
       // an update locks rows in the order its plan comes to them
-      ...ordered === true
-        ? [
-          Statement.literal(" cross join "),
-          ...table.segments,
-          Statement.literal(" r where "),
-          ...where.segments,
-          Statement.literal(" order by r.n, r.run_key for update of r")
-        ]
-        : [],
+      ...ordered === true ? join(source, table, where, "wait").segments : [...source.segments, Statement.literal(" u")],
       Statement.literal(") update "),
       ...table.segments,
       Statement.literal(" as r set "),
       ...set.segments,
-      Statement.literal(" from u where "),
+      // once more by key, so that no plan begins with the whole table
+      Statement.literal(" from u where r.n = any(array(select u.n from u)) and "),
       ...where.segments,
       Statement.literal(answer)
     ])
   },
+  join,
+  // nobody changes them: they are where they are
+  among: (table, keys, source) =>
+    Statement.fragment([
+      Statement.literal("ctid = any(array(select r.at from "),
+      ...join(
+        source,
+        table,
+        Statement.fragment([Statement.literal(keys.map((key) => `r.${key} = u.${key}`).join(" and "))])
+      ).segments,
+      Statement.literal("))")
+    ]),
+  oneOf: (column, values) =>
+    Statement.fragment([
+      Statement.literal(`${column} = any(`),
+      Statement.parameter(`{${values.join(",")}}`),
+      Statement.literal("::bigint[])")
+    ]),
   affected: (sql, statement) => Effect.map(sql`${statement} returning 1`.values, (rows) => rows.length),
   contains: (column, pattern) =>
     Statement.fragment([

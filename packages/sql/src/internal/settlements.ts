@@ -28,6 +28,7 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
 
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
+  const byKey = sql.literal("r.n = u.n and r.run_key = u.run_key")
 
   interface Entry {
     readonly i: number
@@ -71,8 +72,12 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
 (select c.state from ${t.clock} c where c.n = u.n),
 coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
 from ${
-        byRef(entries.map(({ settlement: { generation, key } }) => [generation, key]))
-      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
+        dialect.join(
+          byRef(entries.map(({ settlement: { generation, key } }) => [generation, key])),
+          t.run,
+          byKey
+        )
+      }`
     )
     for (const cells of rows) found.set(Number(cells[0]), cells)
     const ends = (settlement: Settlement, run: Cells) =>
@@ -250,7 +255,7 @@ from ${
       } u cross join ${t.clock} c where c.n = u.n`
     )
     const clocks = new Map(rows.map((cells) => [Number(cells[0]), cells]))
-    const paused: Array<Cells> = []
+    const paused: Array<number> = []
     yield* db.setByN(
       t.clock,
       "revision = r.revision + 1",
@@ -280,14 +285,13 @@ from ${
           set("due", "int", null)
           set("nominal", "int", null)
           set("zone_rules", "text", null)
-          paused.push([n])
+          paused.push(n)
         }
         return [{ n, columns, cells }]
       })
     )
     if (paused.length > 0) {
-      yield* sql`update ${t.run} set held = 1 where state in ('ready', 'waiting')
-and n in (select u.n from ${byN(paused)} u)`
+      yield* sql`update ${t.run} set held = 1 where state in ('ready', 'waiting') and ${dialect.oneOf("n", paused)}`
     }
   })
 
@@ -326,9 +330,8 @@ and n in (select u.n from ${byN(paused)} u)`
   order by x.lease_until, x.token ${db.limit(limit)})`
       : byRef(locked)
     const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority, c.state
-from ${expired} e
-cross join ${t.run} r left join ${t.task} t on t.n = e.n left join ${t.clock} c on c.n = e.n
-where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
+from ${dialect.join(expired, t.run, byKey)}
+left join ${t.task} t on t.n = u.n left join ${t.clock} c on c.n = u.n order by r.lease_until, r.token`)
     const taken: Array<TakenOver> = []
     const endings: Array<Ending> = []
     const back: Array<Cells> = []
@@ -398,7 +401,7 @@ tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
     // a row nobody can read has no lease any more: it would be the first to be taken over, for ever
     if (odd.length > 0) {
       yield* sql`update ${t.run} set lease_until = null, token = null
-where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
+where ${dialect.among(t.run, ["n", "run_key"], byRef(odd))}`
     }
     yield* revise([...held])
     yield* afterEnds(ended, now, write, new Set())

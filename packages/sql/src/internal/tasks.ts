@@ -24,9 +24,8 @@ export const makeTasks = (
   ends: Ends,
   creations: Creations
 ): Pick<Store, "insert" | "get" | "due" | "outdated"> => {
-  const { source, sql, t, values } = db
+  const { dialect, source, sql, t, values } = db
 
-  const byN = source([["n", "int"]])
   const byId = source([["id", "text"]])
 
   /** Tasks with their open runs, in order of due; what cannot be read is told and left out. */
@@ -71,9 +70,9 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     const open = yield* db.read(
       "get",
       values(
-        sql`select ${sql.literal(selectRun)} from ${
-          byN(rows.map(([n]) => [Number(n)]))
-        } u cross join ${t.run} r where r.n = u.n`
+        sql`select ${sql.literal(selectRun)} from ${t.run} r where ${
+          dialect.oneOf("r.n", rows.map(([n]) => Number(n)))
+        }`
       )
     )
     const tasks = new Map(withRuns(rows, open, () => {}).map((task) => [task.row.id, task]))
@@ -88,10 +87,10 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     rows: ReadonlyArray<Cells>
   ): Effect.fn.Return<ReadonlyArray<TaskWithRuns>, TaskStoreError> {
     // Most have none. What comes or goes in between is seen by the compare-and-set, or leaves a plan too careful by a run.
-    const busy = rows.flatMap((cells) => Number(cells[taskWidth]) === 0 ? [] : [[Number(cells[0])]])
+    const busy = rows.flatMap((cells) => Number(cells[taskWidth]) === 0 ? [] : [Number(cells[0])])
     const open = busy.length === 0 ? [] : yield* db.read(
       operation,
-      values(sql`select ${sql.literal(selectRun)} from ${byN(busy)} u cross join ${t.run} r where r.n = u.n`)
+      values(sql`select ${sql.literal(selectRun)} from ${t.run} r where ${dialect.oneOf("r.n", busy)}`)
     )
     const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
     const tasks = withRuns(rows, open, (n, { reason }) => unreadable.push([n, reader, reason, now]))
@@ -105,9 +104,11 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
 
   /** What `readFor` reads, of the tasks `d` that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
-    values(sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n) from (
+    values(
+      sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n limit 1 offset 0) from (
   select x.n from ${t.clock} x where ${select}
-) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`)
+) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`
+    )
 
   const seenBy = (reader: string) =>
     sql`not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})`
@@ -126,7 +127,7 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     const instants = yield* db.read(
       "due",
       sql`select (select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}),
-case when exists (select 1 from ${t.clock} c where c.zone_rules > ${zoneRules}) then (select min(c.due) from ${t.clock} c
+case when (select max(c.zone_rules) from ${t.clock} c where c.zone_rules is not null) > ${zoneRules} then (select min(c.due) from ${t.clock} c
   where c.due is not null and c.due <= ${now} and c.due > ${patient} and coalesce(c.zone_rules, '') > ${zoneRules}) end`
         .values
     )

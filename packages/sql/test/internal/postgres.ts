@@ -23,7 +23,7 @@ export const onServer = (name: string, tests: (url: string) => void): void => {
 }
 
 /** A client of the program, as a user would have it. */
-export const clientOf = (url: string, options: Partial<PgClient.PgClientConfig> = {}) =>
+export const clientOf = (url: string, options: Partial<PgClient.PgPoolConfig> = {}) =>
   PgClient.layer({ url: Redacted.make(url), ...options })
 
 /** The store on a client of the program, with that client. */
