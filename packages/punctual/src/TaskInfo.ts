@@ -43,8 +43,10 @@ export interface TaskInfo {
   readonly name: string
   /** Tag of the definition that runs it. */
   readonly callable: string
-  /** The payload as people may see it. */
+  /** The payload as people may see it, as it was stored. */
   readonly payload: unknown
+  /** Version of the payload. Only schedulers whose definition has this one, or a newer one, run it. */
+  readonly version: number
   /** The trigger as written; none when this program cannot read it. */
   readonly trigger: Option.Option<Trigger.Trigger>
   /** The trigger in words. */
@@ -172,6 +174,7 @@ export const fromRow = (
     name: row.name,
     callable: row.tag,
     payload: freeze(parseJson(row.display)),
+    version: row.version,
     trigger: Result.isSuccess(trigger) ? Option.some(trigger.success) : Option.none(),
     when: Result.isSuccess(trigger) ? Trigger.format(trigger.success) : "unreadable",
     executor: row.executor,

@@ -12,6 +12,7 @@ import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { compileMask } from "./taskMask.ts"
+import { migrate } from "./taskMigration.ts"
 import { type Any, InvalidPayload, UnreadableExit } from "./taskModel.ts"
 
 /**
@@ -32,8 +33,8 @@ export interface EncodedPayload {
  */
 export interface TaskCodec {
   readonly encodePayload: (input: unknown) => Effect.Effect<EncodedPayload, InvalidPayload>
-  /** Fails with the reason in words. */
-  readonly decodePayload: (text: string) => Effect.Effect<unknown, string>
+  /** Of a version up to the task's own. Fails with the reason in words. */
+  readonly decodePayload: (text: string, version: number) => Effect.Effect<unknown, string>
   /** The text of the exit; a value its schema refuses fails with the reason in words. */
   readonly encodeSuccess: (value: unknown) => Effect.Effect<string, string>
   /** Always gives a text: an error its schema refuses becomes a defect that says so. */
@@ -114,8 +115,11 @@ const payloadCodec = (task: Any): Pick<TaskCodec, "encodePayload" | "decodePaylo
           Effect.mapError(refuse)
         )
     },
-    decodePayload: (text) => {
-      const value = parseJson(text)
+    decodePayload: (text, version) => {
+      const stored = parseJson(text)
+      const value = version === task.version || Result.isFailure(stored)
+        ? stored
+        : migrate(stored.success, version, task, mask !== undefined)
       if (Result.isFailure(value)) return Effect.fail(value.failure)
       const decoded = exitOf(decode(value.success))
       return decoded?._tag === "Success"
@@ -136,7 +140,8 @@ const parseJson = (text: string): Result.Result<unknown, string> => {
 const format = SchemaIssue.makeFormatterDefault()
 
 // "Expected string\n  at ["customer"]" reads as one line in a log.
-const formatIssue = (issue: SchemaIssue.Issue): string => format(issue).replaceAll("\n  at ", " at ")
+/** @internal */
+export const formatIssue = (issue: SchemaIssue.Issue): string => format(issue).replaceAll("\n  at ", " at ")
 
 // -----------------------------------------------------------------------------
 // exits
