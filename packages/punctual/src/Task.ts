@@ -26,10 +26,10 @@ import { refuseUnknown } from "./internal/options.ts"
 import { TaskScheduler } from "./internal/schedulerTag.ts"
 import { codecOf, decodeExit as decodeStoredExit, formatIssue } from "./internal/taskCodec.ts"
 import { type Migration, type Migrations, refuseMigrations } from "./internal/taskMigration.ts"
-import { type Any, InvalidTask, type Retry, TypeId, type UnreadableExit } from "./internal/taskModel.ts"
+import { type Any, InvalidTask, type Retry, TypeId, UnreadableExit } from "./internal/taskModel.ts"
 import * as Policy from "./Policy.ts"
 import type { AddError, Scheduled, ScheduleOptions } from "./TaskHandle.ts"
-import type { RunInfo } from "./TaskInfo.ts"
+import { exitText, type RunInfo } from "./TaskInfo.ts"
 import { type TaskAlreadyHandled, TaskRegistry } from "./TaskRegistry.ts"
 import type * as Trigger from "./Trigger.ts"
 
@@ -438,6 +438,11 @@ export const layerScheduled = <const T extends Any>(
 /**
  * The exit of a run of this task, typed: none while it has none, because it has not ended or was cancelled.
  *
+ * **Gotchas**
+ *
+ * `RunInfo.exit` shows secrets masked; they are found again by the very `exit` that this program's scheduler or client
+ * answered. A copy of it, sent somewhere else, is `UnreadableExit` where the schemas have `Redacted`.
+ *
  * @category destructors
  * @since 0.1.0
  */
@@ -451,4 +456,13 @@ export const decodeExit = <const T extends Any>(
 > =>
   Option.isNone(run.exit)
     ? Effect.succeedNone
-    : Effect.map(decodeStoredExit(task, JSON.stringify(run.exit.value)), Option.some) as never
+    : Effect.map(storedExit(task, run.exit), Option.some) as never
+
+const storedExit = (task: Any, exit: Option.Some<unknown>) => {
+  const text = exitText(exit)
+  return text === undefined && codecOf(task).secretExits
+    ? Effect.fail(
+      new UnreadableExit({ tag: task.tag, issue: "Its secrets are masked: decode the `exit` of the RunInfo itself" })
+    )
+    : decodeStoredExit(task, text ?? JSON.stringify(exit.value))
+}
