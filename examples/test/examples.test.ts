@@ -5,7 +5,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, type Duration, Effect, Fiber, FileSystem, Layer, Metric, Option } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
-import { Calendar, MemoryTaskStore, Trigger } from "punctual"
+import { Calendar, MemoryTaskStore, TaskScheduler, Trigger } from "punctual"
 import { TestScheduler } from "punctual/testing"
 import * as Hello from "../01-hello.ts"
 import * as CronTimeZone from "../02-cron-time-zone.ts"
@@ -24,6 +24,7 @@ import * as LastWorkingDay from "../15-last-working-day.ts"
 import * as Sunrise from "../16-sunrise.ts"
 import * as DstHalves from "../17-dst-halves.ts"
 import * as CalendarApp from "../18-calendar-app.ts"
+import * as PayloadVersions from "../22-payload-versions.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -361,4 +362,17 @@ describe("examples", () => {
       )
       assert.match(String(error), /`TUE` is not a day of the week \(BYDAY.*did you mean `TU`/)
     }))
+
+  it.effect("22-payload-versions", () =>
+    Effect.gen(function*() {
+      const lines = yield* during("1 day")
+      assert.deepStrictEqual(lines.filter((line) => String(line).includes("asked")), [
+        "ann@example.com in en, asked in 1970",
+        "cem@example.com in tr, asked in 1970"
+      ])
+      const scheduler = yield* TaskScheduler.TaskScheduler
+      assert.deepStrictEqual((yield* scheduler.quarantined()).map(({ id, reason }) => [id, reason]), [
+        ["bob", "the payload cannot be decoded: its step from version 2 to 3 threw: not an address"]
+      ])
+    }).pipe(Effect.provide(TestScheduler.layer(PayloadVersions.App, { now }))))
 })

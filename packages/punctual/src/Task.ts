@@ -18,18 +18,22 @@ import { pipeArguments } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
 import * as Scope from "effect/Scope"
 import type { CurrentRun } from "./CurrentRun.ts"
 import { refuseUnknown } from "./internal/options.ts"
 import { TaskScheduler } from "./internal/schedulerTag.ts"
-import { codecOf, decodeExit as decodeStoredExit } from "./internal/taskCodec.ts"
-import { type Any, InvalidTask, type Retry, TypeId, type UnreadableExit } from "./internal/taskModel.ts"
+import { codecOf, decodeExit as decodeStoredExit, formatIssue } from "./internal/taskCodec.ts"
+import { type Migration, type Migrations, refuseMigrations } from "./internal/taskMigration.ts"
+import { type Any, InvalidTask, type Retry, TypeId, UnreadableExit } from "./internal/taskModel.ts"
 import * as Policy from "./Policy.ts"
 import type { AddError, Scheduled, ScheduleOptions } from "./TaskHandle.ts"
-import type { RunInfo } from "./TaskInfo.ts"
+import { exitText, type RunInfo } from "./TaskInfo.ts"
 import { type TaskAlreadyHandled, TaskRegistry } from "./TaskRegistry.ts"
 import type * as Trigger from "./Trigger.ts"
 
+export type { Migration, Migrations } from "./internal/taskMigration.ts"
 export { InvalidPayload, InvalidTask, UnreadableExit } from "./internal/taskModel.ts"
 export type { Any, Retry } from "./internal/taskModel.ts"
 
@@ -67,6 +71,8 @@ export interface Task<Tag extends string, P extends Schema.Top, A extends Schema
   readonly name: string
   /** Version of the payload's schema. A process claims only rows of versions up to its own. */
   readonly version: number
+  /** How stored payloads of older versions become what the schema reads. */
+  readonly migrate: Migrations | undefined
   /** Defaults that each scheduled copy inherits. */
   readonly policy: Policy.Options
   /** When a copy is due that does not say it itself. */
@@ -172,6 +178,11 @@ export interface Options<P extends Schema.Top | Schema.Struct.Fields, A extends 
   readonly name?: string | undefined
   /** Counts up when the payload's schema changes in a way older processes cannot read. 1 by default. */
   readonly version?: number | undefined
+  /**
+   * For each version before `version`, what makes its stored JSON that of the next (`Task.migration`). Without it the
+   * schema itself must read every older version.
+   */
+  readonly migrate?: Migrations | undefined
   readonly retry?: Retry<E["Type"]> | undefined
   /** When a copy is due that does not say it itself. */
   readonly trigger?: Trigger.Trigger | undefined
@@ -227,7 +238,8 @@ export const make = <
   options?: Options<P, A, E>
 ): Task<Tag, PayloadSchema<P>, A, E> => {
   const given: Options<P, A, E> = options ?? {}
-  const { error, executor, labels, name, payload, priority, retry, success, trigger, version, ...policy } = given
+  const { error, executor, labels, migrate, name, payload, priority, retry, success, trigger, version, ...policy } =
+    given
   const refuse = (reason: string): never => {
     throw new InvalidTask({ tag: String(tag), reason })
   }
@@ -237,6 +249,8 @@ export const make = <
   if (version !== undefined && !(Number.isSafeInteger(version) && version >= 1)) {
     refuse(`version must be an integer of at least 1, not ${version}`)
   }
+  const unmigrated = migrate === undefined ? undefined : refuseMigrations(migrate, version ?? 1)
+  if (unmigrated !== undefined) refuse(unmigrated)
   if (priority !== undefined && !Number.isSafeInteger(priority)) {
     refuse(`priority must be an integer, not ${priority}`)
   }
@@ -246,11 +260,12 @@ export const make = <
   if (retry !== undefined) refuseRetry(retry, policy, refuse)
   return Object.assign(Object.create(Proto), {
     tag,
-    payload: payload === undefined ? Schema.Void : Schema.isSchema(payload) ? payload : Schema.Struct(payload),
+    payload: payload === undefined ? Schema.Void : schemaOf(payload),
     success: success ?? Schema.Void,
     error: error ?? Schema.Never,
     name: name ?? tag,
     version: version ?? 1,
+    migrate,
     policy,
     trigger,
     executor,
@@ -260,12 +275,61 @@ export const make = <
   })
 }
 
+/**
+ * A typed step of `migrate`, from one version's schema to the next one's.
+ *
+ * **Details**
+ *
+ * The stored JSON is decoded by `from`; what the function answers is checked and encoded by `to`. The schemas are those
+ * of the two versions as they were, kept beside the definition for as long as rows of them may be stored. They need no
+ * services. What does not decode, and a function that throws, sets the row aside: nothing is lost or changed.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const V1 = { customer: Schema.String }
+ * const V2 = { customer: Schema.String, language: Schema.String }
+ *
+ * const SendDigest = Task.make("SendDigest", {
+ *   version: 2,
+ *   payload: V2,
+ *   migrate: { 1: Task.migration(V1, V2, ({ customer }) => ({ customer, language: "en" })) }
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const migration = <
+  From extends Schema.Codec<unknown, unknown> | Schema.Struct.Fields,
+  To extends Schema.Codec<unknown, unknown> | Schema.Struct.Fields
+>(
+  from: From,
+  to: To,
+  migrate: (payload: PayloadSchema<From>["Type"]) => PayloadSchema<To>["~type.make.in"]
+): Migration => {
+  const decode = SchemaParser.decodeUnknownEffect(Schema.toCodecJson(schemaOf(from)))
+  const construct = SchemaParser.makeEffect(schemaOf(to))
+  const encode = SchemaParser.encodeUnknownEffect(Schema.toCodecJson(schemaOf(to)))
+  return (payload) => {
+    const step = decode(payload).pipe(
+      Effect.flatMap((decoded) => construct(migrate(decoded))),
+      Effect.flatMap((migrated) => encode(migrated))
+    ) as Effect.Effect<Schema.Json, SchemaIssue.Issue>
+    return Result.getOrThrowWith(Effect.runSync(Effect.result(step)), (issue) => new Error(formatIssue(issue)))
+  }
+}
+
+const schemaOf = (payload: Schema.Top | Schema.Struct.Fields): Schema.Top =>
+  Schema.isSchema(payload) ? payload : Schema.Struct(payload)
+
 const optionNames = [
   "payload",
   "success",
   "error",
   "name",
   "version",
+  "migrate",
   "retry",
   "trigger",
   "executor",
@@ -374,6 +438,11 @@ export const layerScheduled = <const T extends Any>(
 /**
  * The exit of a run of this task, typed: none while it has none, because it has not ended or was cancelled.
  *
+ * **Gotchas**
+ *
+ * `RunInfo.exit` shows secrets masked; they are found again by the very `exit` that this program's scheduler or client
+ * answered. A copy of it, sent somewhere else, is `UnreadableExit` where the schemas have `Redacted`.
+ *
  * @category destructors
  * @since 0.1.0
  */
@@ -387,4 +456,13 @@ export const decodeExit = <const T extends Any>(
 > =>
   Option.isNone(run.exit)
     ? Effect.succeedNone
-    : Effect.map(decodeStoredExit(task, JSON.stringify(run.exit.value)), Option.some) as never
+    : Effect.map(storedExit(task, run.exit), Option.some) as never
+
+const storedExit = (task: Any, exit: Option.Some<unknown>) => {
+  const text = exitText(exit)
+  return text === undefined && codecOf(task).secretExits
+    ? Effect.fail(
+      new UnreadableExit({ tag: task.tag, issue: "Its secrets are masked: decode the `exit` of the RunInfo itself" })
+    )
+    : decodeStoredExit(task, text ?? JSON.stringify(exit.value))
+}

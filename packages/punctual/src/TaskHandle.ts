@@ -200,6 +200,11 @@ export interface TaskHandle<T extends Task.Any> {
   readonly pause: (note?: string) => Effect.Effect<TaskInfo, CommandError>
   /** Goes on with the first occurrence after now; those in between are counted as paused. */
   readonly resume: Effect.Effect<TaskInfo, CommandError | TaskFinished>
+  /**
+   * Forgets what readers said of a row that they could not read (`TaskInfo.unreadable`), so that all look again: after a
+   * fix in a process that goes on. A process that starts anew looks again by itself.
+   */
+  readonly restore: Effect.Effect<TaskInfo, TaskNotFound | TaskStoreError>
   /** Forgets the task; its waiting runs end cancelled. A running one goes on, unless `interrupt`, and may be cancelled. */
   readonly remove: (options?: { readonly interrupt?: boolean | undefined }) => Effect.Effect<void, CommandError>
   /** One run outside the schedule, which it does not touch. The same `key` is the same run. */

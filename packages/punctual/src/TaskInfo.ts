@@ -15,6 +15,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { unreadableReason } from "./internal/taskUnreadable.ts"
 import * as TriggerText from "./internal/triggerText.ts"
 import * as Policy from "./Policy.ts"
 import type { Counters, RunRow, RunState, TaskRow } from "./TaskRecord.ts"
@@ -43,8 +44,10 @@ export interface TaskInfo {
   readonly name: string
   /** Tag of the definition that runs it. */
   readonly callable: string
-  /** The payload as people may see it. */
+  /** The payload as people may see it, as it was stored. */
   readonly payload: unknown
+  /** Version of the payload. Only schedulers whose definition has this one, or a newer one, run it. */
+  readonly version: number
   /** The trigger as written; none when this program cannot read it. */
   readonly trigger: Option.Option<Trigger.Trigger>
   /** The trigger in words. */
@@ -101,7 +104,7 @@ export interface RunInfo {
   /** When its latest attempt began. */
   readonly startedAt: Option.Option<DateTime.Utc>
   readonly endedAt: Option.Option<DateTime.Utc>
-  /** The encoded exit of the latest attempt. */
+  /** The encoded exit of the latest attempt, as people may see it: `Task.decodeExit` has the values. */
   readonly exit: Option.Option<unknown>
 }
 
@@ -171,7 +174,8 @@ export const fromRow = (
     store: options.store,
     name: row.name,
     callable: row.tag,
-    payload: freeze(parseJson(row.display)),
+    payload: unreadableReason(row.display) === undefined ? freeze(parseJson(row.display)) : "<unreadable>",
+    version: row.version,
     trigger: Result.isSuccess(trigger) ? Option.some(trigger.success) : Option.none(),
     when: Result.isSuccess(trigger) ? Trigger.format(trigger.success) : "unreadable",
     executor: row.executor,
@@ -192,7 +196,7 @@ export const fromRow = (
       ? Option.some(trigger.failure)
       : Result.isFailure(policy)
       ? Option.some(policy.failure.message)
-      : Option.none(),
+      : Option.fromNullishOr(unreadableReason(row.payload)),
     unroutable: options.unroutable ?? false,
     createdAt: instant(row.createdAt),
     updatedAt: instant(row.updatedAt),
@@ -230,5 +234,24 @@ export const fromRun = (run: RunRow): RunInfo =>
     fencingToken: Option.fromNullishOr(run.token),
     startedAt: instantOption(run.startedAt),
     endedAt: instantOption(run.endedAt),
-    exit: run.exit === null ? Option.none() : Option.some(freeze(parseJson(run.exit)))
+    exit: run.exit === null ? Option.none() : shownExit(run.exit)
   })
+
+/** Texts of exits by what is shown of them, in which secrets may be masked. */
+const exitTexts = new WeakMap<Option.Option<unknown>, string>()
+
+const shownExit = (text: string): Option.Option<unknown> => {
+  const unread = unreadableReason(text)
+  if (unread !== undefined) return Option.some(Object.freeze({ _tag: "Unreadable", reason: unread }))
+  const exit = parseJson(text)
+  const shown = Option.some(freeze(typeof exit === "object" && exit !== null && "shown" in exit ? exit.shown : exit))
+  exitTexts.set(shown, text)
+  return shown
+}
+
+/**
+ * The text of an exit as it was stored, if this is what `fromRun` shows of it and not a copy.
+ *
+ * @internal
+ */
+export const exitText = (exit: Option.Option<unknown>): string | undefined => exitTexts.get(exit)

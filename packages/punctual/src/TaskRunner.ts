@@ -64,7 +64,7 @@ export const run = (registry: TaskRegistry["Service"], record: RunRecord): Effec
         `the payload is of version ${record.task.version}, this process reads up to ${task.version}: deploy it first`
       )
     }
-    const decode = codecOf(task).decodePayload(record.task.payload)
+    const decode = codecOf(task).decodePayload(record.task.payload, record.task.version)
     const base = baseOf(registered, fiber.context)
     const decoded = exitOf(decode)
     if (decoded?._tag === "Success") return attempt(registered, base, record, decoded.value)

@@ -73,6 +73,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/internal/schedulerTag", "ports"],
   ["punctual/internal/task*", "ports"],
 
+  ["punctual/EncryptedTaskStore", "adapters", "encrypted"],
   ["punctual/MemoryTaskStore", "adapters", "memory"],
   ["punctual/internal/memory*", "adapters", "memory"],
   ["punctual/internal/memory/**", "adapters", "memory"],

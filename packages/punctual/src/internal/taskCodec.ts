@@ -12,7 +12,9 @@ import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { compileMask } from "./taskMask.ts"
+import { migrate } from "./taskMigration.ts"
 import { type Any, InvalidPayload, UnreadableExit } from "./taskModel.ts"
+import { unreadableReason } from "./taskUnreadable.ts"
 
 /**
  * A payload as stored, and as people may see it.
@@ -32,8 +34,10 @@ export interface EncodedPayload {
  */
 export interface TaskCodec {
   readonly encodePayload: (input: unknown) => Effect.Effect<EncodedPayload, InvalidPayload>
-  /** Fails with the reason in words. */
-  readonly decodePayload: (text: string) => Effect.Effect<unknown, string>
+  /** Of a version up to the task's own. Fails with the reason in words. */
+  readonly decodePayload: (text: string, version: number) => Effect.Effect<unknown, string>
+  /** Whether exits may hold secrets: their texts then have a masked form beside the exit, as `shown`. */
+  readonly secretExits: boolean
   /** The text of the exit; a value its schema refuses fails with the reason in words. */
   readonly encodeSuccess: (value: unknown) => Effect.Effect<string, string>
   /** Always gives a text: an error its schema refuses becomes a defect that says so. */
@@ -114,8 +118,13 @@ const payloadCodec = (task: Any): Pick<TaskCodec, "encodePayload" | "decodePaylo
           Effect.mapError(refuse)
         )
     },
-    decodePayload: (text) => {
-      const value = parseJson(text)
+    decodePayload: (text, version) => {
+      const unread = unreadableReason(text)
+      if (unread !== undefined) return Effect.fail(unread)
+      const stored = parseJson(text)
+      const value = version === task.version || Result.isFailure(stored)
+        ? stored
+        : migrate(stored.success, version, task, mask !== undefined)
       if (Result.isFailure(value)) return Effect.fail(value.failure)
       const decoded = exitOf(decode(value.success))
       return decoded?._tag === "Success"
@@ -136,25 +145,41 @@ const parseJson = (text: string): Result.Result<unknown, string> => {
 const format = SchemaIssue.makeFormatterDefault()
 
 // "Expected string\n  at ["customer"]" reads as one line in a log.
-const formatIssue = (issue: SchemaIssue.Issue): string => format(issue).replaceAll("\n  at ", " at ")
+/** @internal */
+export const formatIssue = (issue: SchemaIssue.Issue): string => format(issue).replaceAll("\n  at ", " at ")
 
 // -----------------------------------------------------------------------------
 // exits
 // -----------------------------------------------------------------------------
 
-const exitCodec = (task: Any): Pick<TaskCodec, "encodeSuccess" | "encodeFailure" | "decodeExit"> => {
+const exitCodec = (task: Any): Pick<TaskCodec, "secretExits" | "encodeSuccess" | "encodeFailure" | "decodeExit"> => {
   const { tag } = task
-  const success = withoutServices(SchemaParser.encodeUnknownEffect(Schema.toCodecJson(task.success)))
+  const successJson = Schema.toCodecJson(task.success)
+  const success = withoutServices(SchemaParser.encodeUnknownEffect(successJson))
+  const maskValue = compileMask(successJson.ast)
+  const maskError = compileMask(Schema.toCodecJson(task.error).ast)
   const exit = Schema.toCodecJson(Schema.Exit(task.success, task.error, Schema.Defect()))
   const encode = withoutServices(SchemaParser.encodeUnknownEffect(exit))
   const decode = SchemaParser.decodeUnknownEffect(exit) as (
     ...args: Parameters<Parser>
   ) => Effect.Effect<Exit.Exit<unknown, unknown>, SchemaIssue.Issue>
   // A value's text inside its exit's: the schema of exits would check the value twice.
-  const succeeded = (value: unknown): string => `{"_tag":"Success","value":${JSON.stringify(value)}}`
-  const toText = (value: unknown): string => JSON.stringify(value)
+  const valueText = (value: unknown): string => `"_tag":"Success","value":${JSON.stringify(value)}`
+  const succeeded = (value: unknown): string =>
+    maskValue === undefined
+      ? `{${valueText(value)}}`
+      : `{${valueText(value)},"shown":{${valueText(maskValue(value))}}}`
+  const failed = (exit: unknown): string => {
+    const failure = exit as EncodedFailure
+    if (maskError === undefined) return JSON.stringify(failure)
+    const cause = failure.cause.map((reason) =>
+      "error" in reason ? { ...reason, error: maskError(reason.error) } : reason
+    )
+    return JSON.stringify({ ...failure, shown: { ...failure, cause } })
+  }
 
   return {
+    secretExits: maskValue !== undefined || maskError !== undefined,
     encodeSuccess: (value) => {
       const encoded = exitOf(success(value))
       if (encoded?._tag === "Success") return Effect.succeed(succeeded(encoded.value))
@@ -164,10 +189,12 @@ const exitCodec = (task: Any): Pick<TaskCodec, "encodeSuccess" | "encodeFailure"
       encode(Exit.failCause(cause)).pipe(
         // Only a typed error can be refused: any defect has a JSON form.
         Effect.catch((issue) => encode(Exit.failCause(asDefects(tag, cause, issue)))),
-        Effect.map(toText),
+        Effect.map(failed),
         Effect.orDie
       ),
     decodeExit: (text) => {
+      const unread = unreadableReason(text)
+      if (unread !== undefined) return Effect.fail(new UnreadableExit({ tag, issue: unread }))
       const value = parseJson(text)
       if (Result.isFailure(value)) return Effect.fail(new UnreadableExit({ tag, issue: value.failure }))
       return Effect.mapError(
@@ -176,6 +203,11 @@ const exitCodec = (task: Any): Pick<TaskCodec, "encodeSuccess" | "encodeFailure"
       )
     }
   }
+}
+
+interface EncodedFailure {
+  readonly _tag: "Failure"
+  readonly cause: ReadonlyArray<{ readonly _tag: string; readonly error?: unknown }>
 }
 
 const asDefects = (tag: string, cause: Cause.Cause<unknown>, issue: SchemaIssue.Issue): Cause.Cause<never> =>

@@ -9,6 +9,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Policy from "../Policy.ts"
 import type * as Trigger from "../Trigger.ts"
+import type { Migrations } from "./taskMigration.ts"
 
 export const TypeId = "~punctual/Task"
 
@@ -111,6 +112,7 @@ export interface Any extends Pipeable {
   readonly error: Schema.Top
   readonly name: string
   readonly version: number
+  readonly migrate: Migrations | undefined
   readonly policy: Policy.Options
   readonly trigger: Trigger.Trigger | undefined
   readonly executor: string | undefined

@@ -197,6 +197,13 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
     )
   }
 
+  get restore(): Effect.Effect<TaskInfo, TaskNotFound | TaskStoreError> {
+    return this.read.pipe(
+      Effect.flatMap(({ store, task }) => store.clear([task.row.generation])),
+      Effect.andThen(this.snapshot)
+    )
+  }
+
   remove(options?: { readonly interrupt?: boolean | undefined }): Effect.Effect<void, CommandError> {
     return this.change((task, now) => {
       const { runs, set } = Decide.removal(task, now, options?.interrupt === true)
