@@ -28,7 +28,16 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { NewRun, RunRow, StoredState, TaskDefinition, TaskPosition, TaskRow, TerminalState } from "./TaskRecord.ts"
+import type {
+  ArrivingRun,
+  NewRun,
+  RunRow,
+  StoredState,
+  TaskDefinition,
+  TaskPosition,
+  TaskRow,
+  TerminalState
+} from "./TaskRecord.ts"
 
 // -----------------------------------------------------------------------------
 // errors
@@ -92,7 +101,7 @@ export interface Capabilities {
 export interface NewTask extends TaskDefinition, TaskPosition {
   readonly id: string
   /** Runs to create together with the row, the first of each key; their `createdAt` is the row's. */
-  readonly runs?: ReadonlyArray<NewRun> | undefined
+  readonly runs?: ReadonlyArray<ArrivingRun> | undefined
 }
 
 /** @category models @since 0.1.0 */
