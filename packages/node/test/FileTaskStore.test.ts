@@ -32,6 +32,16 @@ const refused = (options: FileTaskStore.Options) => Effect.flip(open(options))
 
 const mode = (path: string) => statSync(path).mode & 0o777
 
+/** Rights hold for everybody but root. */
+const asNobody = Effect.acquireRelease(
+  Effect.sync(() => {
+    const isRoot = process.geteuid?.() === 0
+    if (isRoot) process.seteuid?.(65_534)
+    return isRoot
+  }),
+  (wasRoot) => Effect.sync(() => wasRoot ? process.seteuid?.(0) : undefined)
+)
+
 describe("a folder", () => {
   it.effect("is created with its parents, for its user alone, and says what it is", () =>
     Effect.gen(function*() {
@@ -139,6 +149,24 @@ describe("a folder", () => {
       const error = yield* refused({ directory })
       assert.strictEqual(error.reason, "Corrupt")
       assert.strictEqual(readFileSync(join(directory, "punctual.db"), "utf8"), text)
+    }))
+
+  it.effect("that may not be written to is ReadOnly, and says what to do", () =>
+    Effect.gen(function*() {
+      const parent = yield* temporaryFolder
+      const store = join(parent, "tasks")
+      yield* Effect.scoped(Effect.flatMap(open({ directory: store }), (store) => store.insert([newTask("a")])))
+      yield* Effect.addFinalizer(() => Effect.sync(() => [parent, store].forEach((path) => chmodSync(path, 0o755))))
+      for (const path of [parent, store]) chmodSync(path, 0o555)
+      chmodSync(join(store, "punctual.db"), 0o444)
+      yield* asNobody
+      const missing = yield* refused({ directory: join(parent, "new") })
+      assert.strictEqual(missing.reason, "ReadOnly")
+      assert.include(missing.message, "give the user of this process the right to write there")
+      const error = yield* Effect.flip(
+        Effect.flatMap(open({ directory: store }), (store) => store.insert([newTask("b")]))
+      )
+      assert.strictEqual(error.reason, "ReadOnly")
     }))
 
   it.effect("readonly opens a store that is there, and creates nothing", () =>

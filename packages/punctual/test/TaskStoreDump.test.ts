@@ -3,11 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
 import * as Task from "../src/Task.ts"
@@ -15,7 +12,6 @@ import * as TaskScheduler from "../src/TaskScheduler.ts"
 import { TaskStore, TaskStoreError } from "../src/TaskStore.ts"
 import * as TaskStoreDump from "../src/TaskStoreDump.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
-import * as Trigger from "../src/Trigger.ts"
 import { Echo, hourly, scheduled, start } from "./utils.ts"
 
 const freshStore = Effect.map(
@@ -321,99 +317,3 @@ describe("importLines", () => {
       assert.deepStrictEqual(wakes, [Date.parse(start) + 3_600_000])
     }))
 })
-
-// -----------------------------------------------------------------------------
-// a move
-// -----------------------------------------------------------------------------
-
-const Work = Task.make("Work", { payload: { minutes: Schema.Int }, maxInstances: 1, whenBusy: "queue" })
-const Flaky = Task.make("Flaky", { error: Schema.String, retry: { times: 3 } })
-
-const App = Layer.mergeAll(
-  Work.toLayer(({ minutes }) => Effect.sleep(Duration.minutes(minutes))),
-  Flaky.toLayer((_, run) => run.attempt < 3 ? Effect.fail("no") : Effect.void)
-)
-
-/** Runs the first part on one store and the second on what `move` answers for it. */
-const inTwoParts = (move: (store: TaskStore["Service"]) => Effect.Effect<TaskStore["Service"], unknown>) =>
-  Effect.gen(function*() {
-    const part = (
-      now: string,
-      store: TaskStore["Service"],
-      program: Effect.Effect<
-        void,
-        unknown,
-        Layer.Success<typeof App> | TaskScheduler.TaskScheduler | TestScheduler.TestScheduler
-      >
-    ) =>
-      Effect.gen(function*() {
-        yield* program
-        const events = yield* TestScheduler.events
-        const scheduler = yield* TaskScheduler.TaskScheduler
-        const { items } = yield* scheduler.list()
-        return {
-          runs: events.flatMap((event) =>
-            event._tag === "RunStarted" || event._tag === "RunEnded" || event._tag === "RunRetrying"
-              ? [
-                `${DateTime.formatIso(event.at)} ${event._tag} ${event.run.taskId} ${
-                  DateTime.formatIso(event.run.dueAt)
-                } ${event.run.attempt}`
-              ]
-              : []
-          ).sort(),
-          tasks: items.map(({ counters, id, state }) => ({ counters, id, state }))
-        }
-      }).pipe(
-        Effect.provide(TestScheduler.layer(App, { now, store: Layer.succeed(TaskStore, store) }), { local: true })
-      )
-
-    const first = yield* freshStore
-    yield* part(
-      start,
-      first,
-      Effect.gen(function*() {
-        const scheduler = yield* TaskScheduler.TaskScheduler
-        yield* scheduler.addAll(Array.from({ length: 8 }, (_, i) =>
-          Task.scheduled(Work, {
-            id: `work-${i}`,
-            payload: { minutes: i },
-            coalesce: i % 2 === 0 ? "none" : "latest",
-            trigger: i % 3 === 0
-              ? Trigger.cron(`*/${i + 2} * * * *`, { timeZone: "Europe/Berlin" })
-              : Trigger.every({ minutes: 1 + i }).pipe(Trigger.jittered("30 seconds"))
-          })))
-        yield* scheduler.add(Flaky, { id: "flaky", trigger: Trigger.every("7 minutes") })
-        yield* TestScheduler.advance("31 minutes")
-        yield* scheduler.handle("work-1").pause("a while")
-        yield* TestScheduler.advance("90 seconds")
-      })
-    )
-    return yield* part(
-      "2026-01-01T00:40:00Z",
-      yield* move(first),
-      Effect.gen(function*() {
-        const scheduler = yield* TaskScheduler.TaskScheduler
-        yield* TestScheduler.advance("20 minutes")
-        yield* scheduler.handle("work-1").resume
-        yield* TestScheduler.advance("40 minutes")
-      })
-    )
-  })
-
-it.effect("after a move there are the same runs at the same times as without it", () =>
-  Effect.gen(function*() {
-    const stayed = yield* inTwoParts((store) => Effect.succeed(store))
-    let open = 0
-    const moved = yield* inTwoParts((store) =>
-      Effect.gen(function*() {
-        const lines = yield* exported(store)
-        open = lines.filter((line) => line.includes("\"open\"")).length
-        const other = yield* freshStore
-        yield* imported(other, lines)
-        return other
-      }).pipe(Effect.scoped)
-    )
-    assert.isAbove(open, 1)
-    assert.isAbove(stayed.runs.length, 50)
-    assert.deepStrictEqual(moved, stayed)
-  }))

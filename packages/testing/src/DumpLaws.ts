@@ -3,6 +3,7 @@
  *
  *     export ∘ import ∘ export = export      every task, its position, its counters and its open runs arrive
  *     export of what runs = export after its takeover
+ *     runs after a move = runs without it, at the same times
  *
  * @since 0.1.0
  */
@@ -18,6 +19,7 @@ import type { ArrivingRun, RunRow } from "punctual/TaskRecord"
 import { type NewTask, TaskStore } from "punctual/TaskStore"
 import * as TaskStoreDump from "punctual/TaskStoreDump"
 import { newRun, newTask } from "./internal/taskStore/lab.ts"
+import { inTwoParts } from "./internal/taskStore/move.ts"
 
 // -----------------------------------------------------------------------------
 // generators
@@ -253,5 +255,24 @@ export const suite = <E>(
           assert.deepStrictEqual(there.toSorted(), after.toSorted())
         }).pipe(Effect.scoped)
     )
+
+    it.effect("after a move there are the same runs at the same times as without it", () =>
+      Effect.gen(function*() {
+        const build = <E>(layer: Layer.Layer<TaskStore, E>) =>
+          Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, TaskStore))
+        const stayed = yield* inTwoParts(yield* build(MemoryTaskStore.layer), Effect.succeed)
+        const other = yield* build(layer)
+        let open = 0
+        const moved = yield* inTwoParts(yield* build(MemoryTaskStore.layer), (store) =>
+          Effect.gen(function*() {
+            const lines = yield* Effect.provideService(exported(), TaskStore, store)
+            open = lines.filter((line) => line.includes("\"open\"")).length
+            yield* Effect.provideService(TaskStoreDump.importLines(Stream.fromIterable(lines)), TaskStore, other)
+            return other
+          }))
+        assert.isAbove(open, 1)
+        assert.isAbove(stayed.runs.length, 50)
+        assert.deepStrictEqual(moved, stayed)
+      }), 60_000)
   })
 }
