@@ -7,6 +7,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Task from "punctual/Task"
 import * as TaskScheduler from "punctual/TaskScheduler"
@@ -15,11 +16,11 @@ import { TestScheduler } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
 
 const Work = Task.make("Work", { payload: { minutes: Schema.Int }, maxInstances: 1, whenBusy: "queue" })
-const Flaky = Task.make("Flaky", { error: Schema.String, retry: { times: 3 } })
+const Flaky = Task.make("Flaky", { error: Schema.String, retry: { times: 3, schedule: Schedule.spaced("3 minutes") } })
 
 const App = Layer.mergeAll(
   Work.toLayer(({ minutes }) => Effect.sleep(Duration.minutes(minutes))),
-  Flaky.toLayer((_, run) => run.attempt < 3 ? Effect.fail("no") : Effect.void)
+  Flaky.toLayer((_, run) => run.attempt < 4 ? Effect.fail("no") : Effect.void)
 )
 
 /** What becomes of a program's tasks whose first half hour is on one store, and whose next on what `move` answers. */
@@ -72,9 +73,9 @@ export const inTwoParts = (
               ? Trigger.cron(`*/${i + 2} * * * *`, { timeZone: "Europe/Berlin" })
               : Trigger.every({ minutes: 1 + i }).pipe(Trigger.jittered("30 seconds"))
           })))
-        yield* scheduler.add(Flaky, { id: "flaky", trigger: Trigger.every("7 minutes") })
+        yield* scheduler.add(Flaky, { id: "flaky", trigger: Trigger.every("8 minutes") })
         yield* TestScheduler.advance("31 minutes")
-        yield* scheduler.handle("work-1").pause("a while")
+        yield* scheduler.handle("work-3").pause("a while")
         yield* TestScheduler.advance("90 seconds")
       })
     )
@@ -84,7 +85,7 @@ export const inTwoParts = (
       Effect.gen(function*() {
         const scheduler = yield* TaskScheduler.TaskScheduler
         yield* TestScheduler.advance("20 minutes")
-        yield* scheduler.handle("work-1").resume
+        yield* scheduler.handle("work-3").resume
         yield* TestScheduler.advance("40 minutes")
       })
     )
