@@ -13,20 +13,29 @@ import { Effect, Layer } from "effect"
 import { Task, TaskScheduler, Trigger } from "punctual"
 import * as Deep from "punctual/Trigger"
 import { SqliteTaskStore } from "@punctual/sql/sqlite"
+import { FileTaskStore } from "@punctual/node"
 import { TestScheduler } from "punctual/testing"
 
 if (Deep.every !== Trigger.every) throw new Error("a module and the barrel differ")
 const Tick = Task.make("Tick")
 const App = Layer.mergeAll(Tick.toLayer(() => Effect.void), Task.layerScheduled(Tick, { id: "tick", trigger: Trigger.every("1 hour") }))
-const runs = await Effect.runPromise(TestScheduler.advance("2 hours").pipe(
-  Effect.provide(TestScheduler.layer(App, { store: SqliteTaskStore.layer({ filename: "packed.db" }) }))
-))
-if (runs.length !== 2) throw new Error("expected two runs, not " + runs.length)
+for (const store of [SqliteTaskStore.layer({ filename: "packed.db" }), FileTaskStore.layer({ directory: "packed" })]) {
+  const runs = await Effect.runPromise(TestScheduler.advance("2 hours").pipe(
+    Effect.provide(TestScheduler.layer(App, { store }))
+  ))
+  if (runs.length !== 2) throw new Error("expected two runs, not " + runs.length)
+}
 console.log("the packed packages run")
 `
 try {
   execFileSync(process.execPath, [join(root, ".ci/pack.ts"), join(project, "tarballs")], { stdio: "inherit" })
-  for (const [folder, tarball] of [["punctual", "punctual"], ["@punctual/sql", "punctual-sql"]] as const) {
+  for (
+    const [folder, tarball] of [
+      ["punctual", "punctual"],
+      ["@punctual/sql", "punctual-sql"],
+      ["@punctual/node", "punctual-node"]
+    ] as const
+  ) {
     const target = join(project, "node_modules", folder)
     mkdirSync(target, { recursive: true })
     execFileSync("tar", [

@@ -24,6 +24,7 @@ import * as LastWorkingDay from "../15-last-working-day.ts"
 import * as Sunrise from "../16-sunrise.ts"
 import * as DstHalves from "../17-dst-halves.ts"
 import * as CalendarApp from "../18-calendar-app.ts"
+import * as MoveAStore from "../21-move-a-store.ts"
 import * as PayloadVersions from "../22-payload-versions.ts"
 
 /** A Thursday. */
@@ -363,6 +364,28 @@ describe("examples", () => {
       assert.match(String(error), /`TUE` is not a day of the week \(BYDAY.*did you mean `TU`/)
     }))
 
+  it.effect("21-move-a-store", () =>
+    Effect.gen(function*() {
+      const folder = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
+      const { after, before } = MoveAStore.stores(folder)
+      assert.deepStrictEqual(
+        yield* during("5 seconds").pipe(
+          Effect.provide(TestScheduler.layer(MoveAStore.App, { now, store: before }), { local: true })
+        ),
+        ["00:00:02 invoice for acme, first attempt", "00:00:04 invoice for acme, first attempt"]
+      )
+      assert.deepStrictEqual(yield* printed(MoveAStore.move(folder)), ["1 task moved"])
+      // Three seconds in which nobody was there: 00:00:06 is made up for.
+      assert.deepStrictEqual(
+        yield* during("1 second").pipe(
+          Effect.provide(
+            TestScheduler.layer(MoveAStore.App, { now: "2026-01-01T00:00:07Z", store: after }),
+            { local: true }
+          )
+        ),
+        ["00:00:06 invoice for acme, first attempt", "00:00:08 invoice for acme, first attempt"]
+      )
+    }).pipe(Effect.provide(NodeServices.layer)))
   it.effect("22-payload-versions", () =>
     Effect.gen(function*() {
       const lines = yield* during("1 day")

@@ -25,7 +25,7 @@ import { byClaim, Indexes } from "./internal/memoryIndexes.ts"
 import * as Lists from "./internal/memoryLists.ts"
 import { counted, Run, Task, Texts } from "./internal/memoryRecords.ts"
 import type { Cursor } from "./internal/memorySorted.ts"
-import type { InstanceRow, NewRun, TaskDefinition, TaskPosition, TerminalState } from "./TaskRecord.ts"
+import type { ArrivingRun, InstanceRow, TaskDefinition, TaskPosition, TerminalState } from "./TaskRecord.ts"
 import { noCounters } from "./TaskRecord.ts"
 import type {
   Capabilities,
@@ -293,11 +293,11 @@ class Memory {
     for (let room = true; room;) room = this.promote(task)
   }
 
-  private create(task: Task, newRun: NewRun, claim: Lease | undefined, now: number): Run {
+  private create(task: Task, newRun: ArrivingRun, claim: Lease | undefined, now: number): Run {
     const run = new Run(task, newRun, now)
     if (run.state === "ready") {
-      if (claim === undefined) this.broughtReady = true
-      else this.own(run, claim, now)
+      if (claim !== undefined) this.own(run, claim, now)
+      else if (!run.held) this.broughtReady = true
     }
     this.indexes.addRun(run)
     return run

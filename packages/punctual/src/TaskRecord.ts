@@ -219,6 +219,21 @@ export interface NewRun {
   readonly atMostOnce: boolean
 }
 
+/**
+ * A run that comes with its task: a new one, or one that was open in another store and goes on where it was.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ArrivingRun extends NewRun {
+  /** Default: `false`. */
+  readonly held?: boolean | undefined
+  /** Attempts used so far. Default: 0. */
+  readonly attempt?: number | undefined
+  /** Leases lost so far. Default: 0. */
+  readonly takeovers?: number | undefined
+}
+
 /** @category guards @since 0.1.0 */
 export const isOpen = (state: RunState): state is OpenState =>
   state === "ready" || state === "running" || state === "waiting"

@@ -29,6 +29,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type {
+  ArrivingRun,
   InstanceRow,
   NewRun,
   RunRow,
@@ -101,7 +102,7 @@ export interface Capabilities {
 export interface NewTask extends TaskDefinition, TaskPosition {
   readonly id: string
   /** Runs to create together with the row, the first of each key; their `createdAt` is the row's. */
-  readonly runs?: ReadonlyArray<NewRun> | undefined
+  readonly runs?: ReadonlyArray<ArrivingRun> | undefined
 }
 
 /** @category models @since 0.1.0 */

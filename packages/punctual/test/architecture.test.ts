@@ -67,6 +67,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/TaskRegistry", "ports"],
   ["punctual/TaskRunner", "ports"],
   ["punctual/TaskStore", "ports"],
+  ["punctual/TaskStoreDump", "ports"],
   ["punctual/TaskStores", "ports"],
   ["punctual/internal/aliases", "ports"],
   ["punctual/internal/runRecord", "ports"],
@@ -78,6 +79,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/internal/memory*", "adapters", "memory"],
   ["punctual/internal/memory/**", "adapters", "memory"],
   ["sql/**", "adapters", "sql"],
+  ["node/**", "adapters", "sql"],
 
   ["punctual/TaskScheduler", "engine"],
   ["punctual/TaskSchedulerClient", "engine"],

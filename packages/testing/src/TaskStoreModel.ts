@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import type { NewRun, RunRow, TaskRow, TerminalState } from "punctual/TaskRecord"
+import type { ArrivingRun, RunRow, TaskRow, TerminalState } from "punctual/TaskRecord"
 import { isOpen } from "punctual/TaskRecord"
 import type {
   Change,
@@ -235,7 +235,7 @@ export class Model {
     }
   }
 
-  private create(task: MutableTask, newRun: NewRun, claim: Lease | undefined, now: number): MutableRun | undefined {
+  private create(task: MutableTask, newRun: ArrivingRun, claim: Lease | undefined, now: number): MutableRun | undefined {
     if (this.findOpen(task.generation, newRun.key) !== undefined) return undefined
     const run: MutableRun = {
       ...copy(newRun),
@@ -245,9 +245,9 @@ export class Model {
       version: 0,
       executor: "",
       priority: 0,
-      held: false,
-      attempt: 0,
-      takeovers: 0,
+      held: newRun.held ?? false,
+      attempt: newRun.attempt ?? 0,
+      takeovers: newRun.takeovers ?? 0,
       createdAt: now,
       owner: null,
       token: null,

@@ -9,7 +9,7 @@
  *
  * @since 0.1.0
  */
-import type { Counters, NewRun, RunRow, RunState, StoredState, TaskDefinition, TaskRow } from "../TaskRecord.ts"
+import type { ArrivingRun, Counters, RunRow, RunState, StoredState, TaskDefinition, TaskRow } from "../TaskRecord.ts"
 import { noCounters } from "../TaskRecord.ts"
 import type { NewTask } from "../TaskStore.ts"
 import type { Bucket } from "./memoryIndexes.ts"
@@ -318,10 +318,10 @@ export class Run {
   queues: boolean
   readonly atMostOnce: boolean
   state: RunState
-  held = false
+  held: boolean
   readyAt: number
-  attempt = 0
-  takeovers = 0
+  attempt: number
+  takeovers: number
   owner: string | null = null
   token: number | null = null
   leaseUntil = NaN
@@ -332,7 +332,7 @@ export class Run {
   /** Its number in the history of its task, once it has ended. */
   number = 0
 
-  constructor(task: Task, run: NewRun, now: number) {
+  constructor(task: Task, run: ArrivingRun, now: number) {
     this.task = task
     this.kind = task.kind
     this.key = run.key
@@ -343,7 +343,10 @@ export class Run {
     this.queues = run.queues
     this.atMostOnce = run.atMostOnce
     this.state = run.state
+    this.held = run.held ?? false
     this.readyAt = run.readyAt
+    this.attempt = run.attempt ?? 0
+    this.takeovers = run.takeovers ?? 0
   }
 
   toRow(): RunRow {

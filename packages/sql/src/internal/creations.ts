@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import type { NewRun, TaskRow } from "punctual/TaskRecord"
+import type { ArrivingRun, TaskRow } from "punctual/TaskRecord"
 import type { Lease, NewTask } from "punctual/TaskStore"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
@@ -22,7 +22,10 @@ const newRunColumns: Columns = [
   ["ready_at", "int"],
   ["slots", "int"],
   ["queues", "int"],
-  ["token", "int"]
+  ["token", "int"],
+  ["held", "int"],
+  ["attempt", "int"],
+  ["takeovers", "int"]
 ]
 
 /** Tasks of one statement: one of all would hold the texts of all of them several times. */
@@ -30,7 +33,7 @@ const rowsAtOnce = 5_000
 
 export interface Creation {
   readonly n: number
-  readonly run: NewRun
+  readonly run: ArrivingRun
   readonly now: number
   readonly lease: Lease | undefined
   readonly token: number | undefined
@@ -97,7 +100,7 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
         if (keys.has(run.key)) continue
         keys.add(run.key)
         created.push({ n, run, now: task.createdAt, lease: undefined, token: undefined })
-        if (run.state === "ready") write.brought.ready = true
+        if (run.state === "ready" && run.held !== true) write.brought.ready = true
       }
     }
     yield* create(created)
@@ -120,7 +123,10 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
         run.readyAt,
         run.slots,
         run.queues ? 1 : 0,
-        token ?? null
+        token ?? null,
+        run.held === true ? 1 : 0,
+        (run.attempt ?? 0) + (lease === undefined ? 0 : 1),
+        run.takeovers ?? 0
       ])
     }
     let all = true
@@ -130,11 +136,9 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
       const added = yield* dialect.affected(
         sql,
         sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
-state, at_most_once, later, created_at, attempt, owner, lease_until, started_at)
+state, at_most_once, later, created_at, owner, lease_until, started_at)
 select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
-${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${
-          lease === undefined ? 0 : 1
-        },
+${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end, ${now},
 ${lease?.owner ?? null}, ${lease?.until ?? null}, ${lease === undefined || run.atMostOnce ? null : now}
 from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
 on conflict do nothing`

@@ -17,14 +17,16 @@ export interface Program {
   readonly kill: Effect.Effect<void>
 }
 
-/** Starts a program, which is killed with the scope at the latest. */
+/** Starts a program of `fixtures/`, which is killed with the scope at the latest. */
 export const start = (name: string, ...args: ReadonlyArray<string>): Effect.Effect<Program, never, Scope.Scope> =>
+  startFile(fileURLToPath(new URL(`../fixtures/${name}.ts`, import.meta.url)), ...args)
+
+/** Starts a program of another place. */
+export const startFile = (path: string, ...args: ReadonlyArray<string>): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.gen(function*() {
     const heard = yield* Queue.unbounded<string>()
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        fork(fileURLToPath(new URL(`../fixtures/${name}.ts`, import.meta.url)), args, { execArgv: [], silent: true })
-      ),
+      Effect.sync(() => fork(path, args, { execArgv: [], silent: true })),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
     child.on("message", (message) => Queue.offerUnsafe(heard, String(message)))

@@ -102,7 +102,11 @@ const Command = Schema.Union([
         rules: upTo(3),
         priority: upTo(1),
         version: upTo(1),
-        runs: some(NewRunChoice, 0, 4)
+        runs: some(
+          Schema.Struct({ ...NewRunChoice.fields, attempt: upTo(2), takeovers: upTo(1), held: Schema.Boolean }),
+          0,
+          4
+        )
       }),
       1,
       3
@@ -401,7 +405,12 @@ class Sequence {
             zoneRules: versions[choice.rules] ?? null,
             priority: choice.priority,
             version: choice.version + 1,
-            runs: known ? [] : choice.runs.map((run) => this.newRun(id!, run, undefined))
+            runs: known ? [] : choice.runs.map(({ attempt, held, takeovers, ...run }) => ({
+              ...this.newRun(id!, run, undefined),
+              attempt,
+              held,
+              takeovers
+            }))
           })
         })
         return Effect.map(store.insert(tasks), (answer) => {

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Counters, NewRun, RunRow, TaskRow } from "punctual/TaskRecord"
+import type { ArrivingRun, Counters, NewRun, RunRow, TaskRow } from "punctual/TaskRecord"
 import { noCounters } from "punctual/TaskRecord"
 import type {
   Change,
@@ -71,7 +71,7 @@ export const newTask = (id: string, tag: string, now: number, fields: Partial<Ne
 })
 
 /** A ready run of an occurrence. */
-export const newRun = (due: number, fields: Partial<NewRun> = {}): NewRun => ({
+export const newRun = (due: number, fields: Partial<ArrivingRun> = {}): ArrivingRun => ({
   key: String(due),
   due,
   nominal: due,

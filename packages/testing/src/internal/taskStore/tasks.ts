@@ -62,6 +62,36 @@ export const inserts = (test: Test): void => {
       assert.strictEqual(open[now]!.createdAt, now)
     }))
 
+  test("I2: a run that was open in another store goes on where it was", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.add("a", {
+        state: "paused",
+        runs: [
+          newRun(now, { attempt: 2, takeovers: 1, readyAt: now + 7 }),
+          newRun(now + 1, { attempt: 3, held: true }),
+          newRun(now + 2, { state: "waiting", held: true })
+        ]
+      })
+      const open = yield* lab.open("a")
+      const progress = (key: number) => {
+        const { attempt, held, readyAt, state, takeovers } = open[key]!
+        return { attempt, held, readyAt, state, takeovers }
+      }
+      assert.deepStrictEqual(progress(now), { attempt: 2, held: false, readyAt: now + 7, state: "ready", takeovers: 1 })
+      assert.deepStrictEqual(
+        progress(now + 1),
+        { attempt: 3, held: true, readyAt: now + 1, state: "ready", takeovers: 0 }
+      )
+      assert.deepStrictEqual(
+        progress(now + 2),
+        { attempt: 0, held: true, readyAt: now + 2, state: "waiting", takeovers: 0 }
+      )
+      // What is held is not claimed, and a claim counts on.
+      const claimed = yield* lab.claim({ now: now + 7 })
+      assert.deepStrictEqual(claimed.map(({ run }) => [run.key, run.attempt]), [[String(now), 3]])
+    }))
+
   test("generations grow with every insertion", (lab) =>
     Effect.gen(function*() {
       const inserted = yield* lab.store.insert([lab.task("a"), lab.task("b"), lab.task("c")])
