@@ -332,7 +332,7 @@ const readKeys = (options: Options): Effect.Effect<ReadonlyMap<string, Aead.Key>
  *
  * ```ts
  * const Store = Layer.unwrap(Effect.gen(function*() {
- *   const november = yield* Config.redacted("TASKS_KEY_2026_11") // openssl rand -base64 32
+ *   const november = yield* Config.Redacted("TASKS_KEY_2026_11") // openssl rand -base64 32
  *   return EncryptedTaskStore.layer({ current: "2026-11", keys: { "2026-11": november } })
  * })).pipe(Layer.provide(SqliteTaskStore.layer({ filename: "punctual.db" })))
  * ```
