@@ -21,7 +21,7 @@ import { refuseUnknown } from "./internal/options.ts"
 import { keyIdOf, makeCipher } from "./internal/taskCipher.ts"
 import { unreadableReason, unreadableText } from "./internal/taskUnreadable.ts"
 import type { RunRow, TaskDefinition, TaskRow } from "./TaskRecord.ts"
-import type { Change, Committed, NewTask, Settlement, TaskWithRuns } from "./TaskStore.ts"
+import type { Change, Committed, Inserted, NewTask, Settlement, TaskWithRuns } from "./TaskStore.ts"
 import { TaskStore, TaskStoreError } from "./TaskStore.ts"
 
 // -----------------------------------------------------------------------------
@@ -107,31 +107,44 @@ export const make = (
           message: `${inner.name}: this runtime does not encrypt: ${error.message}`,
           cause: error
         }))
-    const open = (text: string, place: string): Effect.Effect<string> =>
-      Effect.catch(cipher.open(text, place), (reason) => Effect.succeed(unreadableText(reason)))
+    const open = (text: string, ...places: ReadonlyArray<string>): Effect.Effect<string> =>
+      Effect.catch(
+        Effect.firstSuccessOf(places.map((place) => cipher.open(text, place))),
+        (reason) => Effect.succeed(unreadableText(reason))
+      )
 
     // A runtime without WebCrypto is told of now, not at the first task.
     yield* seal("", "")
 
     // -- tasks
 
-    const sealTask = <A extends Partial<TaskDefinition>>(id: string, task: A): Effect.Effect<A, TaskStoreError> =>
-      Effect.map(
-        each(secretFields.filter((field) => typeof task[field] === "string"), (field) =>
-          Effect.map(seal(task[field] as string, placeOfTask(id, field)), (text) => [field, text] as const)),
-        (sealed) =>
-          sealed.length === 0 ? task : { ...task, ...Object.fromEntries(sealed) }
-      )
+    const sealTask = <A extends Partial<TaskDefinition>>(id: string, task: A): Effect.Effect<A, TaskStoreError> => {
+      const { declared, display, payload } = task
+      const sealed = (text: string | null | undefined, field: Field) =>
+        typeof text === "string" ? seal(text, placeOfTask(id, field)) : Effect.succeed(text)
+      // Mostly a payload has no secrets, and is shown as it is.
+      const texts = payload !== undefined && payload === display
+        ? Effect.map(sealed(payload, "both"), (text) => [text, text] as const)
+        : both(sealed(payload, "payload"), sealed(display, "display"))
+      return Effect.map(both(texts, sealed(declared, "declared")), ([[payload, display], declared]) => ({
+        ...task,
+        ...payload === undefined ? undefined : { payload },
+        ...display === undefined ? undefined : { display },
+        ...declared === undefined ? undefined : { declared }
+      }))
+    }
 
-    const openTask = (row: TaskRow): Effect.Effect<TaskRow> =>
-      Effect.map(
-        Effect.all([
-          open(row.payload, placeOfTask(row.id, "payload")),
-          open(row.display, placeOfTask(row.id, "display")),
-          row.declared === null ? Effect.succeed(null) : open(row.declared, placeOfTask(row.id, "declared"))
-        ], { concurrency: "unbounded" }),
-        ([payload, display, declared]) => ({ ...row, payload, display, declared })
+    const openTask = (row: TaskRow): Effect.Effect<TaskRow> => {
+      const place = (field: Field) => placeOfTask(row.id, field)
+      const opened = (text: string, field: Field) => open(text, place(field), place("both"))
+      const texts = row.payload === row.display
+        ? Effect.map(opened(row.payload, "both"), (text) => [text, text] as const)
+        : both(opened(row.payload, "payload"), opened(row.display, "display"))
+      return Effect.map(
+        both(texts, row.declared === null ? Effect.succeed(null) : opened(row.declared, "declared")),
+        ([[payload, display], declared]) => ({ ...row, payload, display, declared })
       )
+    }
 
     const sealNew = (task: NewTask): Effect.Effect<NewTask, TaskStoreError> => sealTask(task.id, task)
 
@@ -170,8 +183,12 @@ export const make = (
         each(tasks, sealNew).pipe(
           Effect.flatMap(inner.insert),
           Effect.flatMap((answers) =>
-            each(answers, (answer) =>
-              Effect.map(openTask(answer.row), (row) => ({ ...answer, row })))
+            each(answers, (answer, i): Effect.Effect<Inserted> => {
+              const { declared, display, payload } = tasks[i]!
+              return answer._tag === "Inserted"
+                ? Effect.succeed({ ...answer, row: { ...answer.row, payload, display, declared } })
+                : Effect.map(openTask(answer.row), (row) => ({ ...answer, row }))
+            })
           )
         ),
       get: (ids) =>
@@ -276,15 +293,21 @@ const pageSize = 200
 
 const secretFields = ["payload", "display", "declared"] as const
 
+/** `both`: one text that is payload and display. A payload that must not be shown as it is does not open as a display. */
+type Field = typeof secretFields[number] | "both"
+
 /** A generation is known only after the insertion, so a task's texts are bound to its id. */
-const placeOfTask = (id: string, field: typeof secretFields[number]): string => JSON.stringify(["task", id, field])
+const placeOfTask = (id: string, field: Field): string => JSON.stringify(["task", id, field])
 
 const placeOfRun = ({ generation, key }: { readonly generation: number; readonly key: string }): string =>
   JSON.stringify(["run", generation, key, "exit"])
 
+const both = <A, B, E>(a: Effect.Effect<A, E>, b: Effect.Effect<B, E>): Effect.Effect<readonly [A, B], E> =>
+  Effect.zip(a, b, { concurrent: true })
+
 const each = <A, B, E>(
   items: ReadonlyArray<A>,
-  f: (item: A) => Effect.Effect<B, E>
+  f: (item: A, i: number) => Effect.Effect<B, E>
 ): Effect.Effect<ReadonlyArray<B>, E> =>
   items.length === 0 ? Effect.succeed([]) : Effect.forEach(items, f, { concurrency: "unbounded" })
 
@@ -332,7 +355,7 @@ const readKeys = (options: Options): Effect.Effect<ReadonlyMap<string, Aead.Key>
  *
  * ```ts
  * const Store = Layer.unwrap(Effect.gen(function*() {
- *   const november = yield* Config.redacted("TASKS_KEY_2026_11") // openssl rand -base64 32
+ *   const november = yield* Config.Redacted("TASKS_KEY_2026_11") // openssl rand -base64 32
  *   return EncryptedTaskStore.layer({ current: "2026-11", keys: { "2026-11": november } })
  * })).pipe(Layer.provide(SqliteTaskStore.layer({ filename: "punctual.db" })))
  * ```

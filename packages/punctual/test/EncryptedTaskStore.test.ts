@@ -88,7 +88,34 @@ describe("EncryptedTaskStore", () => {
       yield* add(store, "a", "same")
       yield* add(store, "b", "same")
       const rows = yield* inner.get(["a", "b"])
-      assert.strictEqual(new Set(rows.flatMap(({ row }) => [row.payload, row.display])).size, 4)
+      assert.strictEqual(new Set(rows.map(({ row }) => row.payload)).size, 2)
+    }))
+
+  it.effect("a payload that must not be shown as it is does not open as what is shown", () =>
+    Effect.gen(function*() {
+      const Login = Task.make("Login", { payload: { token: Schema.Redacted(Schema.String) } })
+      const inner = yield* MemoryTaskStore.make
+      const client = yield* clientOf(yield* seen(inner, old))
+      const handle = yield* client.add(Login, { id: "a", payload: { token: Redacted.make("canary") }, trigger: hourly })
+      assert.deepStrictEqual((yield* handle.snapshot).payload, { token: "<redacted>" })
+      const [task] = yield* inner.get(["a"])
+      yield* overwrite(inner, "a", { display: task!.row.payload })
+      const copied = yield* handle.snapshot
+      assert.strictEqual(copied.payload, "<unreadable>")
+      assert.isTrue(Option.isSome(copied.unreadable))
+    }))
+
+  it.effect("payload and display may be changed one without the other", () =>
+    Effect.gen(function*() {
+      const inner = yield* MemoryTaskStore.make
+      const store = yield* seen(inner, old)
+      yield* add(store, "a")
+      const texts = Effect.map(store.get(["a"]), ([task]) => [task!.row.payload, task!.row.display])
+      yield* overwrite(store, "a", { payload: "1" })
+      assert.deepStrictEqual(yield* texts, ["1", "{\"name\":\"a\"}"])
+      yield* overwrite(store, "a", { payload: "2", display: "2" })
+      yield* overwrite(store, "a", { display: "3" })
+      assert.deepStrictEqual(yield* texts, ["2", "3"])
     }))
 
   it.effect("keys are rotated: the new one writes, both read", () =>

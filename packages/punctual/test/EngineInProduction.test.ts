@@ -108,6 +108,29 @@ describe("on real time", () => {
     )
   })
 
+  it.effect("a scheduler tells of itself every ten seconds, and is stale thirty seconds after the last time", () => {
+    const faults = FaultyStore.makeFaults()
+    return inProduction(
+      TaskScheduler.layer(Work.toLayer(() => Effect.void)).pipe(Layer.provide(FaultyStore.layer(faults))),
+      (services, time) =>
+        Effect.gen(function*() {
+          const client = Context.get(services, TaskSchedulerClient.TaskSchedulerClient)
+          const states = Effect.map(client.instances(), (all) => all.map(({ state }) => state))
+          for (let i = 0; i < 60; i++) yield* time.adjust("1 second")
+          // At its start, and six times since.
+          assert.strictEqual(faults.calls.get("beat"), 7)
+          faults.fail = "beat"
+          for (let i = 0; i < 29; i++) yield* time.adjust("1 second")
+          assert.deepStrictEqual(yield* states, ["alive"])
+          yield* time.adjust("1 second")
+          assert.deepStrictEqual(yield* states, ["stale"])
+          faults.fail = undefined
+          yield* time.adjust("10 seconds")
+          assert.deepStrictEqual(yield* states, ["alive"])
+        })
+    )
+  })
+
   it.effect("a clock that jumps ahead is noticed within a minute", () => {
     const log: Array<string> = []
     return inProduction(
