@@ -15,6 +15,7 @@ const projects: Array<TestProjectConfiguration> = [
   project("punctual", "packages/punctual"),
   project("testing", "packages/testing"),
   project("sql", "packages/sql"),
+  project("mongo", "packages/mongo"),
   project("examples", "examples"),
   project("benchmarks", "benchmarks")
 ]
