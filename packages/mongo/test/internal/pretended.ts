@@ -20,6 +20,8 @@ export class Pretended {
   /** Whether it pushes changes, as a replica set does. */
   pushes = false
   calls = 0
+  /** Comes before the next update. */
+  meanwhile: Effect.Effect<void, unknown> | undefined
   /** The calls after this many fail, as those of a process that has died. */
   dies = Infinity
   private state: number
@@ -114,7 +116,15 @@ export class Pretended {
           })
           return existed
         }),
-      update: (filter, update) => this.call(() => this.write(name, { filter, update }) > 0),
+      update: (filter, update) =>
+        Effect.suspend(() => {
+          const { meanwhile } = this
+          this.meanwhile = undefined
+          return Effect.andThen(
+            Effect.orDie(meanwhile ?? Effect.void),
+            this.call(() => this.write(name, { filter, update }) > 0)
+          )
+        }),
       remove: (filter) => this.call(() => this.write(name, { filter, remove: "one" }) > 0),
       // each of them is atomic, all together are not
       bulk: (writes) =>
