@@ -33,6 +33,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type { MongoClientOptions } from "mongodb"
@@ -101,10 +102,29 @@ const optionNames: { readonly [K in keyof Required<Options>]: true } = {
 const refusal = (name: string, reason: TaskStoreError["reason"], message: string): TaskStoreError =>
   new TaskStoreError({ store: name, operation: "open", reason, message: `${name}: ${message}` })
 
-/** What may begin names of collections; `.` and `$` mean something in them. */
-const isPrefix = (prefix: string): boolean => /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/.test(prefix)
+/** What is wrong with the options, before anything is connected. */
+const check = (options: Options): string | undefined => {
+  const { database, pollInterval, prefix } = options
+  // `.` and `$` mean something in these names
+  if (prefix !== undefined && !/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/.test(prefix)) {
+    return `${
+      JSON.stringify(prefix)
+    } cannot begin names of collections: use at most 64 letters, digits, _ and -, a letter first`
+  }
+  if (database !== undefined && !/^[^/\\. "$*<>:|?\0]{1,63}$/.test(database)) {
+    return `${JSON.stringify(database)} cannot be the name of a database: use at most 63 letters, digits, _ and -`
+  }
+  if (pollInterval !== undefined && Option.isNone(Duration.fromInput(pollInterval))) {
+    return `\`pollInterval\` is no duration: ${JSON.stringify(pollInterval)}; write "100 millis"`
+  }
+  return refuseUnknown(options, Object.keys(optionNames), "MongoTaskStore")
+}
 
-const isDatabase = (database: string): boolean => /^[^/\\. "$*<>:|?\0]{1,63}$/.test(database)
+const checked = (options: Options, name: string): Effect.Effect<void, TaskStoreError> =>
+  Effect.suspend(() => {
+    const wrong = check(options)
+    return wrong === undefined ? Effect.void : refusal(name, "Invalid", wrong)
+  })
 
 /**
  * The store over a database that answers its calls, which need not be a server.
@@ -117,15 +137,6 @@ export const makeOver = (
 ): Effect.Effect<TaskStore["Service"], TaskStoreError, Scope.Scope> =>
   Effect.gen(function*() {
     const { crossProcess = true, name, prefix = "punctual" } = options
-    if (!isPrefix(prefix)) {
-      return yield* refusal(
-        name,
-        "Invalid",
-        `${
-          JSON.stringify(prefix)
-        } cannot begin names of collections: use at most 64 letters, digits, _ and -, a letter first`
-      )
-    }
     const scope = yield* Scope.Scope
     const opening = <A>(effect: Effect.Effect<A, DatabaseError>) =>
       Effect.mapError(effect, (error) => Writes.storeError(name, "open", error))
@@ -207,15 +218,7 @@ export const make: (options?: Options) => Effect.Effect<
   const client = yield* MongoClient.MongoClient
   const database = options.database ?? (client.options.dbName === "test" ? "punctual" : client.options.dbName)
   const name = options.name ?? `mongodb:${MongoClient.hosts(client)}/${database}`
-  const unknown = refuseUnknown(options, Object.keys(optionNames), "MongoTaskStore")
-  if (unknown !== undefined) return yield* refusal(name, "Invalid", unknown)
-  if (!isDatabase(database)) {
-    return yield* refusal(
-      name,
-      "Invalid",
-      `${JSON.stringify(database)} cannot be the name of a database: use at most 63 letters, digits, _ and -`
-    )
-  }
+  yield* checked(options, name)
   return yield* makeOver(Driver.database(client.db(database)), { ...options, name })
 })
 
@@ -239,4 +242,7 @@ export const layerClient = (options?: Options): Layer.Layer<TaskStore, TaskStore
  * @since 0.1.0
  */
 export const layer = ({ driver, url, ...options }: ConnectOptions): Layer.Layer<TaskStore, TaskStoreError> =>
-  Layer.provide(layerClient(options), MongoClient.layer({ url, driver }))
+  Layer.unwrap(Effect.as(
+    checked(options, options.name ?? "mongodb"),
+    Layer.provide(layerClient(options), MongoClient.layer({ url, driver }))
+  ))

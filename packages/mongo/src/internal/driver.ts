@@ -53,6 +53,10 @@ const byName: { readonly [name: string]: readonly [DatabaseError["reason"], stri
   MongoCompatibilityError: ["Unknown", `MongoDB ${minimumServer} or later is needed`]
 }
 
+/** Of a name that cannot be looked up, before there is a server to ask. */
+const isNameError = (cause: unknown): boolean =>
+  cause instanceof Error && "syscall" in cause && "code" in cause && !(cause instanceof MongoError)
+
 /** @internal */
 export const databaseError = (cause: unknown): DatabaseError => {
   const message = cause instanceof Error ? cause.message : String(cause)
@@ -61,6 +65,8 @@ export const databaseError = (cause: unknown): DatabaseError => {
     ? ["Unavailable", "try again"] as const
     : cause instanceof RangeError && message.includes("BSON")
     ? ["Full", "MongoDB keeps at most 16 MiB in one document"] as const
+    : isNameError(cause)
+    ? ["Unavailable", "check the host in the url, and this machine's network"] as const
     : byName[cause instanceof Error ? cause.name : ""] ?? ["Unknown", ""] as const)
   return new DatabaseError({ reason, message: hint === "" ? message : `${message}; ${hint}`, cause })
 }
@@ -101,7 +107,12 @@ const collection = <Doc extends { readonly _id: string }>(
       const { deletedCount, matchedCount } = await mongo.bulkWrite(writes.map(bulkWrite), { ordered: false })
       return deletedCount + matchedCount
     }),
-  createIndexes: (indexes) => call(() => mongo.createIndexes(indexes.map(index))).pipe(Effect.asVoid)
+  createIndexes: (indexes) =>
+    call(async () => {
+      const existing = new Set(await indexNames(mongo))
+      const missing = indexes.filter(({ name }) => !existing.has(name))
+      if (missing.length > 0) await mongo.createIndexes(missing.map(index))
+    })
 })
 
 const bulkWrite = (write: BulkWrite): Mongo.AnyBulkWriteOperation =>
@@ -110,6 +121,18 @@ const bulkWrite = (write: BulkWrite): Mongo.AnyBulkWriteOperation =>
     : write.remove === "one"
     ? { deleteOne: { filter: write.filter } }
     : { deleteMany: { filter: write.filter } }
+
+const namespaceNotFound = 26
+
+/** None of a collection that does not exist. */
+const indexNames = async (mongo: Mongo.Collection<Mongo.Document>): Promise<ReadonlyArray<string>> => {
+  try {
+    return (await mongo.listIndexes().toArray()).map(({ name }) => String(name))
+  } catch (error) {
+    if (error instanceof MongoServerError && error.code === namespaceNotFound) return []
+    throw error
+  }
+}
 
 const index = ({ key, name, sparse }: Index): Mongo.IndexDescription => ({
   name,

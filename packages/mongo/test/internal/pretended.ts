@@ -7,12 +7,21 @@
 import * as Effect from "effect/Effect"
 import { find, Query, update } from "mingo"
 import { BSON } from "mongodb"
-import type { BulkWrite, Clause, Collection, Database } from "../../src/internal/collections.ts"
+import type { BulkWrite, Clause, Collection, Database, FindOptions } from "../../src/internal/collections.ts"
 import { DatabaseError } from "../../src/internal/collections.ts"
 
 type Document = Record<string, unknown> & { readonly _id: string }
 
+/** A search, as it was asked. */
+export interface Asked {
+  readonly collection: string
+  readonly filter: Clause
+  readonly sort: FindOptions["sort"]
+}
+
 export class Pretended {
+  /** Searches, writes included. */
+  readonly asked: Array<Asked> = []
   readonly documents = new Map<string, Map<string, Document>>()
   readonly indexes = new Map<string, ReadonlyArray<string>>()
   readonly watchers = new Set<{ readonly id: string; readonly onChange: (doc: Clause) => void }>()
@@ -57,7 +66,8 @@ export class Pretended {
     return documents
   }
 
-  private candidates(name: string, filter: Clause): Array<Document> {
+  private candidates(name: string, filter: Clause, sort?: FindOptions["sort"]): Array<Document> {
+    this.asked.push({ collection: name, filter, sort })
     const documents = this.of(name)
     const id = filter["_id"]
     const ids = typeof id === "string" ? [id] : (id as { readonly $in?: ReadonlyArray<string> } | undefined)?.$in
@@ -100,7 +110,7 @@ export class Pretended {
     return {
       find: (filter, { limit, projection, sort } = {}) =>
         this.call(() => {
-          const cursor = find<Document>(this.candidates(name, filter), filter as never)
+          const cursor = find<Document>(this.candidates(name, filter, sort), filter as never)
           if (sort !== undefined) cursor.sort({ ...sort })
           if (limit !== undefined) cursor.limit(limit)
           // a projection works on what it is given
