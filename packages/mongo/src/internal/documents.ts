@@ -12,7 +12,7 @@
  *     verdicts     by reader
  *     cold         bytes of the texts that most operations do not read
  *
- *     generations, due, idle, zone, ready, late, lease, open, blind, labels, unfiled        for indexes
+ *     generations, due, zone, ready, late, lease, open, blind, labels, unfiled        for indexes
  *
  * A document without row and runs is deleted.
  *
@@ -53,8 +53,6 @@ export type StoredVerdict = Pick<Verdict, "reader" | "reason" | "at">
 export interface Derived {
   readonly generations: ReadonlyArray<number>
   readonly due?: number
-  /** The generation of a row without due instant: those come last in lists by due. */
-  readonly idle?: number
   readonly zone?: string
   readonly ready?: {
     readonly executor: string
@@ -186,7 +184,7 @@ export const derive = ({ ended, runs, task, verdicts }: Written): Derived => {
   const slot = task && { executor: task.executor, tag: task.tag }
   return {
     generations: [...generations].sort((self, that) => self - that),
-    ...task !== undefined && (task.due === null ? { idle: task.generation } : { due: task.due }),
+    ...task !== undefined && task.due !== null && { due: task.due },
     ...task !== undefined && task.zoneRules !== null && { zone: task.zoneRules },
     ...task !== undefined && slot !== undefined && ready.length > 0 && {
       ready: {

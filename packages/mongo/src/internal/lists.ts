@@ -80,8 +80,8 @@ export const makeLists = (db: Writes): Lists => {
           count
         )
         const idle = read(
-          due === null ? { idle: { [beyond]: generation } } : { idle: { $exists: true } },
-          { idle: direction },
+          { due: null, ...due === null && { "task.generation": { [beyond]: generation } } },
+          { "task.generation": direction },
           count
         )
         const parts = due === undefined || (due === null) === descending

@@ -56,8 +56,7 @@ export const collections = (database: Database, prefix: string): Collections => 
  */
 export const taskIndexes: ReadonlyArray<Index> = [
   { name: "generations", key: { generations: 1 } },
-  { name: "due", key: { due: 1, "task.generation": 1, zone: 1 }, sparse: true },
-  { name: "idle", key: { idle: 1 }, sparse: true },
+  { name: "due", key: { due: 1, "task.generation": 1, zone: 1 } },
   { name: "zone", key: { zone: 1, due: 1 }, sparse: true },
   {
     name: "claim",
@@ -82,12 +81,12 @@ export const taskIndexes: ReadonlyArray<Index> = [
   { name: "open_tags", key: { "open.tags": 1, "open.last": -1, "open.generation": -1 }, sparse: true },
   { name: "blind", key: { blind: 1 }, sparse: true },
   { name: "unfiled", key: { unfiled: 1 }, sparse: true },
-  { name: "labels", key: { labels: 1 }, sparse: true },
+  { name: "labels", key: { labels: 1, _id: 1 } },
   { name: "created", key: { "task.createdAt": 1, "task.generation": 1 }, sparse: true },
   { name: "tag", key: { "task.tag": 1, _id: 1 } },
-  { name: "tag_due", key: { "task.tag": 1, due: 1 } },
+  { name: "tag_due", key: { "task.tag": 1, due: 1, "task.generation": 1 } },
   { name: "state", key: { "task.state": 1, _id: 1 } },
-  { name: "state_due", key: { "task.state": 1, due: 1 } },
+  { name: "state_due", key: { "task.state": 1, due: 1, "task.generation": 1 } },
   { name: "owner", key: { "task.owner": 1, _id: 1 } },
   { name: "startup", key: { "task.onStartup": 1, _id: 1 } },
   { name: "shutdown", key: { "task.onShutdown": 1, _id: 1 } }
