@@ -44,6 +44,7 @@ import { makeClaims } from "./internal/claims.ts"
 import type { Database, DatabaseError } from "./internal/collections.ts"
 import { schemaVersion } from "./internal/documents.ts"
 import * as Driver from "./internal/driver.ts"
+import { makeInstances } from "./internal/instances.ts"
 import { makeLists } from "./internal/lists.ts"
 import { refuseUnknown } from "./internal/options.ts"
 import * as Schema from "./internal/schema.ts"
@@ -163,6 +164,7 @@ export const makeOver = (
       ...makeTasks(writes),
       ...makeClaims(writes),
       ...makeLists(writes),
+      ...makeInstances(writes),
       listen: wakes.listen
     })
   })

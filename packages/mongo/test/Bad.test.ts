@@ -109,12 +109,23 @@ describe("two versions at once", () => {
       const { runs } = yield* store.claim(claimOf("one", { limit: 1 }))
       const { run } = runs[0]!
       const ref = { generation: run.generation, key: run.key, token: run.token! }
+      const instance = {
+        id: "one",
+        name: "one",
+        host: null,
+        pid: null,
+        version: "1",
+        handles: "{}",
+        startedAt: now,
+        seenAt: now,
+        until: now + 1
+      }
+      yield* store.beat(instance)
       const schema = { _id: "schema", version: 9, minimumWriter: 8 }
       server.of("punctual_meta").set("schema", schema)
-      const before = structuredClone([
-        ...server.of("punctual_tasks").values(),
-        ...server.of("punctual_history").values()
-      ])
+      const everything = () =>
+        ["tasks", "history", "instances"].flatMap((name) => [...server.of(`punctual_${name}`).values()])
+      const before = structuredClone(everything())
       const row = inserted!.row
       const lease = { owner: "one", until: now + 9999 }
       const writes: ReadonlyArray<Effect.Effect<unknown, TaskStoreError>> = [
@@ -129,7 +140,9 @@ describe("two versions at once", () => {
         store.takeover({ now: now + 99_999, limit: 9, maxTakeovers: 3, keep: 10 }),
         store.prune({ before: now + 99_999, limit: 9 }),
         store.quarantine([{ id: "a", generation: row.generation, reader: "r", reason: "odd", at: now }]),
-        store.clear([row.generation])
+        store.clear([row.generation]),
+        store.beat({ ...instance, id: "other" }),
+        store.leave([instance.id])
       ]
       for (const [i, write] of writes.entries()) {
         const error = yield* Effect.flip(write)
@@ -137,8 +150,7 @@ describe("two versions at once", () => {
         assert.include(error.message, "version 9")
         assert.include(error.message, "version 8 or later")
       }
-      const after = [...server.of("punctual_tasks").values(), ...server.of("punctual_history").values()]
-      assert.deepStrictEqual(after, before)
+      assert.deepStrictEqual(everything(), before)
       const error = yield* Effect.flip(Effect.scoped(open(server)))
       assert.strictEqual(error.reason, "NewerSchema")
       // A newer one that older programs may write beside.

@@ -8,7 +8,7 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { TaskQuery } from "punctual/TaskStore"
-import { historyIndexes, taskIndexes } from "../src/internal/schema.ts"
+import { historyIndexes, instanceIndexes, taskIndexes } from "../src/internal/schema.ts"
 import { makeOver } from "../src/MongoTaskStore.ts"
 import { type Asked, Pretended } from "./internal/pretended.ts"
 import { change, claimOf, end, newRun, newTask, now } from "./internal/tasks.ts"
@@ -41,6 +41,12 @@ const answers = (key: Readonly<Record<string, 1 | -1>>, { filter, sort }: Asked)
   if (order.length === 0 || (i > 0 && equal.has("generation"))) return i > 0 || ranges.has(fields[0]!)
   const directions = order.map(([field, direction], n) => fields[i + n] === field ? direction * key[field]! : 0)
   return directions.every((one) => one !== 0 && one === directions[0])
+}
+
+const indexesOf: { readonly [collection: string]: typeof taskIndexes } = {
+  punctual_tasks: taskIndexes,
+  punctual_history: historyIndexes,
+  punctual_instances: instanceIndexes
 }
 
 it.effect("every search of the operations has an index", () =>
@@ -88,10 +94,12 @@ it.effect("every search of the operations has an index", () =>
       const { next } = yield* store.runs({ ...query, limit: 1 })
       if (next !== null) yield* store.runs({ ...query, limit: 1, after: next })
     }
+    yield* store.instances({ limit: 10 })
+    yield* store.leave(["one"])
     const searches = server.asked.filter(({ collection }) => collection !== "punctual_meta")
     assert.isAbove(searches.length, 50)
     const without = searches.filter((asked) => {
-      const indexes = asked.collection === "punctual_tasks" ? taskIndexes : historyIndexes
+      const indexes = indexesOf[asked.collection] ?? []
       return ![...indexes, { key: { _id: 1 } as const }].some(({ key }) => answers(key, asked))
     })
     assert.deepStrictEqual(without, [])

@@ -44,6 +44,8 @@ export interface Collection<Doc> {
   readonly insert: (docs: ReadonlyArray<Doc>) => Effect.Effect<ReadonlySet<number>, DatabaseError>
   /** Whether a document matched. */
   readonly update: (filter: Clause, update: Clause) => Effect.Effect<boolean, DatabaseError>
+  /** Puts a document in the place of the one of its `_id`, if there is one. */
+  readonly replace: (doc: Doc) => Effect.Effect<void, DatabaseError>
   /** Whether a document matched. */
   readonly remove: (filter: Clause) => Effect.Effect<boolean, DatabaseError>
   /** In any order; answers how many documents were changed or removed. */

@@ -101,6 +101,7 @@ const collection = <Doc extends { readonly _id: string }>(
       }
     }),
   update: (filter, update) => call(async () => (await mongo.updateOne(filter, update)).matchedCount > 0),
+  replace: ({ _id, ...doc }) => call(() => mongo.replaceOne(byId(_id), doc, { upsert: true })).pipe(Effect.asVoid),
   remove: (filter) => call(async () => (await mongo.deleteOne(filter)).deletedCount > 0),
   bulk: (writes) =>
     writes.length === 0 ? Effect.succeed(0) : call(async () => {

@@ -5,11 +5,13 @@
  * |---|---|
  * | `<prefix>_tasks` | a document an id; see `documents.ts` |
  * | `<prefix>_history` | a document an ended run |
+ * | `<prefix>_instances` | a document a scheduler |
  * | `<prefix>_meta` | `schema`: version and minimum writer; `token`, `generation`: the last numbers given; `signal`: see `wakes.ts` |
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type { InstanceRow } from "punctual/TaskRecord"
 import type { Collection, Database, DatabaseError, Index } from "./collections.ts"
 import type { HistoryDocument, TaskDocument } from "./documents.ts"
 import { schemaVersion } from "./documents.ts"
@@ -29,9 +31,15 @@ export interface MetaDocument extends SignalFields {
   readonly minimumWriter?: number
 }
 
+/** A scheduler by its id. */
+export interface InstanceDocument extends Omit<InstanceRow, "id"> {
+  readonly _id: string
+}
+
 export interface Collections {
   readonly tasks: Collection<TaskDocument>
   readonly history: Collection<HistoryDocument>
+  readonly instances: Collection<InstanceDocument>
   readonly meta: Collection<MetaDocument>
 }
 
@@ -46,6 +54,7 @@ export const metaName = (prefix: string): string => `${prefix}_meta`
 export const collections = (database: Database, prefix: string): Collections => ({
   tasks: database.collection(`${prefix}_tasks`),
   history: database.collection(`${prefix}_history`),
+  instances: database.collection(`${prefix}_instances`),
   meta: database.collection(metaName(prefix))
 })
 
@@ -101,16 +110,20 @@ export const historyIndexes: ReadonlyArray<Index> = [
   { name: "tag", key: { tag: 1, due: -1, generation: -1, number: -1 } }
 ]
 
+/** @internal */
+export const instanceIndexes: ReadonlyArray<Index> = [{ name: "until", key: { until: -1 } }]
+
 /**
  * Creates what does not exist, whoever else does the same; answers the versions that stand. A later version's steps go
  * here, each from the version before it, the number last.
  */
-export const migrate = ({ history, meta, tasks }: Collections): Effect.Effect<Versions, DatabaseError> =>
+export const migrate = ({ history, instances, meta, tasks }: Collections): Effect.Effect<Versions, DatabaseError> =>
   Effect.gen(function*() {
     const found = yield* versions({ meta })
     if (found.version > schemaVersion) return found
     yield* tasks.createIndexes(taskIndexes)
     yield* history.createIndexes(historyIndexes)
+    yield* instances.createIndexes(instanceIndexes)
     yield* meta.insert([{ _id: "schema", version: schemaVersion, minimumWriter: schemaVersion }])
     return yield* versions({ meta })
   })

@@ -135,6 +135,7 @@ export class Pretended {
             this.call(() => this.write(name, { filter, update }) > 0)
           )
         }),
+      replace: (doc) => this.call(() => this.put(name, doc as unknown as Document)),
       remove: (filter) => this.call(() => this.write(name, { filter, remove: "one" }) > 0),
       // each of them is atomic, all together are not
       bulk: (writes) =>

@@ -60,7 +60,7 @@ export const prefixed = ({ url }: Server) =>
       Effect.promise(async () => {
         const client = new Driver(url)
         try {
-          for (const name of ["tasks", "history", "meta"]) {
+          for (const name of ["tasks", "history", "instances", "meta"]) {
             await client.db(databaseName).dropCollection(`${prefix}_${name}`)
           }
         } finally {
@@ -78,6 +78,7 @@ const oneByOne = (database: Database): Database => {
       find: (filter, options) => turn(of.find(filter, options)),
       insert: (docs) => turn(of.insert(docs)),
       update: (filter, update) => turn(of.update(filter, update)),
+      replace: (doc) => turn(of.replace(doc)),
       remove: (filter) => turn(of.remove(filter)),
       bulk: (writes) => turn(of.bulk(writes)),
       createIndexes: (indexes) => turn(of.createIndexes(indexes))
