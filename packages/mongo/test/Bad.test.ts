@@ -231,7 +231,7 @@ describe("documents of another hand", () => {
     Effect.gen(function*() {
       const server = new Pretended()
       const store = yield* open(server)
-      const ids = ["a", "b", "c", "d"]
+      const ids = ["a", "b", "c", "d", "e"]
       yield* store.insert(
         ids.map((id, i) => newTask(id, { due: now + i, zoneRules: "2020a", runs: [newRun(now + i)] }))
       )
@@ -240,6 +240,7 @@ describe("documents of another hand", () => {
         documents.set(id, { ...documents.get(id)!, task: { ...Object(documents.get(id)!["task"]), ...fields } })
       edit("a", { payload: 17 })
       edit("c", { counters: { ran: "many" } })
+      documents.set("e", { ...documents.get("e")!, verdicts: "none", blind: 7, runs: [] })
       const due = (reader: string) => store.due({ now: now + 99, limit: 2, reader, zoneRules: "2020a" })
       assert.deepStrictEqual((yield* due("one")).tasks.map(({ row }) => row.id), ["b", "d"])
       const { runs } = yield* store.claim({ ...claimOf("two"), reader: "two", limit: 2 })
@@ -251,7 +252,8 @@ describe("documents of another hand", () => {
       const text = verdicts.map(({ id, reader, reason }) => `${id} ${reader} ${reason}`)
       assert.includeMembers(text, [
         "a one `task.payload` is not what this store writes",
-        "c one `task.counters` is not what this store writes"
+        "c one `task.counters` is not what this store writes",
+        "e two `runs` is no map"
       ])
       const error = yield* Effect.flip(store.insert([newTask("a")]))
       assert.strictEqual(error.reason, "Corrupt")

@@ -38,16 +38,18 @@ export const readable = (
 ): Effect.Effect<ReadonlyArray<TaskDocument>, DatabaseError> => {
   const reasons = docs.map((doc) => Documents.defect(doc, true))
   if (reasons.every((reason) => reason === undefined)) return Effect.succeed(docs)
-  return Effect.as(
-    Effect.forEach(docs, ({ _id }, i) =>
-      reasons[i] === undefined
-        ? Effect.void
-        : tasks.update({ _id }, {
-          $addToSet: { blind: reader },
-          $set: { [`verdicts.${Documents.readerKey(reader)}`]: { reader, reason: reasons[i], at: now } }
-        }), { discard: true }),
-    docs.filter((_, i) => reasons[i] === undefined)
-  )
+  const aside = docs.flatMap(({ _id, blind, verdicts }, i) => {
+    const reason = reasons[i]
+    if (reason === undefined) return []
+    // nothing of it is sure to be what it should
+    const others = typeof verdicts === "object" && !Array.isArray(verdicts) ? verdicts : {}
+    const set = {
+      blind: [...new Set([...Array.isArray(blind) ? blind : [], reader])],
+      verdicts: { ...others, [Documents.readerKey(reader)]: { reader, reason, at: now } }
+    }
+    return [tasks.update({ _id }, { $set: set })]
+  })
+  return Effect.as(Effect.all(aside, { discard: true }), docs.filter((_, i) => reasons[i] === undefined))
 }
 
 export const makeTasks = (db: Writes): Tasks => {

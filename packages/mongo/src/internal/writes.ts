@@ -341,8 +341,11 @@ export const make = (options: {
     const rounds = Effect.gen(function*() {
       let pending: ReadonlyArray<number> = entries.map((_, i) => i)
       let docs: ReadonlyArray<TaskDocument> | undefined
-      if (known === undefined) yield* checkWriter(operation)
-      else docs = [...known.values()]
+      const read = () => readAll(pending.map((i) => where(entries[i]!)), whole)
+      if (known !== undefined) docs = [...known.values()]
+      else if (pending.length > 0) {
+        docs = (yield* Effect.all([read(), checkWriter(operation)], { concurrency: "unbounded" }))[0]
+      }
       for (let n = 0; pending.length > 0; n++) {
         if (n >= patientRounds) yield* pause
         if (n >= mostRounds) {
@@ -353,7 +356,7 @@ export const make = (options: {
             message: `${store}: ${operation} lost ${mostRounds} times to other writes of the same tasks; try again.`
           })
         }
-        docs ??= yield* readAll(pending.map((i) => where(entries[i]!)), whole)
+        docs ??= yield* read()
         pending = yield* round(pending, docs)
         docs = undefined
       }
