@@ -13,6 +13,7 @@ import { Effect, Layer } from "effect"
 import { Task, TaskScheduler, Trigger } from "punctual"
 import * as Deep from "punctual/Trigger"
 import { SqliteTaskStore } from "@punctual/sql/sqlite"
+import { MongoTaskStore } from "@punctual/mongo"
 import { TestScheduler } from "punctual/testing"
 
 if (Deep.every !== Trigger.every) throw new Error("a module and the barrel differ")
@@ -21,12 +22,17 @@ const App = Layer.mergeAll(Tick.toLayer(() => Effect.void), Task.layerScheduled(
 const runs = await Effect.runPromise(TestScheduler.advance("2 hours").pipe(
   Effect.provide(TestScheduler.layer(App, { store: SqliteTaskStore.layer({ filename: "packed.db" }) }))
 ))
+if (typeof MongoTaskStore.layer !== "function") throw new Error("no store on MongoDB")
 if (runs.length !== 2) throw new Error("expected two runs, not " + runs.length)
 console.log("the packed packages run")
 `
 try {
   execFileSync(process.execPath, [join(root, ".ci/pack.ts"), join(project, "tarballs")], { stdio: "inherit" })
-  for (const [folder, tarball] of [["punctual", "punctual"], ["@punctual/sql", "punctual-sql"]] as const) {
+  const tarballs = [["punctual", "punctual"], ["@punctual/sql", "punctual-sql"], [
+    "@punctual/mongo",
+    "punctual-mongo"
+  ]] as const
+  for (const [folder, tarball] of tarballs) {
     const target = join(project, "node_modules", folder)
     mkdirSync(target, { recursive: true })
     execFileSync("tar", [
@@ -37,7 +43,9 @@ try {
       "--strip-components=1"
     ])
   }
-  symlinkSync(join(root, "node_modules/effect"), join(project, "node_modules/effect"))
+  for (const name of ["effect", "mongodb"]) {
+    symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
+  }
   writeFileSync(join(project, "program.mjs"), program)
   execFileSync(process.execPath, ["program.mjs"], { cwd: project, stdio: "inherit" })
 } finally {
