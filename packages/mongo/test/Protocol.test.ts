@@ -193,6 +193,26 @@ describe("a write that was read long ago", () => {
     }))
 })
 
+describe("a claim", () => {
+  it.effect("whose runs others take from under it, again and again, goes on to those that are left", () =>
+    Effect.gen(function*() {
+      const server = new Pretended()
+      const store = yield* open(server)
+      const count = 12
+      yield* store.insert(Array.from({ length: count }, (_, i) => newTask(`t${i}`, { runs: [newRun(now + i)] })))
+      let stolen = 0
+      const steal: Effect.Effect<void, unknown> = Effect.gen(function*() {
+        const { runs } = yield* store.claim(claimOf("thief", { limit: 1 }))
+        stolen += runs.length
+        if (stolen < count - 2) server.meanwhile = steal
+      })
+      server.meanwhile = steal
+      const { runs } = yield* store.claim(claimOf("patient", { limit: 1 }))
+      assert.deepStrictEqual(runs.map(({ run }) => run.key), [String(now + count - 2)])
+      assert.strictEqual(stolen, count - 2)
+    }))
+})
+
 describe("many processes at once", () => {
   interface Ledger {
     /** Accepted ends by generation and key, with the token that each presented. */

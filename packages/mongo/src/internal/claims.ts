@@ -16,9 +16,6 @@ export type Claims = Pick<TaskStore["Service"], "claim" | "start" | "settle" | "
 
 type ClaimOptions = Parameters<Claims["claim"]>[0]
 
-/** How often a claim or takeover looks again for what others took from under it. */
-const mostLooks = 5
-
 interface Candidate {
   readonly id: string
   readonly run: StoredRun
@@ -119,7 +116,9 @@ export const makeClaims = (db: Writes): Claims => {
     Effect.gen(function*() {
       const claimed: Array<Claimed> = []
       const taken = new Map<Slot, number>()
-      for (let look = 0; look < mostLooks && claimed.length < options.limit; look++) {
+      // what others took from under it is looked for again: an answer without runs says that there are none
+      for (let look = 0; claimed.length < options.limit; look++) {
+        yield* db.again("claim", look)
         const { docs, picked } = yield* pick(options, taken, options.limit - claimed.length)
         if (picked.length === 0) break
         const groups = group(picked, ({ id }) => id)
@@ -155,7 +154,8 @@ export const makeClaims = (db: Writes): Claims => {
     Effect.gen(function*() {
       const taken: Array<TakenOver> = []
       const unreadable: Array<string> = []
-      for (let look = 0; look < mostLooks && taken.length < options.limit; look++) {
+      for (let look = 0; taken.length < options.limit; look++) {
+        yield* db.again("takeover", look)
         const limit = options.limit - taken.length
         const found = yield* tasks.find(
           { lease: { $lte: options.now }, ...unreadable.length > 0 && { _id: { $nin: unreadable } } },

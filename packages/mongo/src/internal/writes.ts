@@ -79,6 +79,8 @@ export interface Writes extends Collections {
     operation: string,
     options: WriteOptions<E, A>
   ) => Effect.Effect<ReadonlyArray<A>, TaskStoreError>
+  /** Before another try, after so many that others won: waits a little, or gives up. */
+  readonly again: (operation: string, round: number) => Effect.Effect<void, TaskStoreError>
   /** Files what others left behind. */
   readonly fileAll: Effect.Effect<void, DatabaseError>
   readonly checkWriter: (operation: string) => Effect.Effect<void, DatabaseError | TaskStoreError>
@@ -132,6 +134,17 @@ export const make = (options: {
       versions(collections),
       (found) => found.minimumWriter > Documents.schemaVersion ? newerSchema(store, operation, found) : Effect.void
     )
+
+  const again: Writes["again"] = (operation, round) => {
+    if (round < patientRounds) return Effect.void
+    if (round < mostRounds) return pause
+    return new TaskStoreError({
+      store,
+      operation,
+      reason: "Busy",
+      message: `${store}: ${operation} lost ${mostRounds} times to other writes of the same tasks; try again.`
+    })
+  }
 
   /** The first of this many numbers. */
   const draw = (name: "token" | "generation", count: number) =>
@@ -347,15 +360,7 @@ export const make = (options: {
         docs = (yield* Effect.all([read(), checkWriter(operation)], { concurrency: "unbounded" }))[0]
       }
       for (let n = 0; pending.length > 0; n++) {
-        if (n >= patientRounds) yield* pause
-        if (n >= mostRounds) {
-          return yield* new TaskStoreError({
-            store,
-            operation,
-            reason: "Busy",
-            message: `${store}: ${operation} lost ${mostRounds} times to other writes of the same tasks; try again.`
-          })
-        }
+        yield* again(operation, n)
         docs ??= yield* read()
         pending = yield* round(pending, docs)
         docs = undefined
@@ -377,6 +382,7 @@ export const make = (options: {
     fail,
     read: (operation, effect) => Effect.mapError(effect, fail(operation)),
     write,
+    again,
     fileAll,
     checkWriter
   }
