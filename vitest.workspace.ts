@@ -16,6 +16,7 @@ const projects: Array<TestProjectConfiguration> = [
   project("testing", "packages/testing"),
   project("sql", "packages/sql"),
   project("node", "packages/node"),
+  project("mongo", "packages/mongo"),
   project("examples", "examples"),
   project("benchmarks", "benchmarks")
 ]

@@ -14,6 +14,7 @@ import { Task, TaskScheduler, Trigger } from "punctual"
 import * as Deep from "punctual/Trigger"
 import { SqliteTaskStore } from "@punctual/sql/sqlite"
 import { FileTaskStore } from "@punctual/node"
+import { MongoTaskStore } from "@punctual/mongo"
 import { TestScheduler } from "punctual/testing"
 
 if (Deep.every !== Trigger.every) throw new Error("a module and the barrel differ")
@@ -25,6 +26,7 @@ for (const store of [SqliteTaskStore.layer({ filename: "packed.db" }), FileTaskS
   ))
   if (runs.length !== 2) throw new Error("expected two runs, not " + runs.length)
 }
+if (typeof MongoTaskStore.layer !== "function") throw new Error("no store on MongoDB")
 console.log("the packed packages run")
 `
 try {
@@ -33,7 +35,8 @@ try {
     const [folder, tarball] of [
       ["punctual", "punctual"],
       ["@punctual/sql", "punctual-sql"],
-      ["@punctual/node", "punctual-node"]
+      ["@punctual/node", "punctual-node"],
+      ["@punctual/mongo", "punctual-mongo"]
     ] as const
   ) {
     const target = join(project, "node_modules", folder)
@@ -46,7 +49,9 @@ try {
       "--strip-components=1"
     ])
   }
-  symlinkSync(join(root, "node_modules/effect"), join(project, "node_modules/effect"))
+  for (const name of ["effect", "mongodb"]) {
+    symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
+  }
   writeFileSync(join(project, "program.mjs"), program)
   execFileSync(process.execPath, ["program.mjs"], { cwd: project, stdio: "inherit" })
 } finally {

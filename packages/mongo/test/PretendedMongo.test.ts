@@ -1,0 +1,18 @@
+/**
+ * The suite on a pretended MongoDB: there what fibers do at once is interleaved on purpose.
+ */
+import * as TaskStoreSuite from "@punctual/testing/TaskStoreSuite"
+import * as Layer from "effect/Layer"
+import { TaskStore } from "punctual/TaskStore"
+import { makeOver } from "../src/MongoTaskStore.ts"
+import { Pretended } from "./internal/pretended.ts"
+
+const pretended = Layer.suspend(() =>
+  Layer.effect(TaskStore, makeOver(new Pretended().database, { name: "pretended" }))
+)
+
+TaskStoreSuite.suite("pretended mongodb", pretended, {
+  capabilities: { durable: true, shared: true, notifies: true }
+})
+
+TaskStoreSuite.model("pretended mongodb", pretended)
