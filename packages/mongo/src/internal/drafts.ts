@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { NewRun, TaskDefinition, TaskPosition, TaskRow, TerminalState } from "punctual/TaskRecord"
+import type { ArrivingRun, TaskDefinition, TaskPosition, TaskRow, TerminalState } from "punctual/TaskRecord"
 import type {
   Change,
   Claimed,
@@ -237,7 +237,7 @@ export class Draft {
     for (let room = true; room;) room = this.promote(task)
   }
 
-  private create(task: StoredRow, newRun: NewRun, claim: Lease | undefined, now: number): StoredRun {
+  private create(task: StoredRow, newRun: ArrivingRun, claim: Lease | undefined, now: number): StoredRun {
     const run: StoredRun = {
       generation: task.generation,
       key: newRun.key,
@@ -248,10 +248,10 @@ export class Draft {
       due: newRun.due,
       nominal: newRun.nominal,
       state: newRun.state,
-      held: false,
+      held: newRun.held ?? false,
       readyAt: newRun.readyAt,
-      attempt: 0,
-      takeovers: 0,
+      attempt: newRun.attempt ?? 0,
+      takeovers: newRun.takeovers ?? 0,
       createdAt: now,
       owner: null,
       token: null,
@@ -265,8 +265,8 @@ export class Draft {
       atMostOnce: newRun.atMostOnce
     }
     if (run.state === "ready") {
-      if (claim === undefined) this.brought.ready = true
-      else this.own(run, claim, now)
+      if (claim !== undefined) this.own(run, claim, now)
+      else if (!run.held) this.brought.ready = true
     }
     this.runs.set(Documents.runKey(run.generation, run.key), run)
     return run
