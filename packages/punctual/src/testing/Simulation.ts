@@ -17,7 +17,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import * as Activity from "../Activity.ts"
 import * as Executor from "../Executor.ts"
 import * as Executors from "../Executors.ts"
 import { closest, refuseUnknown } from "../internal/options.ts"
@@ -194,21 +195,31 @@ const traceLines = 150
  */
 export class SimulationFailed extends Schema.TaggedError<SimulationFailed>()("SimulationFailed", {
   seed: Schema.Number,
-  problems: Schema.Array(Schema.Struct({ invariant: Schema.String, message: Schema.String })),
+  problems: Schema.Array(
+    Schema.Struct({
+      invariant: Schema.String,
+      message: Schema.String,
+      entry: Schema.optionalKey(Schema.UndefinedOr(Schema.Number))
+    })
+  ),
   script: Schema.declare((u): u is Script => typeof u === "object" && u !== null && "steps" in u),
   trace: Schema.Array(Schema.String)
 }) {
   override get message(): string {
     const { problems, script, seed, trace } = this
-    const left = Math.max(0, trace.length - traceLines)
+    // Up to the first problem, if it has a place.
+    const end = 1 + Math.min(...problems.map(({ entry }) => entry ?? trace.length))
+    const told = trace.slice(Math.max(0, end - traceLines), end)
     return [
       `Seed ${seed} breaks what must hold:`,
       ...problems.slice(0, 5).map(({ invariant, message }) => `  ${invariant}: ${message}`),
       `Smallest script: ${script.skews.length} node(s), clocks ahead by ${script.skews.join(", ")} ms, ` +
       `calls up to ${script.latency} ms each way, ${script.duration} ms`,
       ...script.steps.map((step) => `  ${Scripts.formatStep(step)}`),
-      left === 0 ? "Trace:" : `Trace, without the first ${left} lines:`,
-      ...trace.slice(left).map((line) => `  ${line}`),
+      told.length === trace.length
+        ? "Trace:"
+        : `Trace, ${told.length} lines of ${trace.length}, up to the first problem:`,
+      ...told.map((line) => `  ${line}`),
       `Replay it with  Simulation.replay(App, ${JSON.stringify(script)}, options)`,
       `or whole with   Simulation.run(App, { ...options, seeds: [${seed}] })`
     ].join("\n")
@@ -483,7 +494,10 @@ const check = <RO>(options: Options<RO>) =>
 const prepare = <A, E, R, RO>(App: Layer.Layer<A, E, R>, options: Options<RO>) =>
   Effect.gen(function*() {
     const checked = yield* check(options)
-    const ambient = yield* Effect.context<never>()
+    // Every process builds its own App, and nothing of a clock that some test moves reaches it.
+    const ambient = Context.omit(Activity.Activity, Activity.Label, Layer.CurrentMemoMap, Scope.Scope)(
+      yield* Effect.context<never>()
+    ) as Context.Context<never>
     const start = instantOf(options.now ?? defaultStart, "UTC")
     const executors = options.executors ?? Executors.layer({ default: Executor.layerFibers() })
     const program: Omit<Program, "quiet"> = {

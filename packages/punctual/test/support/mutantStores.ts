@@ -123,3 +123,20 @@ export const historyAsTheOnlyGuard = mutant((store) => ({
       store.commit
     )
 }))
+
+/** An attempt that may begin once is not marked. */
+export const noMark = mutant(() => ({ start: ({ runs }) => Effect.succeed(runs.map(() => true)) }))
+
+/** A heartbeat is answered, and extends nothing. */
+export const heartbeatExtendsNothing = mutant(() => ({
+  heartbeat: ({ runs }) => Effect.succeed(runs.map(() => ({ alive: true, cancel: null })))
+}))
+
+/** The same token is given twice. */
+export const tokensRepeat = mutant((store) => ({
+  claim: (options) =>
+    Effect.map(store.claim(options), ({ next, runs }) => ({
+      next,
+      runs: runs.map((claimed) => ({ ...claimed, run: { ...claimed.run, token: 1 } }))
+    }))
+}))

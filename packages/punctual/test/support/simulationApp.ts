@@ -19,9 +19,10 @@ const error = Schema.String
 const Work = Task.make("Work", { payload, error, retry: { times: 2, schedule: Schedule.spaced("2 seconds") } })
 const Plain = Task.make("Plain", { payload, error })
 const Once = Task.make("Once", { payload, error, delivery: "atMostOnce" })
+const Busy = Task.make("Busy", { payload })
 
-/** When no trigger fires any more: faults are over by then. */
-const end = "2026-01-01T00:01:00Z"
+/** When it begins. */
+const start = Date.parse("2026-01-01T00:00:00Z")
 
 /** What an attempt does, drawn from its name alone: another process that repeats it does the same. */
 const behave = ({ seed }: { readonly seed: number }) =>
@@ -39,22 +40,30 @@ const behave = ({ seed }: { readonly seed: number }) =>
     return yield* Effect.uninterruptible(Effect.sleep(some(10_000)))
   })
 
-export const App = Layer.mergeAll(Work.toLayer(behave), Plain.toLayer(behave), Once.toLayer(behave))
+export const App = Layer.mergeAll(
+  Work.toLayer(behave),
+  Plain.toLayer(behave),
+  Once.toLayer(behave),
+  Busy.toLayer(({ seed }) =>
+    Effect.flatMap(CurrentRun, ({ id }) => Effect.sleep(Duration.millis(Simulation.random(seed, id).int(100, 1_500))))
+  )
+)
 
 // -----------------------------------------------------------------------------
 // what people do
 // -----------------------------------------------------------------------------
 
-const trigger = (random: Simulation.Random): Trigger.Trigger => {
+/** Most are over when faults are. */
+const trigger = (random: Simulation.Random, minutes: number): Trigger.Trigger => {
   const base = random.pick([
     () => Trigger.every({ milliseconds: random.int(900, 20_000) }),
     () => Trigger.every({ seconds: random.int(1, 10) }, { immediately: true }),
     () => Trigger.cron(`*/${random.int(2, 20)} * * * * *`),
-    () => Trigger.at(Date.parse("2026-01-01T00:00:00Z") + random.int(0, 50_000)),
+    () => Trigger.at(start + random.int(0, minutes * 50_000)),
     () => Trigger.upTo(Trigger.every({ seconds: random.int(1, 5) }), random.int(1, 10)),
     () => Trigger.now
   ])()
-  const bounded = Trigger.between(base, { end })
+  const bounded = random.chance(0.3) ? base : Trigger.between(base, { end: start + minutes * 60_000 })
   return random.chance(0.2) ? Trigger.jittered(bounded, { milliseconds: random.int(100, 800) }) : bounded
 }
 
@@ -71,31 +80,33 @@ const policy = (random: Simulation.Random): Policy.Options => ({
   pauseOnFailure: random.pick([false, false, 2])
 })
 
-const add = Simulation.operation("add", (scheduler, random) => {
-  const id = `task-${random.int(0, 5)}`
-  const task = random.pick([Work, Work, Plain, Once])
-  return Effect.as(
-    scheduler.add(task, {
-      id,
-      payload: { seed: random.int(0, 1_000_000) },
-      trigger: trigger(random),
-      onConflict: random.pick(["keep", "update", "replace"]),
-      ...policy(random)
-    }),
-    id
-  )
-}, { weight: 2, atStart: 4 })
+const add = (minutes: number) =>
+  Simulation.operation("add", (scheduler, random) => {
+    const id = `task-${random.int(0, 5)}`
+    const task = random.pick([Work, Work, Plain, Once])
+    return Effect.as(
+      scheduler.add(task, {
+        id,
+        payload: { seed: random.int(0, 1_000_000) },
+        trigger: trigger(random, minutes),
+        onConflict: random.pick(["keep", "update", "replace"]),
+        ...policy(random)
+      }),
+      id
+    )
+  }, { weight: 2, atStart: 4 })
 
 const update = Simulation.onSomeTask("update", (handle, random) =>
   handle.update(
     random.pick([
       () => policy(random),
       () => ({ priority: random.int(0, 5) }),
-      () => ({ nextRunTime: Date.parse("2026-01-01T00:00:00Z") + random.int(0, 55_000) })
+      () => ({ nextRunTime: start + random.int(0, 55_000) })
     ])()
   ))
 
-const reschedule = Simulation.onSomeTask("reschedule", (handle, random) => handle.reschedule(trigger(random)))
+const reschedule = (minutes: number) =>
+  Simulation.onSomeTask("reschedule", (handle, random) => handle.reschedule(trigger(random, minutes)))
 
 const runNow = Simulation.onSomeTask("runNow", (handle, random) =>
   handle.runNow({
@@ -103,11 +114,12 @@ const runNow = Simulation.onSomeTask("runNow", (handle, random) =>
     key: random.pick([undefined, "a", "b"])
   }), { weight: 2 })
 
-export const options: Simulation.Options = {
+const during = (minutes: number): Simulation.Options => ({
+  duration: { minutes },
   operations: [
-    add,
+    add(minutes),
     update,
-    reschedule,
+    reschedule(minutes),
     runNow,
     Simulation.pause,
     Simulation.resume,
@@ -115,4 +127,25 @@ export const options: Simulation.Options = {
     Simulation.remove
   ],
   scheduler: { retention: { runs: 3 } }
+})
+
+export const options: Simulation.Options = during(1)
+
+/** Long enough for what schedulers do each minute. */
+export const long: Simulation.Options = during(5)
+
+/** Tasks that are nearly always busy, and queue: an end and the next occurrence come close together. */
+export const queueing: Simulation.Options = {
+  ...options,
+  faults: ["delay", "crash"],
+  operations: [
+    Simulation.operation("add", (scheduler, random) =>
+      scheduler.add(Busy, {
+        id: `task-${random.int(0, 5)}`,
+        payload: { seed: random.int(0, 1_000_000) },
+        trigger: Trigger.between(Trigger.every({ milliseconds: random.int(400, 1_500) }), { end: start + 60_000 }),
+        onConflict: "keep",
+        whenBusy: "queue"
+      }), { weight: 0, atStart: 4 })
+  ]
 }

@@ -236,7 +236,8 @@ export const connect = (
           for (let i = 0; i < answers.length; i++) {
             const settlement = settlements[i]!
             const id = ids[i]
-            const now = id === undefined ? undefined : after.get(id)
+            // The row shows what all settlements of the batch made of it: it goes with the last of them.
+            const now = id === undefined || ids.indexOf(id, i + 1) !== -1 ? undefined : after.get(id)
             record({
               _tag: "Settled",
               settlement,

@@ -11,6 +11,7 @@
  * | `at most once` | a run that may begin once began once, marked before |
  * | `own claim` | each handler began under a claim of its process, once |
  * | `truth` | what is recorded as succeeded has succeeded |
+ * | `clocks` | a cursor goes back only where it was far ahead, or for a scheduler that started under a wrong clock |
  * | `liveness` | left alone, everything that is due, ready, waiting or lost has gone on |
  *
  * Occurrences are recomputed from the trigger, never taken from the store's own history.
@@ -22,11 +23,13 @@ import type { RunRef, TaskWithRuns } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import * as TriggerText from "../triggerText.ts"
 import { type Entry, formatInstant, formatRun, type Ledger } from "./ledger.ts"
-import { clocksAgree, type Script } from "./script.ts"
+import { clocksAgree, clocksStep, type Script } from "./script.ts"
 
 export interface Problem {
   readonly invariant: string
   readonly message: string
+  /** The entry of the ledger that shows it; of what is wrong in the end, none. */
+  readonly entry?: number | undefined
 }
 
 export interface Conditions {
@@ -39,13 +42,15 @@ export interface Conditions {
   readonly slack: number
 }
 
-type Invariant = (ledger: Ledger, conditions: Conditions, wrong: (message: string) => void) => void
+type Invariant = (ledger: Ledger, conditions: Conditions, wrong: (message: string, entry?: Entry) => void) => void
 
 /** Checks all of them; in the order of the table. */
 export const check = (ledger: Ledger, conditions: Conditions): ReadonlyArray<Problem> =>
   Object.entries(invariants).flatMap(([invariant, holds]) => {
     const problems: Array<Problem> = []
-    holds(ledger, conditions, (message) => problems.push({ invariant, message }))
+    holds(ledger, conditions, (message, entry) => {
+      problems.push({ invariant, message, entry: entry === undefined ? undefined : ledger.entries.indexOf(entry) })
+    })
     return problems
   })
 
@@ -117,7 +122,7 @@ const oneOutcome: Invariant = (ledger, { start }, wrong) => {
         if (run._tag === "Create") {
           const fate = fates.get(nameOf(ref))
           if (fate !== undefined && !again.has(ref.generation) && !isExtra(ref.key)) {
-            wrong(`${show(ref)} was decided twice: it had been ${fate} when it was created again`)
+            wrong(`${show(ref)} was decided twice: it had been ${fate} when it was created again`, entry)
           }
           fates.set(nameOf(ref), "created")
         } else if (run._tag === "Drop") {
@@ -135,8 +140,8 @@ const oneOutcome: Invariant = (ledger, { start }, wrong) => {
     }
     for (const run of claimsOf(entry)) {
       const fate = fates.get(nameOf(run))
-      if (fate === "dropped") wrong(`${show(run)} was skipped, and then it was claimed`)
-      if (fate === "ended") wrong(`${show(run)} had ended when it was claimed again`)
+      if (fate === "dropped") wrong(`${show(run)} was skipped, and then it was claimed`, entry)
+      if (fate === "ended") wrong(`${show(run)} had ended when it was claimed again`, entry)
     }
   }
 }
@@ -146,20 +151,21 @@ const fencing: Invariant = (ledger, { start }, wrong) => {
   const latest = new Map<string, number | null>()
   const leases = new Map<string, number>()
   let greatest = 0
-  const presents = (what: string, ref: RunRef) => {
+  const presents = (entry: Entry, what: string, ref: RunRef) => {
     const token = latest.get(nameOf(ref))
     if (token !== ref.token) {
       wrong(
         `${what} of ${formatRun(ref, start)} was accepted with token ${ref.token}; the latest claim ${
           token === null ? "was taken over" : token === undefined ? "is unknown" : `has token ${token}`
-        }`
+        }`,
+        entry
       )
     }
   }
   for (const entry of ledger.entries) {
     for (const run of claimsOf(entry)) {
       if (run.token === null || run.token <= greatest) {
-        wrong(`${formatRun(run, start)} was claimed with token ${run.token} after ${greatest}`)
+        wrong(`${formatRun(run, start)} was claimed with token ${run.token} after ${greatest}`, entry)
       }
       greatest = Math.max(greatest, run.token ?? 0)
       latest.set(nameOf(run), run.token)
@@ -167,14 +173,14 @@ const fencing: Invariant = (ledger, { start }, wrong) => {
     }
     switch (entry._tag) {
       case "Settled":
-        if (entry.answer !== "Stale") presents("A settlement", entry.settlement)
+        if (entry.answer !== "Stale") presents(entry, "A settlement", entry.settlement)
         break
       case "Marked":
-        if (entry.answer) presents("A mark", entry.ref)
+        if (entry.answer) presents(entry, "A mark", entry.ref)
         break
       case "Extended":
         if (!entry.answer.alive) break
-        presents("A heartbeat", entry.ref)
+        presents(entry, "A heartbeat", entry.ref)
         leases.set(nameOf(entry.ref), entry.until)
         break
       case "TakenOver": {
@@ -184,7 +190,8 @@ const fencing: Invariant = (ledger, { start }, wrong) => {
           wrong(
             `${formatRun(run, start)} was taken over at ${formatInstant(entry.now, start)}, before its lease ended at ${
               formatInstant(until, start)
-            }`
+            }`,
+            entry
           )
         }
         latest.set(nameOf(run), null)
@@ -226,6 +233,8 @@ const conservation: Invariant = (ledger, { start }, wrong) => {
     } else if (entry._tag === "Changed" && entry.answer._tag === "Committed") {
       const { change } = entry
       const mine = ranOf(change.generation)
+      // Another trigger, perhaps at the very cursor at which the one before began.
+      if (change.set !== "remove" && change.set.epoch !== undefined) moved.delete(change.generation)
       for (const run of change.runs) {
         if (run._tag === "Create" && !isExtra(run.run.key)) mine.set(run.run.key, run.run.due)
         else if (run._tag === "Drop") mine.delete(run.key)
@@ -254,13 +263,13 @@ const conservation: Invariant = (ledger, { start }, wrong) => {
       const where = `up to ${formatInstant(row.cursor, start)}, as of ${formatInstant(start + entry.at, start)}`
       if (expected.exact && outcomes !== occurrences) {
         told.add(generation)
-        wrong(`${row.id}:${generation} counts ${outcomes} outcomes of ${occurrences} occurrences ${where}`)
+        wrong(`${row.id}:${generation} counts ${outcomes} outcomes of ${occurrences} occurrences ${where}`, entry)
       }
       let created = 0
       for (const due of ranOf(generation).values()) if (due > row.epoch) created++
       if (counted !== created) {
         told.add(generation)
-        wrong(`${row.id}:${generation} counts ${counted} runs, and ${created} were created, ${where}`)
+        wrong(`${row.id}:${generation} counts ${counted} runs, and ${created} were created, ${where}`, entry)
       }
     }
   }
@@ -275,6 +284,8 @@ const overlap: Invariant = (ledger, { start }, wrong) => {
   const told = new Set<number>()
   const latest = new Map<string, number | null>()
   const active = new Set<RunRow & { readonly node: number }>()
+  /** By the present policy; a run keeps the room it was created with where that was more. */
+  const room = new Map<number, number>()
   for (const entry of ledger.entries) {
     for (const { open, row } of tasksOf(entry)) {
       if (allowed.has(row.generation) || told.has(row.generation)) continue
@@ -284,13 +295,15 @@ const overlap: Invariant = (ledger, { start }, wrong) => {
         continue
       }
       const busy = open.filter((run) => run.state !== "waiting" && !isExtra(run.key))
-      const slots = Math.max(0, ...busy.map((run) => run.slots))
+      const slots = Math.max(policy.success.maxInstances, ...busy.map((run) => run.slots))
+      room.set(row.generation, policy.success.maxInstances)
       if (busy.length > slots) {
         told.add(row.generation)
         wrong(
           `${busy.length} runs of ${row.id}:${row.generation} are ready or running at ${
             formatInstant(start + entry.at, start)
-          }, not ${slots}`
+          }, not ${slots}`,
+          entry
         )
       }
     }
@@ -304,10 +317,13 @@ const overlap: Invariant = (ledger, { start }, wrong) => {
     const valid = [...active].filter((run) =>
       run.generation === generation && !isExtra(run.key) && latest.get(nameOf(run)) === run.token
     )
-    if (valid.length > Math.max(0, ...valid.map((run) => run.slots)) && !told.has(generation)) {
+    if (valid.length > Math.max(room.get(generation) ?? 0, ...valid.map((run) => run.slots)) && !told.has(generation)) {
       told.add(generation)
       wrong(
-        `${valid.length} handlers of ${entry.run.taskId} with valid leases at ${formatInstant(start + entry.at, start)}`
+        `${valid.length} handlers of ${entry.run.taskId} with valid leases at ${
+          formatInstant(start + entry.at, start)
+        }`,
+        entry
       )
     }
   }
@@ -347,7 +363,8 @@ const oneHandler: Invariant = (ledger, { script, start, tolerance }, wrong) => {
         wrong(
           `a handler of ${formatRun(entry.run, start)} with token ${entry.run.token} began at ${
             formatInstant(start + entry.at, start)
-          } beside the one with token ${token}, which nobody had asked to stop`
+          } beside the one with token ${token}, which nobody had asked to stop`,
+          entry
         )
       }
     }
@@ -356,15 +373,25 @@ const oneHandler: Invariant = (ledger, { script, start, tolerance }, wrong) => {
 }
 
 const atMostOnce: Invariant = (ledger, { start }, wrong) => {
+  const again = movedBack(ledger)
   const begun = new Map<string, number>()
   const marked = new Set<number>()
   for (const entry of ledger.entries) {
     if (entry._tag === "Marked" && entry.answer) marked.add(entry.ref.token)
-    if (entry._tag !== "Began" || !entry.run.atMostOnce) continue
+    // What is asked for under a key that is known no longer is another run.
+    if (entry._tag === "Changed" && entry.answer._tag === "Committed") {
+      for (const run of entry.change.runs) {
+        if (run._tag !== "Create" || !isExtra(run.run.key)) continue
+        begun.delete(nameOf({ generation: entry.change.generation, key: run.run.key }))
+      }
+    }
+    if (entry._tag !== "Began" || !entry.run.atMostOnce || again.has(entry.run.generation)) continue
     const times = (begun.get(nameOf(entry.run)) ?? 0) + 1
     begun.set(nameOf(entry.run), times)
-    if (times > 1) wrong(`${formatRun(entry.run, start)}, at most once, began ${times} times`)
-    if (!marked.has(entry.run.token ?? 0)) wrong(`${formatRun(entry.run, start)}, at most once, began without a mark`)
+    if (times > 1) wrong(`${formatRun(entry.run, start)}, at most once, began ${times} times`, entry)
+    if (!marked.has(entry.run.token ?? 0)) {
+      wrong(`${formatRun(entry.run, start)}, at most once, began without a mark`, entry)
+    }
   }
 }
 
@@ -376,9 +403,12 @@ const ownClaim: Invariant = (ledger, { start }, wrong) => {
     if (entry._tag !== "Began") continue
     const token = entry.run.token ?? 0
     if (claims.get(token) !== entry.node) {
-      wrong(`${formatRun(entry.run, start)} began on node ${entry.node} without a claim of its own (token ${token})`)
+      wrong(
+        `${formatRun(entry.run, start)} began on node ${entry.node} without a claim of its own (token ${token})`,
+        entry
+      )
     }
-    if (begun.has(token)) wrong(`${formatRun(entry.run, start)} began twice under token ${token}`)
+    if (begun.has(token)) wrong(`${formatRun(entry.run, start)} began twice under token ${token}`, entry)
     begun.add(token)
   }
 }
@@ -391,7 +421,30 @@ const truth: Invariant = (ledger, { start }, wrong) => {
     const { settlement } = entry
     if (settlement.result._tag !== "End" || settlement.result.state !== "succeeded") continue
     if (!succeeded.has(settlement.token)) {
-      wrong(`${formatRun(settlement, start)} is recorded as succeeded under token ${settlement.token}, and was not`)
+      wrong(
+        `${formatRun(settlement, start)} is recorded as succeeded under token ${settlement.token}, and was not`,
+        entry
+      )
+    }
+  }
+}
+
+const clocks: Invariant = (ledger, { start }, wrong) => {
+  const cursors = new Map<number, number>()
+  /** Nodes of which a process started while its clock was wrong. */
+  const misled = new Set<number>()
+  for (const entry of ledger.entries) {
+    if (entry._tag === "Process" && Math.abs(entry.ahead ?? 0) > farAhead) misled.add(entry.node)
+    for (const { row } of tasksOf(entry)) {
+      const before = cursors.get(row.generation) ?? -Infinity
+      cursors.set(row.generation, row.cursor)
+      if (row.cursor >= before || before > start + entry.at + farAhead || misled.has(entry.node)) continue
+      wrong(
+        `${row.id}:${row.generation} was decided up to ${formatInstant(before, start)}, and goes on from ${
+          formatInstant(row.cursor, start)
+        }`,
+        entry
+      )
     }
   }
 }
@@ -399,7 +452,9 @@ const truth: Invariant = (ledger, { start }, wrong) => {
 /** A cursor, lease or retry further ahead than this belongs to a clock that was wrong. */
 const farAhead = 3_600_000
 
-const liveness: Invariant = (ledger, { slack, start }, wrong) => {
+const liveness: Invariant = (ledger, { script, slack, start }, wrong) => {
+  // `docs/guarantees.md`, Clocks: what was timed by a clock that showed another year keeps its instant.
+  const excused = clocksStep(script)
   const { now, owners, tasks } = ledger.final
   const when = (instant: number) => formatInstant(instant, start)
   for (const { open, row } of tasks) {
@@ -419,15 +474,15 @@ const liveness: Invariant = (ledger, { slack, start }, wrong) => {
           if (!busy) wrong(`${name} waits for ever: nothing of its task is ready or running`)
           break
         case "ready":
-          if (run.readyAt > now + farAhead) wrong(`${name} is ready at ${when(run.readyAt)}: a clock was ahead`)
+          if (run.readyAt > now + farAhead && !excused) wrong(`${name} is ready at ${when(run.readyAt)} only`)
           else if (run.readyAt < now - slack) wrong(`${name} is ready since ${when(run.readyAt)}, and nobody claims it`)
           break
         case "running": {
           const until = run.leaseUntil ?? -Infinity
           const alive = owners.some((owner) => run.owner?.startsWith(`${owner}#`))
           if (until < now - slack) wrong(`the lease of ${name} ended at ${when(until)}, and nobody took it over`)
-          else if (!alive && until > now + farAhead) {
-            wrong(`the lease of ${name} ends at ${when(until)}, and its owner ${run.owner} is gone: a clock was ahead`)
+          else if (!alive && until > now + farAhead && !excused) {
+            wrong(`the lease of ${name} ends at ${when(until)}, and its owner ${run.owner} is gone`)
           }
         }
       }
@@ -444,5 +499,6 @@ const invariants: Readonly<Record<string, Invariant>> = {
   "at most once": atMostOnce,
   "own claim": ownClaim,
   truth,
+  clocks,
   liveness
 }

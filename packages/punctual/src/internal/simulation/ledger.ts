@@ -56,6 +56,8 @@ export type What =
   | {
     readonly _tag: "Process"
     readonly what: "starts" | "stands still" | "closes" | "closed" | "crashes" | "fails to start"
+    /** How far its clock is ahead when it starts. */
+    readonly ahead?: number
   }
   | { readonly _tag: "Fault"; readonly text: string }
   | { readonly _tag: "Operation"; readonly name: string; readonly text: string }
@@ -96,7 +98,8 @@ export const formatEntry = (entry: Entry, start: number): string => {
   return `${formatTime(entry.at)} ${where}  ${inWords(entry, start)}`
 }
 
-const inWords = (what: What, start: number): string => {
+const inWords = (entry: Entry, start: number): string => {
+  const what: What = entry
   const run = (of: RunRow) => `${formatRun(of, start)} attempt ${of.attempt} token ${of.token}`
   const when = (instant: number) => formatInstant(instant, start)
   switch (what._tag) {
@@ -147,7 +150,9 @@ const inWords = (what: What, start: number): string => {
     case "Ended":
       return `handler of ${run(what.run)} ends: ${what.how}`
     case "Process":
-      return `process ${what.what}`
+      return `process ${what.what}${
+        what.ahead === undefined ? "" : `, its clock at ${when(start + entry.at + what.ahead)}`
+      }`
     case "Fault":
       return `FAULT ${what.text}`
     case "Operation":

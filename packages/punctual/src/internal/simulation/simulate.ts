@@ -21,7 +21,7 @@ import { type Armed, connect, type Link, makeLink, type Shared } from "./boundar
 import type { Problem } from "./invariants.ts"
 import type { Entry, Ledger, What } from "./ledger.ts"
 import { type Draw, makeDraw, seedOf } from "./random.ts"
-import type { Script, Step } from "./script.ts"
+import type { Operation, Script, Step } from "./script.ts"
 import { type Process, TimeStandsStill, World } from "./world.ts"
 
 /** The process that a fiber belongs to, for what only a simulation can do to it. */
@@ -75,6 +75,8 @@ interface Running {
   readonly context: Context.Context<never>
   readonly wake: ReturnType<typeof connect>["wake"]
   client: Client | undefined
+  /** Operations asked for before it had started. */
+  readonly asked: Array<() => void>
   closing: boolean
 }
 
@@ -165,10 +167,11 @@ export const simulate = (
       context,
       wake: connection.wake,
       client: undefined,
+      asked: [],
       closing: false
     }
     node.process = running
-    record(link.node, { _tag: "Process", what: "starts" })
+    record(link.node, { _tag: "Process", what: "starts", ahead: offset(node) })
     const watch = (executors: Layer.Layer<Executors.Executors, unknown, TaskRegistry>) =>
       watched(executors, (what) => record(link.node, what))
     process.fork(
@@ -181,6 +184,7 @@ export const simulate = (
         onSuccess: (services) =>
           Effect.sync(() => {
             running.client = Context.get(services, TaskSchedulerClient)
+            for (const ask of running.asked) ask()
           })
       }),
       context
@@ -207,28 +211,36 @@ export const simulate = (
     if (node.process !== undefined) node.process.process.wallOffset = offset(node)
   }
 
+  const carryOut = (
+    { draw, node, operation: name }: Extract<Step, Operation>,
+    { client, context, process }: Running
+  ) => {
+    const operation = program.operations.get(name)
+    if (operation === undefined || client === undefined) return
+    const tell = (text: string) => Effect.sync(() => record(node, { _tag: "Operation", name, text }))
+    process.fork(
+      Effect.matchCauseEffect(Effect.suspend(() => operation(client, makeDraw(draw))), {
+        onFailure: (cause) => {
+          // It may be refused; a defect is a mistake of whoever wrote it.
+          if (Cause.hasDies(cause)) {
+            problems.push({ invariant: "operations", message: `${name}: ${Cause.pretty(cause)}` })
+          }
+          return tell("failed")
+        },
+        onSuccess: (what) => tell(typeof what === "string" ? what : "done")
+      }),
+      context
+    )
+  }
+
   const perform = (step: Step): void => {
     const node = nodes[step.node]!
     const running = node.process
     if ("operation" in step) {
-      const client = running?.client
-      const operation = program.operations.get(step.operation)
-      if (running === undefined || client === undefined || running.closing || operation === undefined) return
-      const tell = (text: string) =>
-        Effect.sync(() => record(step.node, { _tag: "Operation", name: step.operation, text }))
-      running.process.fork(
-        Effect.matchCauseEffect(Effect.suspend(() => operation(client, makeDraw(step.draw))), {
-          onFailure: (cause) => {
-            // It may be refused; a defect is a mistake of whoever wrote it.
-            if (Cause.hasDies(cause)) {
-              problems.push({ invariant: "operations", message: `${step.operation}: ${Cause.pretty(cause)}` })
-            }
-            return tell("failed")
-          },
-          onSuccess: (what) => tell(typeof what === "string" ? what : "done")
-        }),
-        running.context
-      )
+      if (running === undefined || running.closing) return
+      const ask = () => carryOut(step, running)
+      if (running.client === undefined) running.asked.push(ask)
+      else ask()
       return
     }
     switch (step.fault) {
