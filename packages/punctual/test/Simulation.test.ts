@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { check } from "../src/internal/simulation/invariants.ts"
-import { generate, type Script } from "../src/internal/simulation/script.ts"
+import { faultKinds, generate, type Script } from "../src/internal/simulation/script.ts"
 import { shrink } from "../src/internal/simulation/shrink.ts"
 import * as Task from "../src/Task.ts"
 import type { TaskStore } from "../src/TaskStore.ts"
@@ -57,6 +57,26 @@ describe("schedulers, one store, and faults", () => {
     patience
   )
 
+  it.effect("every fault strikes, and every operation is answered", () =>
+    Effect.gen(function*() {
+      for (const fault of faultKinds) {
+        const report = yield* Simulation.run(App, { ...options, faults: [fault], seeds: range(1, 10) })
+        assert.isAbove(report.faults, 5, fault)
+      }
+      for (const operation of options.operations ?? []) {
+        const operations = [{ ...operation, atStart: 5 }, ...(options.operations ?? []).slice(0, 1)]
+        const answered = yield* Effect.forEach(range(1, 3), (seed) =>
+          Effect.gen(function*() {
+            const only = { ...options, faults: [], operations }
+            const { ledger } = yield* Simulation.replay(App, yield* Simulation.script(seed, only), only)
+            return ledger.entries.filter((entry) =>
+              entry._tag === "Operation" && entry.name === operation.name && entry.text !== "failed"
+            ).length
+          }))
+        assert.isAbove(answered.reduce((sum, count) => sum + count), 0, operation.name)
+      }
+    }), patience)
+
   it.effect("the same script leaves the same trace, to the letter", () =>
     Effect.gen(function*() {
       for (const seed of range(1, 20)) {
@@ -67,7 +87,7 @@ describe("schedulers, one store, and faults", () => {
         assert.isAbove(first.trace.length, 0)
         assert.deepStrictEqual(again.trace, first.trace)
       }
-    }))
+    }), patience)
 })
 
 describe("a store that is wrong is found out", () => {
@@ -185,7 +205,7 @@ describe("a program of one's own", () => {
         takeovers: 0,
         stale: 0
       })
-    }))
+    }), patience)
 
   it.effect("that never starts is found out", () =>
     Effect.gen(function*() {
@@ -194,7 +214,7 @@ describe("a program of one's own", () => {
       )
       assert.match(failed.message, /node 0 does not start, with all in order/)
       assert.match(failed.message, /no licence/)
-    }))
+    }), patience)
 
   it.effect("that goes round in circles is found out", () =>
     Effect.gen(function*() {
@@ -211,7 +231,7 @@ describe("a program of one's own", () => {
       assert.isTrue(trace.some((line) => line.includes("stands still")))
       // Longer than its lease, which nobody took.
       assert.isTrue(trace.some((line) => /^ +19\.\d+s .* succeeded: Settled/.test(line)))
-    }))
+    }), patience)
 
   it.effect("options that cannot be are refused, with what was probably meant", () =>
     Effect.gen(function*() {
@@ -224,7 +244,12 @@ describe("a program of one's own", () => {
       assert.match(yield* refused({ faults: ["crahs"] }), /no fault `crahs`; did you mean `crash`/)
       assert.match(yield* refused({ nodes: 0 }), /`nodes` must be an integer from 1 to 100, not 0/)
       assert.match(yield* refused({ duration: "a while" }), /`duration` must be a duration from 1 ms to a day/)
-    }))
+      const script = yield* Simulation.script(1, options)
+      const replayed = yield* Effect.flip(
+        Simulation.replay(App, script, { ...options, operations: [Simulation.cancel] })
+      )
+      assert.match(replayed.message, /The script asks for `\w+`, and the operations are: cancel\./)
+    }), patience)
 })
 
 // -----------------------------------------------------------------------------

@@ -396,7 +396,17 @@ export const replay = <A, E, R, RO = never>(
   Needs<A, R, RO>
 > =>
   Effect.gen(function*() {
-    const { examine } = yield* prepare(App, options)
+    const { examine, generating } = yield* prepare(App, options)
+    const known = generating.operations.map(({ name }) => name)
+    for (const step of script.steps) {
+      if ("fault" in step || known.includes(step.operation)) continue
+      return yield* new InvalidOption({
+        option: "operations",
+        value: step.operation,
+        message: `The script asks for \`${step.operation}\`, and the operations are: ${known.join(", ")}. ` +
+          `Replay it with the options that it was found with.`
+      })
+    }
     const { ledger, problems, trace } = examine(script)
     return problems.length > 0 ? yield* failure(examine, script) : { ledger, trace: trace() }
   })

@@ -36,6 +36,8 @@ export interface Shared {
   readonly store: Store
   readonly draw: Draw
   readonly latency: number
+  /** So much of a length as is left before everything heals. */
+  readonly rest: (millis: number) => number
   readonly record: (node: number, what: What) => void
   /** Ids of generations, as far as they were seen. */
   readonly ids: Map<number, string>
@@ -56,7 +58,7 @@ export const connect = (
   /** The process is gone after so many more of its steps, and its node for so long. */
   crash: (steps: number, down: number) => void
 ): Connection => {
-  const { draw, latency, store, world } = shared
+  const { draw, latency, rest, store, world } = shared
   const listeners = new Set<(wake: Wake) => void>()
 
   const unavailable = (operation: string) =>
@@ -130,18 +132,18 @@ export const connect = (
             ? Effect.andThen(Effect.sync(() => crash(draw.int(1, 4), armed.for)), back(there))
             : around(crashes(armed.for))
         case "freeze":
-          return around(stands(armed.for, false))
+          return around(stands(rest(armed.for), false))
         case "suspend":
-          return around(stands(armed.for, true))
+          return around(stands(rest(armed.for), true))
         case "delay":
-          return around(Effect.suspend(() => process.clock.sleep(Duration.millis(armed.for))))
+          return around(Effect.suspend(() => process.clock.sleep(Duration.millis(rest(armed.for)))))
         case "loseReply":
           return back(Effect.andThen(there, unavailable(operation)))
         case "fail":
           return back(Effect.andThen(travel, unavailable(operation)))
         case "late":
           return Effect.andThen(
-            Effect.sync(() => world.after(armed.for, () => shared.aside(carryOut))),
+            Effect.sync(() => world.after(rest(armed.for), () => shared.aside(carryOut))),
             back(Effect.andThen(travel, unavailable(operation)))
           )
         case "duplicate":

@@ -11,6 +11,7 @@
  * | `at most once` | a run that may begin once began once, marked before |
  * | `own claim` | each handler began under a claim of its process, once |
  * | `truth` | what is recorded as succeeded has succeeded |
+ * | `stopped` | nothing of a task that is paused or removed is claimed |
  * | `clocks` | a cursor goes back only where it was far ahead, or for a scheduler that started under a wrong clock |
  * | `liveness` | left alone, everything that is due, ready, waiting or lost has gone on |
  *
@@ -429,6 +430,26 @@ const truth: Invariant = (ledger, { start }, wrong) => {
   }
 }
 
+const stopped: Invariant = (ledger, { start }, wrong) => {
+  const states = new Map<number, "paused" | "removed">()
+  for (const entry of ledger.entries) {
+    for (const run of claimsOf(entry)) {
+      const state = states.get(run.generation)
+      // A run that is asked for does not ask whether its task is paused.
+      if (state === "removed" || (state === "paused" && !isExtra(run.key))) {
+        wrong(`${formatRun(run, start)} was claimed, and its task is ${state}`, entry)
+      }
+    }
+    for (const { row } of tasksOf(entry)) {
+      if (row.state === "paused") states.set(row.generation, "paused")
+      else states.delete(row.generation)
+    }
+    if (entry._tag === "Changed" && entry.change.set === "remove" && entry.answer._tag === "Committed") {
+      states.set(entry.change.generation, "removed")
+    }
+  }
+}
+
 const clocks: Invariant = (ledger, { start }, wrong) => {
   const cursors = new Map<number, number>()
   /** Nodes of which a process started while its clock was wrong. */
@@ -499,6 +520,7 @@ const invariants: Readonly<Record<string, Invariant>> = {
   "at most once": atMostOnce,
   "own claim": ownClaim,
   truth,
+  stopped,
   clocks,
   liveness
 }

@@ -17,7 +17,7 @@ import * as Executors from "../../Executors.ts"
 import type { TaskRegistry } from "../../TaskRegistry.ts"
 import { TaskSchedulerClient } from "../../TaskSchedulerClient.ts"
 import { TaskStore, type TaskWithRuns } from "../../TaskStore.ts"
-import { type Armed, connect, type Link, makeLink, type Shared } from "./boundary.ts"
+import { connect, type Link, makeLink, type Shared } from "./boundary.ts"
 import type { Problem } from "./invariants.ts"
 import type { Entry, Ledger, What } from "./ledger.ts"
 import { type Draw, makeDraw, seedOf } from "./random.ts"
@@ -93,12 +93,15 @@ export const simulate = (
   const record = (node: number, what: What) => {
     entries.push({ at: world.now, node, ...what })
   }
+  // Nothing lasts longer than the time of faults.
+  const rest = (millis: number) => Math.max(0, Math.min(millis, script.duration - world.now))
   const behind = world.spawn(-1, 0)
   const shared: Shared = {
     world,
     store,
     draw: makeDraw(seedOf(script.seed, "network")),
     latency: script.latency,
+    rest,
     record,
     ids: new Map(),
     aside: (call) => void behind.fork(call, outside)
@@ -113,8 +116,6 @@ export const simulate = (
     process: undefined
   }))
 
-  // Nothing lasts longer than the time of faults.
-  const rest = (millis: number) => Math.max(0, Math.min(millis, script.duration - world.now))
   const fault = (node: Node, text: string) => record(node.link.node, { _tag: "Fault", text })
 
   // ---------------------------------------------------------------------------
@@ -269,7 +270,9 @@ export const simulate = (
         world.after(rest(step.for), () => node.link.deaf--)
         return
       case "restart":
-        if (running !== undefined && !running.closing) close(node, running, step.for)
+        if (running === undefined || running.closing) return
+        fault(node, `restart after ${step.for} ms`)
+        close(node, running, step.for)
         return
       case "drift":
         fault(node, `clock off by ${step.by} ms for ${step.for} ms`)
@@ -295,9 +298,7 @@ export const simulate = (
     }
     if (!("point" in step) || step.point === null) return
     const { point } = step
-    node.link.armed.push(
-      { ...step, point, left: point.skip, ...("for" in step ? { for: rest(step.for) } : {}) } as Armed
-    )
+    node.link.armed.push({ ...step, point, left: point.skip })
   }
 
   // ---------------------------------------------------------------------------
