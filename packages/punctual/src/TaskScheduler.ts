@@ -26,6 +26,7 @@ import * as Effects from "./internal/engine/effects.ts"
 import * as Engine from "./internal/engine/engine.ts"
 import { type ExecutorSlot, type Host, Hub, type Listener } from "./internal/engine/host.ts"
 import * as Settings from "./internal/engine/settings.ts"
+import { watched } from "./internal/engine/watchedClock.ts"
 import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
 import { InvalidOption } from "./SchedulerError.ts"
@@ -286,12 +287,14 @@ const make = (
     const slots = new Map<string, ExecutorSlot>(
       Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
     )
+    const { clock, watch: watchClock } = watched(yield* Clock.Clock)
     const host: Host = {
       name,
       owner: `${name}#${incarnation}`,
       machine,
       reader: `${name}#${incarnation}`,
-      clock: yield* Clock.Clock,
+      clock,
+      watchClock,
       activity,
       context: Context.omit(Scope.Scope)(outer) as Context.Context<never>,
       settings,

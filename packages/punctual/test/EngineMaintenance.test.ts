@@ -122,6 +122,40 @@ describe("now and then", () => {
       )
     }))
 
+  it.effect("a clock that is wrong when a scheduler first looks, and was not when it started, moves nothing", () =>
+    isolated(
+      Effect.gen(function*() {
+        yield* TestScheduler.advance("59 minutes")
+        yield* TestScheduler.jump("-20000 days")
+        yield* TestScheduler.advance("2 minutes")
+        yield* TestScheduler.jump("20000 days")
+        yield* TestScheduler.advance("5 hours")
+        assert.strictEqual(yield* count("ClockMovedBack"), 0)
+      }),
+      TestScheduler.layer(
+        Layer.mergeAll(Work.toLayer(() => Effect.void), declared(["work"], Trigger.every("10 minutes"))),
+        { now }
+      )
+    ))
+
+  it.effect("a clock that was ahead between two looks silences nothing", () =>
+    isolated(
+      Effect.gen(function*() {
+        yield* TestScheduler.advance("90 minutes")
+        yield* TestScheduler.jump("20000 days")
+        yield* TestScheduler.advance("10 minutes")
+        yield* TestScheduler.jump("-20000 days")
+        yield* TestScheduler.advance("4 hours")
+        assert.strictEqual(yield* count("ClockMovedBack"), 1)
+        const runs = yield* TestScheduler.advance("1 hour")
+        assert.strictEqual(runs.length, 6)
+      }),
+      TestScheduler.layer(
+        Layer.mergeAll(Work.toLayer(() => Effect.void), declared(["work"], Trigger.every("10 minutes"))),
+        { now }
+      )
+    ))
+
   it.effect("verdicts are looked at again: others' on what can be read, and those on tasks that are gone", () =>
     Effect.gen(function*() {
       const memory = yield* MemoryTaskStore.make

@@ -91,6 +91,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
 
   ["punctual/index", "edges"],
   ["punctual/internal/virtualTime", "edges"],
+  ["punctual/internal/simulation/**", "edges"],
   ["punctual/testing/**", "edges"],
   ["testing/**", "edges"]
 ]

@@ -56,6 +56,8 @@ export interface Host {
   /** Names this scheduler in verdicts on rows it cannot read. */
   readonly reader: string
   readonly clock: Clock.Clock
+  /** Answers, each time, the latest instant that the clock has shown since the time before. */
+  readonly watchClock: () => () => number
   readonly activity: Activity
   /** What runs are forked with. */
   readonly context: Context.Context<never>

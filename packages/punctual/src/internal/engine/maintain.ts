@@ -142,38 +142,44 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
       return Effect.ensuring(effect, Effect.sync(() => host.activity.end(label)))
     })
 
+  /** Whatever fails is tried again at a later tick; the engine's own loop tells of a store that is down. */
+  const tried = (effect: Effect.Effect<unknown, TaskStoreError>): Effect.Effect<unknown> =>
+    effect.pipe(
+      Effect.catch((error) => Effect.logDebug(`Maintenance of store \`${engine.alias}\` failed: ${error.message}`)),
+      Effect.catchCause(failed),
+      counted
+    )
+
   return Effect.gen(function*() {
     let ticks = 0
+    const shown = host.watchClock()
     let latest = now()
+    let before = latest
     let behind = 0
+    /** Whether cursors far ahead of the clock, as it is believed to be, have been looked for. */
+    let anchored = false
     yield* Effect.catchCause(counted(retimeAtStart), failed)
     yield* Effect.ignore(review)
     while (true) {
       yield* Effect.sleep(host.activity.virtual ? virtualTick : tick)
       ticks++
       const at = now()
+      // It may have been ahead between two ticks, and what was decided then is silent until then.
+      latest = Math.max(latest, shown())
       // Only a clock that stays behind is believed: one wrong reading must not make a year be evaluated again.
-      behind = at < latest - farAhead ? behind + 1 : 0
-      if (behind === 0) latest = Math.max(latest, at)
-      const clockSet = behind >= 2
-      if (clockSet) {
+      behind = at >= latest - farAhead ? 0 : at >= before - farAhead ? behind + 1 : 1
+      before = at
+      if (behind >= 2) {
         latest = at
         behind = 0
+        anchored = false
       }
-      yield* Effect.gen(function*() {
-        if (ticks === 1 || clockSet) yield* reanchor
-        if (ticks % ticksBetweenPruning === 1) {
-          yield* engine.retime
-          yield* review
-          yield* prune
-          yield* forgetStale(store, now())
-        }
-      }).pipe(
-        // Whatever fails here is tried again at a later tick; the engine's own loop tells of a store that is down.
-        Effect.catch((error) => Effect.logDebug(`Maintenance of store \`${engine.alias}\` failed: ${error.message}`)),
-        Effect.catchCause(failed),
-        counted
-      )
+      if (!anchored && behind === 0) {
+        yield* tried(Effect.andThen(reanchor, Effect.sync(() => anchored = true)))
+      }
+      if (ticks % ticksBetweenPruning === 1) {
+        yield* tried(Effect.all([engine.retime, review, prune, forgetStale(store, at)], { discard: true }))
+      }
     }
   })
 }
