@@ -272,6 +272,9 @@ export const connect = (
     quarantine: (verdicts) => call("quarantine", store.quarantine(verdicts)),
     verdicts: (options) => call("verdicts", store.verdicts(options)),
     clear: (generations) => call("clear", store.clear(generations)),
+    beat: (instance) => call("beat", store.beat(instance)),
+    instances: (options) => call("instances", store.instances(options)),
+    leave: (ids) => call("leave", store.leave(ids)),
     listen: (onWake) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => listeners.add(onWake)),
