@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { codecOf } from "../src/internal/taskCodec.ts"
 import * as Task from "../src/Task.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import { Scheduler } from "./support/engine.ts"
@@ -78,6 +79,18 @@ describe("secrets in results and errors", () => {
       yield* TestScheduler.settle
       assert.strictEqual(Redacted.value((yield* run.await).session), canary)
     })))
+
+  it.effect("are not repeated by what is wrong with a stored text", () =>
+    Effect.gen(function*() {
+      const Secret = Task.make("Secret", {
+        payload: Schema.Redacted(Schema.String),
+        success: Schema.Redacted(Schema.String)
+      })
+      const cut = `"${canary}`
+      assert.strictEqual(yield* Effect.flip(codecOf(Secret).decodePayload(cut, 1)), "not JSON")
+      assert.strictEqual((yield* Effect.flip(codecOf(Secret).decodeExit(cut))).issue, "not JSON")
+      assert.match(yield* Effect.flip(codecOf(Login).decodePayload(cut, 1)), /^not JSON: ./)
+    }))
 
   it.effect("are not made up from a copy of what people see", () =>
     program(Effect.gen(function*() {

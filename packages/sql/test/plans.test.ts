@@ -180,6 +180,22 @@ describe("query plans", () => {
             store.quarantine(rows.map((row) => ({ ...row, reader: "you", reason: "no", at: epoch })))
           )
           yield* run("clear", store.clear(rows.map(({ generation }) => generation)))
+          const instances = Array.from({ length: size }, (_, i) => ({
+            id: `me#${i}`,
+            name: "me",
+            host: null,
+            pid: null,
+            version: "1",
+            handles: "{}",
+            startedAt: epoch,
+            seenAt: epoch,
+            until: epoch + i
+          }))
+          for (const instance of instances.slice(0, 3)) yield* run("beat", store.beat(instance))
+          // In the order of the index, up to the limit.
+          const { plans } = yield* plansOf(sql, store.instances({ limit: 2 }))
+          assert.deepStrictEqual(plans, ["SCAN punctual_instance USING INDEX punctual_instance_until"])
+          yield* run("leave", store.leave(instances.map(({ id }) => id)))
           const again = yield* store.commit((yield* store.get(ids)).map(({ row }) =>
             change(row, {
               set: { state: "paused" },

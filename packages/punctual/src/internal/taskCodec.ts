@@ -121,7 +121,7 @@ const payloadCodec = (task: Any): Pick<TaskCodec, "encodePayload" | "decodePaylo
     decodePayload: (text, version) => {
       const unread = unreadableReason(text)
       if (unread !== undefined) return Effect.fail(unread)
-      const stored = parseJson(text)
+      const stored = parseJson(text, mask !== undefined)
       const value = version === task.version || Result.isFailure(stored)
         ? stored
         : migrate(stored.success, version, task, mask !== undefined)
@@ -134,11 +134,12 @@ const payloadCodec = (task: Any): Pick<TaskCodec, "encodePayload" | "decodePaylo
   }
 }
 
-const parseJson = (text: string): Result.Result<unknown, string> => {
+/** What is wrong with a text repeats a part of it: not where it may be a secret's. */
+const parseJson = (text: string, secret: boolean): Result.Result<unknown, string> => {
   try {
     return Result.succeed(JSON.parse(text))
   } catch (error) {
-    return Result.fail(`not JSON: ${error instanceof Error ? error.message : String(error)}`)
+    return Result.fail(secret ? "not JSON" : `not JSON: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 
@@ -158,6 +159,7 @@ const exitCodec = (task: Any): Pick<TaskCodec, "secretExits" | "encodeSuccess" |
   const success = withoutServices(SchemaParser.encodeUnknownEffect(successJson))
   const maskValue = compileMask(successJson.ast)
   const maskError = compileMask(Schema.toCodecJson(task.error).ast)
+  const secretExits = maskValue !== undefined || maskError !== undefined
   const exit = Schema.toCodecJson(Schema.Exit(task.success, task.error, Schema.Defect()))
   const encode = withoutServices(SchemaParser.encodeUnknownEffect(exit))
   const decode = SchemaParser.decodeUnknownEffect(exit) as (
@@ -179,7 +181,7 @@ const exitCodec = (task: Any): Pick<TaskCodec, "secretExits" | "encodeSuccess" |
   }
 
   return {
-    secretExits: maskValue !== undefined || maskError !== undefined,
+    secretExits,
     encodeSuccess: (value) => {
       const encoded = exitOf(success(value))
       if (encoded?._tag === "Success") return Effect.succeed(succeeded(encoded.value))
@@ -195,7 +197,7 @@ const exitCodec = (task: Any): Pick<TaskCodec, "secretExits" | "encodeSuccess" |
     decodeExit: (text) => {
       const unread = unreadableReason(text)
       if (unread !== undefined) return Effect.fail(new UnreadableExit({ tag, issue: unread }))
-      const value = parseJson(text)
+      const value = parseJson(text, secretExits)
       if (Result.isFailure(value)) return Effect.fail(new UnreadableExit({ tag, issue: value.failure }))
       return Effect.mapError(
         decode(value.success, allProblems),
