@@ -12,10 +12,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createReadStream } from "node:fs"
-import { type FileHandle, open, rename, rm } from "node:fs/promises"
+import { mkdtemp, open, rename, rm } from "node:fs/promises"
+import { join } from "node:path"
 import type { InvalidOption } from "punctual/SchedulerError"
 import type { TaskStore, TaskStoreError } from "punctual/TaskStore"
 import * as TaskStoreDump from "punctual/TaskStoreDump"
@@ -46,8 +46,8 @@ const fileError = (path: string, verb: string) => (cause: unknown): TaskFileErro
 /**
  * Writes the tasks of the store to a file, which only its user can read (mode 0600).
  *
- * It is written beside its place (`.part`) and moved there when it is complete and on the disk, in the place of one that
- * was there: a file of this name is never half an export.
+ * It is written in a folder beside its place, `<path>.XXXXXX`, and moved there when it is complete and on the disk, in the
+ * place of one that was there: a file of this name is never half an export, whoever else exports to it meanwhile.
  *
  * @category export
  * @since 0.1.0
@@ -56,28 +56,28 @@ export const exportTo = (
   path: string,
   options?: TaskStoreDump.ExportOptions
 ): Effect.Effect<void, TaskFileError | TaskStoreDump.RunInProgress | TaskStoreError | InvalidOption, TaskStore> => {
-  const part = `${path}.part`
   const attempt = <A>(evaluate: () => Promise<A>) =>
     Effect.tryPromise({ try: evaluate, catch: fileError(path, "written") })
   return Effect.scoped(Effect.gen(function*() {
-    const file = yield* opened(part, attempt)
-    yield* TaskStoreDump.exportLines(options).pipe(
-      Stream.runForEachArray((lines) => attempt(() => file.writeFile(`${lines.join("\n")}\n`)))
+    const folder = yield* Effect.acquireRelease(
+      attempt(() => mkdtemp(`${path}.`)),
+      (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
     )
-    yield* attempt(() => file.sync())
+    const part = join(folder, "part")
+    yield* Effect.scoped(Effect.gen(function*() {
+      const file = yield* Effect.acquireRelease(
+        attempt(() => open(part, "wx", 0o600)),
+        (file) => Effect.promise(() => file.close())
+      )
+      yield* Stream.runForEachArray(
+        TaskStoreDump.exportLines(options),
+        (lines) => attempt(() => file.writeFile(`${lines.join("\n")}\n`))
+      )
+      yield* attempt(() => file.sync())
+    }))
     yield* attempt(() => rename(part, path))
   }))
 }
-
-/** A new file, closed with the scope, and gone by then unless it was moved. */
-const opened = (
-  part: string,
-  attempt: (evaluate: () => Promise<FileHandle>) => Effect.Effect<FileHandle, TaskFileError>
-): Effect.Effect<FileHandle, TaskFileError, Scope.Scope> =>
-  Effect.acquireRelease(
-    attempt(() => rm(part, { force: true }).then(() => open(part, "wx", 0o600))),
-    (file) => Effect.promise(() => file.close().finally(() => rm(part, { force: true })))
-  )
 
 /**
  * Reads the file twice: checks it to its end, then adds its tasks to the store. So one that is damaged, cut off or of a

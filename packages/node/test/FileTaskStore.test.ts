@@ -111,8 +111,10 @@ describe("a folder", () => {
       const directory = yield* temporaryFolder
       mkdirSync(join(directory, "lost+found"))
       writeFileSync(join(directory, ".gitkeep"), "")
+      writeFileSync(join(directory, "README.txt"), "mine")
       yield* open({ directory })
       assert.include(readdirSync(directory), "punctual.db")
+      assert.strictEqual(readFileSync(join(directory, "README.txt"), "utf8"), "mine")
     }))
 
   it.effect("that is a store already may hold other files", () =>

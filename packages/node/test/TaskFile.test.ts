@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as MemoryTaskStore from "punctual/MemoryTaskStore"
 import { TaskStore } from "punctual/TaskStore"
@@ -66,12 +66,21 @@ describe("TaskFile", () => {
       assert.include(readFileSync(path, "utf8"), "\"end\"")
     }))
 
-  it.effect("what is left of an export that was killed is in nobody's way", () =>
+  it.effect("of exports to one file at once each is whole, and the last one stays", () =>
     Effect.gen(function*() {
-      const path = join(yield* temporaryFolder, "tasks.jsonl")
-      writeFileSync(`${path}.part`, "half")
-      yield* Effect.provideContext(TaskFile.exportTo(path), yield* filled)
-      assert.isFalse(existsSync(`${path}.part`))
+      const folder = yield* temporaryFolder
+      const path = join(folder, "tasks.jsonl")
+      const source = yield* filled
+      yield* Effect.forEach(
+        Array.from({ length: 5 }),
+        () => Effect.provideContext(TaskFile.exportTo(path), source),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(readdirSync(folder), ["tasks.jsonl"])
+      assert.deepStrictEqual(
+        yield* Effect.provideContext(TaskFile.importFrom(path), source),
+        { inserted: 0, replaced: 0, kept: 301 }
+      )
     }))
 
   it.effect("a file that is not there, cannot be made, or is a folder is a TaskFileError", () =>

@@ -38,10 +38,10 @@ import * as Stream from "effect/Stream"
 import { refuseUnknown } from "./internal/options.ts"
 import * as Lines from "./internal/taskLines.ts"
 import { InvalidOption } from "./SchedulerError.ts"
-import type { ArrivingRun, RunRow } from "./TaskRecord.ts"
+import type { ArrivingRun, RunRow, TaskRow } from "./TaskRecord.ts"
 import { isOpen } from "./TaskRecord.ts"
 import type { Change, NewTask, TaskWithRuns } from "./TaskStore.ts"
-import { TaskStore, type TaskStoreError } from "./TaskStore.ts"
+import { TaskStore, TaskStoreError } from "./TaskStore.ts"
 
 // -----------------------------------------------------------------------------
 // errors
@@ -122,7 +122,8 @@ const page = 256
  * A run whose owner has lost its lease is written as ready for its next attempt; where it may be started only once and
  * was, or had been asked to stop, it has ended and is not written, and a run that waited for it comes up.
  *
- * A row that cannot be read (see `TaskStore.verdicts`) is not in the export.
+ * A task with an open run that cannot be read fails the export (`Corrupt`). A row that its store cannot read is in no
+ * list of it, nor in the export.
  *
  * @category export
  * @since 0.1.0
@@ -141,7 +142,9 @@ export const exportLines = (
       const { items, next } = yield* store.list({ sort: "id", descending: false, limit: page, after })
       const now = yield* Clock.currentTimeMillis
       const lines: Array<string> = []
-      for (const task of yield* store.get(items.map(({ id }) => id))) {
+      const found = yield* store.get(items.map(({ id }) => id))
+      yield* nobodyLost(store, items, found)
+      for (const task of found) {
         const running = task.open.find((run) => run.state === "running" && (run.leaseUntil ?? 0) > now)
         if (running !== undefined && patient) {
           const { key, leaseUntil, owner, taskId } = running
@@ -175,6 +178,27 @@ const pages = <A, E, R>(
     undefined as string | undefined,
     (after) => Effect.map(read(after), ({ items, next }) => [items, Option.fromNullOr(next)] as const)
   )
+
+/** What is listed and cannot be got has been removed meanwhile, or has an open run that cannot be read. */
+const nobodyLost = Effect.fnUntraced(function*(
+  store: TaskStore["Service"],
+  listed: ReadonlyArray<TaskRow>,
+  found: ReadonlyArray<TaskWithRuns>
+) {
+  if (found.length === listed.length) return
+  const ids = new Set(listed.map(({ id }) => id))
+  for (const { row } of found) ids.delete(row.id)
+  const { items } = yield* store.list({ ids: [...ids], sort: "id", descending: false, limit: 1 })
+  if (items[0] === undefined) return
+  return yield* new TaskStoreError({
+    store: store.name,
+    operation: "export",
+    reason: "Corrupt",
+    message: `${store.name}: task "${
+      items[0].id
+    }" has an open run that cannot be read. Correct or remove it, and export again.`
+  })
+})
 
 /** A task as another store gets it. */
 const moved = ({ open, row }: TaskWithRuns): NewTask => {

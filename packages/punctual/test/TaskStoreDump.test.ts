@@ -132,6 +132,31 @@ describe("exportLines", () => {
       assert.deepStrictEqual(yield* exported(other), yield* exported(store))
     }))
 
+  it.effect("fails at a task that is listed and cannot be got; one that was removed meanwhile is gone", () =>
+    Effect.gen(function*() {
+      const store = yield* freshStore
+      yield* imported(store, yield* linesOf(3))
+      const unreadable = TaskStore.of({ ...store, get: (ids) => store.get(ids.filter((id) => id !== "task-1")) })
+      const error = yield* Effect.flip(exported(unreadable))
+      assert.instanceOf(error, TaskStoreError)
+      assert.strictEqual(error.reason, "Corrupt")
+      assert.include(error.message, "\"task-1\"")
+      const removing = TaskStore.of({
+        ...store,
+        get: (ids) =>
+          Effect.gen(function*() {
+            const [task] = yield* store.get(["task-1"])
+            if (task !== undefined) {
+              const { generation, id, revision } = task.row
+              yield* store.commit([{ id, generation, revision, set: "remove", runs: [], now: 0 }])
+            }
+            return yield* store.get(ids)
+          })
+      })
+      const lines = yield* exported(removing)
+      assert.strictEqual(lines.at(-1), "{\"end\":{\"tasks\":2,\"ended\":0}}")
+    }))
+
   it.effect("refuses an option that nobody knows", () =>
     Effect.gen(function*() {
       const store = yield* freshStore

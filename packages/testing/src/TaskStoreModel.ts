@@ -235,7 +235,12 @@ export class Model {
     }
   }
 
-  private create(task: MutableTask, newRun: ArrivingRun, claim: Lease | undefined, now: number): MutableRun | undefined {
+  private create(
+    task: MutableTask,
+    newRun: ArrivingRun,
+    claim: Lease | undefined,
+    now: number
+  ): MutableRun | undefined {
     if (this.findOpen(task.generation, newRun.key) !== undefined) return undefined
     const run: MutableRun = {
       ...copy(newRun),
