@@ -59,7 +59,7 @@ export interface Options {
   readonly crossProcess?: boolean | undefined
   /** How often it is asked, while somebody listens, whether another process changed something. Default: 100 ms. */
   readonly pollInterval?: Duration.Input | undefined
-  /** What to claim instead of the defaults: durable, shared, and notifying when `crossProcess` is. */
+  /** What to claim instead of the defaults: durable, shared (not PGlite), and notifying when `crossProcess` is. */
   readonly capabilities?: Partial<Capabilities> | undefined
 }
 
@@ -181,7 +181,8 @@ export const make: (options?: Options) => Effect.Effect<
     name,
     capabilities: {
       durable: true,
-      shared: true,
+      // one process at a time has a PGlite
+      shared: sql.driver !== "pglite",
       notifies: crossProcess && (changed !== undefined || channel !== undefined),
       ...options.capabilities
     },

@@ -12,7 +12,7 @@ const Pglite = PgliteClient.layer(Effect.promise(() => PGlite.create()))
 
 TaskStoreSuite.suite(
   "pglite",
-  SqlTaskStore.layer({ capabilities: { durable: false, shared: false } }).pipe(Layer.provide(Pglite)),
+  SqlTaskStore.layer({ capabilities: { durable: false } }).pipe(Layer.provide(Pglite)),
   { capabilities: { durable: false, shared: false, notifies: true } }
 )
 

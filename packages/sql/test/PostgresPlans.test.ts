@@ -20,7 +20,7 @@ import { change, epoch, lease, newRun, newTask, slot } from "./internal/tasks.ts
 const idle = 20_000
 const busy = 1_000
 /** So many dead versions has each row of those, and so many dead rows each run. */
-const rounds = 5
+const rounds = 4
 /** Of the batches that are measured. */
 const batch = 50
 
@@ -91,10 +91,10 @@ union all select indexrelname, idx_tup_read from pg_stat_user_indexes where reln
             const [first, ...rest] = refs
             yield* store.settle(
               [{ ...first!, owner: "me", now, result: { _tag: "Retry", readyAt: now, exit: null } }],
-              { keep: 2 }
+              { keep: 4 }
             )
             yield* store.claim({ now, lease: lease("me", now + 1), slots: [slot], limit: 1, reader: "me" })
-            yield* store.takeover({ now: now + 1, limit: 1, maxTakeovers: 1, keep: 2 })
+            yield* store.takeover({ now: now + 1, limit: 1, maxTakeovers: 1, keep: 4 })
             yield* store.settle(
               rest.map((ref) => ({
                 ...ref,
@@ -102,7 +102,7 @@ union all select indexrelname, idx_tup_read from pg_stat_user_indexes where reln
                 now,
                 result: { _tag: "End", state: "succeeded", exit: null }
               })),
-              { keep: 2 }
+              { keep: 4 }
             )
           }
         })
@@ -122,7 +122,7 @@ union all select indexrelname, idx_tup_read from pg_stat_user_indexes where reln
         yield* enough.await
       })))
       yield* begun.await
-      for (let i = 0; i < rounds; i++) yield* withStore((store) => round(store, epoch + i * period, busy))
+      for (let i = 0; i < rounds; i++) yield* withStore((store) => round(store, epoch + i * period, 500))
       yield* sql`analyze`
 
       const before = yield* counted
@@ -139,5 +139,5 @@ union all select indexrelname, idx_tup_read from pg_stat_user_indexes where reln
         assert.isAtMost(read(index), most, `entries of ${index} for ${busy} runs`)
       }
       assert.isAbove(read("run_pkey"), busy)
-    }), 120_000)
+    }), 240_000)
 })

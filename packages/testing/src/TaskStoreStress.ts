@@ -52,7 +52,7 @@ export interface Options {
   readonly turns?: number | undefined
   /** How many ended runs of each task are kept. Default: 3. */
   readonly keep?: number | undefined
-  /** In milliseconds. Default: 60,000. */
+  /** In milliseconds. Default: 120,000. */
   readonly timeout?: number | undefined
   /** Workers in other processes: each runs `script`, a program that calls `participate` with a layer of the same store. */
   readonly processes?: {
@@ -79,7 +79,7 @@ interface Part {
  * @since 0.1.0
  */
 export const suite = <R, E>(name: string, layer: Layer.Layer<TaskStore | R, E>, options: Options = {}): void => {
-  const { keep = 3, processes, tasks = 20, timeout = 60_000, turns = 60, workers = 4 } = options
+  const { keep = 3, processes, tasks = 20, timeout = 120_000, turns = 60, workers = 4 } = options
   vitest.layer(layer, { timeout: "30 seconds" })(`TaskStore (${name}) under stress`, (it) => {
     const where = processes === undefined ? `${workers} workers` : `${processes.count} processes of ${workers} workers`
     it.effect(

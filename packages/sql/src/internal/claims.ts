@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
+import type * as Statement from "effect/sql/Statement"
 import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
@@ -26,6 +27,9 @@ type Store = TaskStore["Service"]
 
 /** Ready runs moved from `later` to claimable by one claim: a clock that jumps over a backlog takes several. */
 const ripenLimit = 5000
+
+/** Owned runs of one statement, which compares each with each where a planner expects few. */
+const rowsAtOnce = 500
 
 export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "start" | "heartbeat" | "cancel"> => {
   const { dialect, source, sql, t, values } = db
@@ -191,22 +195,30 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
   // by key, a planner must not be tempted by an index full of dead entries
   const isOwned = (owner: string) =>
     sql`r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null`
-  const ownedCells = (runs: ReadonlyArray<RunRef>): ReadonlyArray<Cells> =>
-    runs.map(({ generation, key, token }) => [generation, key, token] as const).sort(inOrder)
+  /** Updates runs that this owner has, those of a statement after those of another, and answers rows of them. */
+  const updateOwned = (owner: string, runs: ReadonlyArray<RunRef>, set: Statement.Fragment, returning: string) => {
+    const refs = runs.map(({ generation, key, token }) => [generation, key, token] as const).sort(inOrder)
+    const slices = Array.from({ length: Math.ceil(refs.length / rowsAtOnce) }, (_, i) => i * rowsAtOnce)
+    return Effect.map(
+      Effect.forEach(slices, (from) =>
+        sql`${
+          dialect.update({
+            table: t.run,
+            set,
+            source: owned(refs.slice(from, from + rowsAtOnce)),
+            where: isOwned(owner),
+            ordered: true,
+            returning
+          })
+        }`.values),
+      (rows) => rows.flat()
+    )
+  }
 
   const start: Store["start"] = ({ now, owner, runs }) =>
     runs.length === 0 ? Effect.succeed([]) : db.write("start", () =>
       Effect.map(
-        sql`${
-          dialect.update({
-            table: t.run,
-            set: sql`started_at = coalesce(r.started_at, ${now})`,
-            source: owned(ownedCells(runs)),
-            where: isOwned(owner),
-            ordered: true,
-            returning: "n, run_key, token"
-          })
-        }`.values,
+        updateOwned(owner, runs, sql`started_at = coalesce(r.started_at, ${now})`, "n, run_key, token"),
         (rows) => {
           const started = new Map(rows.map(([n, key, token]) => [refKey(n, key), Number(token)]))
           return runs.map(({ generation, key, token }) => started.get(refKey(generation, key)) === token)
@@ -216,16 +228,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
   const heartbeat: Store["heartbeat"] = ({ lease, runs }) =>
     runs.length === 0 ? Effect.succeed([]) : db.write("heartbeat", () =>
       Effect.map(
-        sql`${
-          dialect.update({
-            table: t.run,
-            set: sql`lease_until = ${lease.until}`,
-            source: owned(ownedCells(runs)),
-            where: isOwned(lease.owner),
-            ordered: true,
-            returning: "n, run_key, token, cancel"
-          })
-        }`.values,
+        updateOwned(lease.owner, runs, sql`lease_until = ${lease.until}`, "n, run_key, token, cancel"),
         (rows) => {
           const alive = new Map(
             rows.map(([n, key, token, cancel]) => [refKey(n, key), [Number(token), cancel] as const])
