@@ -15,6 +15,7 @@ const projects: Array<TestProjectConfiguration> = [
   project("punctual", "packages/punctual"),
   project("testing", "packages/testing"),
   project("sql", "packages/sql"),
+  project("redis", "packages/redis"),
   project("examples", "examples"),
   project("benchmarks", "benchmarks")
 ]
