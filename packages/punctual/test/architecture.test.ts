@@ -76,6 +76,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/internal/memory*", "adapters", "memory"],
   ["punctual/internal/memory/**", "adapters", "memory"],
   ["sql/**", "adapters", "sql"],
+  ["redis/**", "adapters", "redis"],
 
   ["punctual/TaskScheduler", "engine"],
   ["punctual/TaskSchedulerClient", "engine"],
@@ -96,6 +97,7 @@ const onlyImports: { readonly [name: string]: RegExp } = {
 
 /** The modules that may read the host's clock, timers or dice, and why. Nothing else does: `effect/Clock` is the clock. */
 const readsHost: { readonly [module: string]: string } = {
+  "redis/internal/liveClock": "waits for a server and other processes, which virtual time cannot bring about",
   "sql/internal/liveClock": "waits for other processes, which virtual time cannot bring about"
 }
 

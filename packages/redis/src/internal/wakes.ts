@@ -43,8 +43,11 @@ export const make = Effect.fnUntraced(function*(options: {
   const heard = new Set<number>()
   const missing = new Map<number, "new" | "old">()
 
+  let newest = 0
+
   const hear = (number: number): void => {
     missing.delete(number)
+    newest = Math.max(newest, number)
     heard.add(number)
     if (heard.size > remembered) { for (const oldest of heard) return void heard.delete(oldest) }
   }
@@ -100,9 +103,14 @@ export const make = Effect.fnUntraced(function*(options: {
   const polled = Effect.forever(Effect.gen(function*() {
     yield* sleepUnref(options.pollInterval)
     if (listeners.size === 0) return
+    const before = newest
+    const latest = yield* Effect.option(options.latest)
     // a server that does not answer is asked again: its changes are noticed then
-    expect(yield* Effect.orElseSucceed(options.latest, () => null))
-    let lost = false
+    if (latest._tag === "None") return
+    // numbers only grow, unless the store has gone back to what was saved of it
+    let lost = (latest.value ?? 0) < before
+    if (lost) newest = latest.value ?? 0
+    expect(latest.value)
     for (const [number, since] of missing) {
       if (since === "new") missing.set(number, "old")
       else {
