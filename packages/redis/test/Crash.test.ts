@@ -14,7 +14,7 @@ import * as TaskScheduler from "punctual/TaskScheduler"
 import { TaskStore, type Wake } from "punctual/TaskStore"
 import * as Trigger from "punctual/Trigger"
 import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
-import { ownServer, withServers } from "./internal/ownServer.ts"
+import { ownServer, quiet, withServers } from "./internal/ownServer.ts"
 import { claimOf, newRun, newTask } from "./internal/records.ts"
 
 const always = ["--appendonly", "yes", "--appendfsync", "always"]
@@ -23,7 +23,7 @@ const openStore = (url: string) =>
   Effect.map(
     Layer.build(Layer.fresh(NodeRedisTaskStore.layer({ url, pollInterval: "50 millis" }))),
     (context) => Context.get(context, TaskStore)
-  )
+  ).pipe(quiet)
 
 const every = Schedule.spaced("20 millis")
 
@@ -59,7 +59,7 @@ withServers("Redis that breaks", () => {
             TaskScheduler.layer(App, { lease: "3 seconds" }).pipe(
               Layer.provide(NodeRedisTaskStore.layer({ url: server.url }))
             )
-          )
+          ).pipe(quiet)
         )
         yield* Queue.take(progress)
         yield* server.kill

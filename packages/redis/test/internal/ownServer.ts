@@ -5,6 +5,7 @@ import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redis from "effect/persistence/Redis"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs"
@@ -24,6 +25,9 @@ export const withServers = (name: string, tests: () => void): void => {
     })
   } else it.skip(`${name}: install redis-server to test it`, () => {})
 }
+
+/** Without the warnings of connections that are meant to break. */
+export const quiet = Effect.provideService(References.MinimumLogLevel, "None")
 
 export interface OwnServer {
   readonly url: string
