@@ -158,6 +158,22 @@ export const make: (options?: Options) => Effect.Effect<
         answers.flat()
     )
 
+  /** Sets damaged tasks aside for their reader, so that the others go on. */
+  const condemn = <A>(
+    { damaged, value }: { readonly damaged: ReadonlyArray<number>; readonly value: A },
+    { now, reader }: { readonly now: number; readonly reader: string }
+  ): Effect.Effect<A, TaskStoreError> =>
+    damaged.length === 0 ? Effect.succeed(value) : Effect.as(
+      call("quarantine", "condemn", {
+        verdicts: damaged.map((generation) => ({
+          generation,
+          reader,
+          text: Records.json(["", generation, reader, "its record is damaged", now])
+        }))
+      }, () => undefined),
+      value
+    )
+
   const lists: Lists.Call = (operation, script, args) => call(operation, script, args, (answer) => answer)
 
   const page = <A>(operation: string, read: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
@@ -184,20 +200,31 @@ export const make: (options?: Options) => Effect.Effect<
         }
       ),
 
-    get: (ids) => batch("get", [...new Set(ids)], (ids) => ({ ids }), Records.taskWithRuns),
+    get: (ids) =>
+      Effect.map(
+        batch("get", [...new Set(ids)], (ids) => ({ ids }), (each) =>
+          Records.readable([each], Records.taskWithRuns).items),
+        (found) =>
+          found.flat()
+      ),
 
     due: ({ limit, now, reader, zoneRules }) =>
-      call("due", "due", { now, limit, reader, zoneRules, patience: zoneRulesPatience }, (answer) => {
-        const [tasks, next] = Records.list(answer)
-        return { tasks: Records.list(tasks).map(Records.taskWithRuns), next: Records.instant(next) }
-      }),
+      Effect.flatMap(
+        call("due", "due", { now, limit, reader, zoneRules, patience: zoneRulesPatience }, (answer) => {
+          const [tasks, next] = Records.list(answer)
+          const { damaged, items } = Records.readable(tasks, Records.taskWithRuns)
+          return { damaged, value: { tasks: items, next: Records.instant(next) } }
+        }),
+        (read) => condemn(read, { now, reader })
+      ),
 
-    outdated: ({ limit, reader, zoneRules }) =>
-      call(
-        "outdated",
-        "outdated",
-        { limit, reader, zoneRules },
-        (answer) => Records.list(answer).map(Records.taskWithRuns)
+    outdated: ({ limit, now, reader, zoneRules }) =>
+      Effect.flatMap(
+        call("outdated", "outdated", { now, limit, reader, zoneRules }, (answer) => {
+          const { damaged, items } = Records.readable(answer, Records.taskWithRuns)
+          return { damaged, value: items }
+        }),
+        (read) => condemn(read, { now, reader })
       ),
 
     commit: (changes) =>
@@ -212,16 +239,18 @@ export const make: (options?: Options) => Effect.Effect<
       }),
 
     claim: ({ lease, limit, now, reader, slots }) =>
-      call("claim", "claim", { now, lease, slots, limit, reader }, (answer) => {
-        const [runs, next] = Records.list(answer)
-        return {
-          runs: Records.list(runs).map((each): Claimed => {
-            const [run, task] = Records.list(each)
-            return { run: Records.runRow(run), task: Records.taskRow(task) }
-          }),
-          next: Records.instant(next)
-        }
-      }),
+      Effect.flatMap(
+        call("claim", "claim", { now, lease, slots, limit, reader }, (answer) => {
+          const [claims, next] = Records.list(answer)
+          // a claim begins with its task, whose generation comes first
+          const { damaged, items } = Records.readable(claims, (each): Claimed => ({
+            task: Records.taskRow(each),
+            run: Records.runRow(Records.list(each)[3])
+          }))
+          return { damaged, value: { runs: items, next: Records.instant(next) } }
+        }),
+        (read) => condemn(read, { now, reader })
+      ),
 
     start: ({ now, owner, runs }) =>
       batch("start", runs.map(refOf), (runs) => ({ now, owner, runs }), (each) => each === 1),

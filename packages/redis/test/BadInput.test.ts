@@ -15,7 +15,8 @@ import { ownServer, quiet, withServers } from "./internal/ownServer.ts"
 import { claimOf, newRun, newTask } from "./internal/records.ts"
 
 const open = (options: NodeRedisTaskStore.Options) =>
-  Effect.map(Layer.build(Layer.fresh(NodeRedisTaskStore.layer(options))), (context) => Context.get(context, TaskStore)).pipe(quiet)
+  Effect.map(Layer.build(Layer.fresh(NodeRedisTaskStore.layer(options))), (context) => Context.get(context, TaskStore))
+    .pipe(quiet)
 
 const refused = (options: NodeRedisTaskStore.Options) => Effect.flip(Effect.scoped(open(options)))
 
@@ -171,6 +172,39 @@ withServers("Redis, badly set up", () => {
       const { send, url } = yield* ownServer()
       yield* send("SET", "{punctual}", "mine")
       assert.strictEqual((yield* refused({ url })).reason, "Corrupt")
+    }))
+
+  it.live("I9: damaged records are set aside for their reader, and the others are due and claimed", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      const store = yield* open({ url })
+      const ids = ["a", "b", "c", "d", "e"]
+      const added = yield* store.insert(ids.map((id) => newTask(id, { due: 1, zoneRules: "2026a", runs: [newRun(1)] })))
+      const [a, b, c, d] = added.map(({ row }) => String(row.generation).padStart(16, "0"))
+      yield* send("HSET", `{punctual}:t:${a}`, "c", "garbage")
+      yield* send("HSET", `{punctual}:t:${b}`, "d", "[]")
+      yield* send("HSET", `{punctual}:o:${c}`, "1", "{")
+      yield* send("HSET", `{punctual}:t:${d}`, "d", "garbage")
+      const due = yield* store.due({ now: 2, limit: 10, reader: "one", zoneRules: "2026a" })
+      assert.deepStrictEqual(due.tasks.map(({ row }) => row.id), ["c", "e"])
+      const outdated = yield* store.outdated({ now: 2, limit: 10, reader: "two", zoneRules: "2026c" })
+      assert.deepStrictEqual(outdated.map(({ row }) => row.id), ["c", "e"])
+      const claimed = yield* store.claim({ ...claimOf(2, 10), reader: "three" })
+      assert.deepStrictEqual(claimed.runs.map(({ task }) => task.id), ["e"])
+      const verdicts = yield* store.verdicts({ limit: 100 })
+      const found = (reader: string) =>
+        verdicts.filter((verdict) => verdict.reader === reader).map(({ generation }) => generation).sort()
+      const generations = added.map(({ row }) => row.generation)
+      assert.deepStrictEqual(found("one"), [generations[0], generations[1], generations[3]])
+      assert.deepStrictEqual(found("two"), [generations[0], generations[1], generations[3]])
+      assert.deepStrictEqual(found("three"), generations.slice(0, 4))
+      // its index is there, so that it is found again once it is restored
+      assert.deepStrictEqual(
+        (yield* store.list({ sort: "id", descending: false, limit: 9 })).items.map(({ id }) => id),
+        ["c", "e"]
+      )
+      const taken = yield* store.takeover({ now: 99_999_999, limit: 9, maxTakeovers: 3, keep: 3 })
+      assert.includeMembers(taken.runs.map(({ run }) => run.taskId), ["e"])
     }))
 
   it.live("a megabyte of payload, and 20,000 tasks at once", () =>

@@ -66,6 +66,12 @@ local function unord(s)
   return nil
 end
 
+-- A record, or nothing where somebody has damaged it: that one is passed over.
+local function decode(text)
+  local ok, record = pcall(cjson.decode, text)
+  if ok and type(record) == 'table' then return record end
+end
+
 -- by bytes, whatever the server's language
 local function below(a, b)
   local n = math.min(#a, #b)
@@ -134,8 +140,9 @@ local function load(g)
   local t = tasks[g]
   if t ~= nil then return t or nil end
   local v = call('HMGET', P .. ':t:' .. g, 'c', 'e', 'f')
-  if not v[1] then tasks[g] = false return nil end
-  return keep({ g = g, c = cjson.decode(v[1]), text = v[1], e = num(v[2]) or 0, f = num(v[3]) or 1, runs = {}, keys = {} })
+  local c = v[1] and decode(v[1])
+  if not c then tasks[g] = false return nil end
+  return keep({ g = g, c = c, text = v[1], e = num(v[2]) or 0, f = num(v[3]) or 1, runs = {}, keys = {} })
 end
 
 local function living(g)
@@ -169,8 +176,9 @@ local function openRun(t, key)
   if r ~= nil then return r or nil end
   if t.all then return nil end
   local text = call('HGET', P .. ':o:' .. t.g, key)
-  if not text then t.runs[key] = false return nil end
-  r = { a = cjson.decode(text), text = text, t = t, key = key }
+  local a = text and decode(text)
+  if not a then t.runs[key] = false return nil end
+  r = { a = a, text = text, t = t, key = key }
   t.runs[key] = r
   return r
 end
@@ -186,9 +194,8 @@ local function opens(t)
   if not t.all then
     local v = call('HGETALL', P .. ':o:' .. t.g)
     for i = 1, #v, 2 do
-      if t.runs[v[i]] == nil then
-        t.runs[v[i]] = { a = cjson.decode(v[i + 1]), text = v[i + 1], t = t, key = v[i] }
-      end
+      local a = t.runs[v[i]] == nil and decode(v[i + 1])
+      if a then t.runs[v[i]] = { a = a, text = v[i + 1], t = t, key = v[i] } end
     end
     t.all = true
   end
@@ -371,9 +378,9 @@ end
 local function dropEnded(t, number)
   local key = P .. ':h:' .. t.g
   local text = call('HGET', key, number)
-  if not text then return end
-  local a = cjson.decode(text)
   call('HDEL', key, number)
+  local a = text and decode(text)
+  if not a then return end
   rem('ended', ord(tonumber(a[R.endedAt])) .. t.g .. pad(number))
   rem('runs', runMember(t.g, a[R.due], number, a[R.key]))
 end
@@ -495,6 +502,13 @@ local judged
 local function hides(g, reader)
   if judged == nil then judged = call('EXISTS', P .. ':q') == 1 end
   return judged and call('HEXISTS', P .. ':q:' .. g, reader) == 1
+end
+
+-- A task that cannot be read, found by its generation.
+local function condemn(g)
+  call('HSET', P .. ':q:' .. g, A.reader, cjson.encode({ '', S(tonumber(g)), A.reader, 'its record is damaged', S(A.now) }))
+  add('q', g)
+  judged = true
 end
 
 -- answers ---------------------------------------------------------------------

@@ -118,7 +118,7 @@ export const list = (call: Call, query: TaskQuery): Effect.Effect<Page<TaskRow>,
       const answer = ids === undefined
         ? yield* call("list", "events", {})
         : yield* call("list", "get", { ids: [...new Set(ids)] })
-      const rows = Records.list(answer).map(Records.taskRow).filter(matches)
+      const rows = Records.readable(answer, Records.taskRow).items.filter(matches)
       return pageOf(rows, place, { after, descending, limit }, place)
     }
     const rows: Array<TaskRow> = []
@@ -135,9 +135,10 @@ export const list = (call: Call, query: TaskQuery): Effect.Effect<Page<TaskRow>,
           scan
         })
       )
-      for (const row of Records.list(answer[0]).map(Records.taskRow)) if (matches(row)) rows.push(row)
+      for (const row of Records.readable(answer[0], Records.taskRow).items) if (matches(row)) rows.push(row)
       if (answer[1] === "" || rows.length > limit) return cut(rows, limit, place)
-      from = Records.taskPlace(sort, answer[1], answer[2])
+      const [place_, generation] = Records.list(answer[1])
+      from = sort === "id" ? [String(place_)] : [Records.instant(place_), Number(generation)]
     }
   })
 
@@ -180,7 +181,7 @@ export const runs = (call: Call, query: RunQuery): Effect.Effect<Page<RunRow>, T
     if (taskId !== undefined || generation !== undefined) {
       const answer = yield* call("runs", "runsOf", { id: taskId ?? "", generation: generation ?? null })
       return page(pageOf(
-        Records.list(answer).map(Records.numbered).filter(matches),
+        Records.readable(answer, Records.numbered).items.filter(matches),
         (run) => runOrder(runPlace(run)),
         { after: after === undefined ? undefined : runOrder(after), descending: true, limit },
         runPlace
@@ -198,7 +199,7 @@ export const runs = (call: Call, query: RunQuery): Effect.Effect<Page<RunRow>, T
           scan
         })
       )
-      for (const text of Records.list(answer[0])) found.push(Records.numbered(text))
+      found.push(...Records.readable(answer[0], Records.numbered).items)
       if (answer[1] === "" || found.length > limit) return page(cut(found, limit, runPlace))
       const [due, generation, key_, number] = Records.list(answer[1])
       from = [Number(due), Number(generation), key_, Number(number)]

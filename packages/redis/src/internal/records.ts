@@ -248,16 +248,22 @@ export const told = (answer: unknown): Told => {
   }
 }
 
-/** The place of a task in an order, from its position. */
-export const taskPlace = (
-  sort: "id" | "due" | "created",
-  position: unknown,
-  generation: unknown
-): ReadonlyArray<string | number | null> => {
-  const c = new Reader(position, taskPlaces)
-  return sort === "id"
-    ? [c.text("id")]
-    : [sort === "due" ? c.intOrNull("due") : c.int("createdAt"), Number(generation)]
+/** What can be read of a list, and the generations of what cannot: damaged rows harm nobody but themselves. */
+export const readable = <A>(
+  answer: unknown,
+  read: (answer: unknown) => A
+): { readonly items: ReadonlyArray<A>; readonly damaged: ReadonlyArray<number> } => {
+  const items: Array<A> = []
+  const damaged: Array<number> = []
+  for (const each of list(answer)) {
+    try {
+      items.push(read(each))
+    } catch (error) {
+      if (!(error instanceof Unreadable || error instanceof SyntaxError)) throw error
+      if (Array.isArray(each)) damaged.push(Number(each[0]))
+    }
+  }
+  return { items, damaged }
 }
 
 export const verdict = (text: unknown): Verdict => {

@@ -61,7 +61,8 @@ if A.limit > 0 then
     local g = string.sub(member, 18)
     if not hides(g, A.reader) then
       local t = load(g)
-      if t and not (newer and left(t)) then
+      if not t then condemn(g)
+      elseif not (newer and left(t)) then
         answer[#answer + 1] = withRuns(t)
         if #answer >= A.limit then break end
       end
@@ -95,7 +96,8 @@ if A.limit > 0 then
     local g = string.sub(member, -16)
     if not hides(g, A.reader) then
       local t = load(g)
-      if t then
+      if not t then condemn(g)
+      else
         answer[#answer + 1] = withRuns(t)
         if #answer >= A.limit then break end
       end
@@ -275,6 +277,7 @@ while #slots > 0 and #order < A.limit do
             picked[name] = true
             break
           end
+          condemn(g)
         end
       end
       if r then
@@ -292,7 +295,8 @@ for i, r in ipairs(order) do
   unlink(r)
   own(r, A.lease, now)
   link(r)
-  answer[i] = { runText(r), row(r.t) }
+  answer[i] = row(r.t)
+  answer[i][4] = runText(r)
 end
 return done({ answer, nextAt and S(nextAt) or '' })
 `),
@@ -327,8 +331,8 @@ local function before(s)
   for number = t.e, t.f, -1 do
     local text = call('HGET', P .. ':h:' .. t.g, number)
     if text then
-      local a = cjson.decode(text)
-      if a[R.key] == s.key then return same(a) and told(s.result, a[R.state]) or 'Stale' end
+      local a = decode(text)
+      if a and a[R.key] == s.key then return same(a) and told(s.result, a[R.state]) or 'Stale' end
     end
   end
   return 'Stale'
@@ -423,23 +427,21 @@ return done(answer)
   takeover: script(String.raw`
 NOW = A.now
 local answer = {}
-while #answer < A.limit do
-  local member = first('leases', '-', '(' .. ord(A.now + 1))
-  if not member then break end
+for member in walk('leases', '-', '(' .. ord(A.now + 1), 100) do
+  if #answer >= A.limit then break end
   local t = load(string.sub(member, 18, 33))
   local r = t and openRun(t, string.sub(member, 34))
-  if not r then rem('leases', member)
-  else
+  if r then
     local a = r.a
     local owner = a[R.owner]
     a[R.takeovers] = S(tonumber(a[R.takeovers]) + 1)
-    a[R.token] = null
     touch(r)
     local became = 'ready'
     if a[R.cancel] ~= null then became = 'cancelled'
     elseif tonumber(a[R.takeovers]) >= A.maxTakeovers or t.c[C.removed] == true or (a[R.atMostOnce] and a[R.startedAt] ~= null) then
       became = 'abandoned'
     end
+    a[R.token] = null
     if became == 'ready' then back(r) else endAttempt(r, became, A.now, A.keep) end
     answer[#answer + 1] = { runText(r), became, owner }
   end
@@ -465,6 +467,16 @@ for _, verdict in ipairs(A.verdicts) do
     call('HSET', P .. ':q:' .. g, verdict.reader, verdict.text)
     add('q', g)
   end
+end
+return done('')
+`),
+
+  /** Verdicts of a reader on tasks that it found, by generation. */
+  condemn: script(String.raw`
+for _, verdict in ipairs(A.verdicts) do
+  local g = pad(verdict.generation)
+  call('HSET', P .. ':q:' .. g, verdict.reader, verdict.text)
+  add('q', g)
 end
 return done('')
 `),
@@ -512,8 +524,13 @@ local members = A.descending
 local answer, last = {}, nil
 for _, member in ipairs(members) do
   local t
-  if A.sort == 'ids' then t = byId(member) else t = load(string.sub(member, 18)) end
-  last = t
+  if A.sort == 'ids' then
+    t = byId(member)
+    last = { member }
+  else
+    t = load(string.sub(member, 18))
+    last = { S(unord(member)) or '', string.sub(member, 18) }
+  end
   local c = t and t.c
   if c and (A.tag == null or c[C.tag] == A.tag) and (A.state == null or c[C.state] == A.state)
     and (A.owner == null or c[C.owner] == A.owner) then
@@ -522,7 +539,7 @@ for _, member in ipairs(members) do
   end
 end
 local more = #members >= A.scan or #answer >= A.limit
-return done({ answer, more and last and textOf(last) or '', last and last.g or '' })
+return done({ answer, more and last or '' })
 `),
 
   /** Tasks that have an event. */
@@ -568,8 +585,8 @@ for _, member in ipairs(members) do
   if number == 0 then text = call('HGET', P .. ':o:' .. g, key) else text = call('HGET', P .. ':h:' .. g, number) end
   last = { S(unord(member)), S(tonumber(g)), key, S(number) }
   if text then
-    local a = cjson.decode(text)
-    if (A.key == null or a[R.key] == A.key) and (A.tag == null or a[R.tag] == A.tag)
+    local a = decode(text)
+    if a and (A.key == null or a[R.key] == A.key) and (A.tag == null or a[R.tag] == A.tag)
       and (A.state == null or a[R.state] == A.state) then
       answer[#answer + 1] = text
       if #answer >= A.limit then break end
