@@ -25,7 +25,7 @@ import { byClaim, Indexes } from "./internal/memoryIndexes.ts"
 import * as Lists from "./internal/memoryLists.ts"
 import { counted, Run, Task, Texts } from "./internal/memoryRecords.ts"
 import type { Cursor } from "./internal/memorySorted.ts"
-import type { NewRun, TaskDefinition, TaskPosition, TerminalState } from "./TaskRecord.ts"
+import type { InstanceRow, NewRun, TaskDefinition, TaskPosition, TerminalState } from "./TaskRecord.ts"
 import { noCounters } from "./TaskRecord.ts"
 import type {
   Capabilities,
@@ -65,6 +65,7 @@ class Memory {
   readonly texts = new Texts()
   readonly listeners = new Set<{ readonly onWake: (wake: Wake) => void }>()
   readonly verdicts = new Map<number, Map<string, Verdict>>()
+  readonly instances = new Map<string, InstanceRow>()
   generation = 0
   token = 0
 
@@ -602,6 +603,14 @@ class Memory {
       for (const run of task.opens()) if (run.state === "ready") this.broughtReady = true
     }
   }
+
+  // -- schedulers
+
+  instanceList(limit: number): ReadonlyArray<InstanceRow> {
+    return Array.from(this.instances.values(), (instance) => ({ ...instance }))
+      .sort((self, that) => that.until - self.until)
+      .slice(0, limit)
+  }
 }
 
 /** What one change has done so far. */
@@ -712,6 +721,9 @@ export const make: Effect.Effect<TaskStore["Service"]> = Effect.sync(() => {
     quarantine: (verdicts) => Effect.sync(() => memory.quarantine(verdicts)),
     verdicts: ({ limit }) => Effect.sync(() => memory.verdictList(limit)),
     clear: (generations) => apply(() => memory.clear(generations)),
+    beat: (instance) => Effect.sync(() => void memory.instances.set(instance.id, { ...instance })),
+    instances: ({ limit }) => Effect.sync(() => memory.instanceList(limit)),
+    leave: (ids) => Effect.sync(() => ids.forEach((id) => memory.instances.delete(id))),
     listen: (onWake) =>
       Effect.asVoid(
         Effect.acquireRelease(

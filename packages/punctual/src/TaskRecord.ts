@@ -224,6 +224,28 @@ export const isOpen = (state: RunState): state is OpenState =>
   state === "ready" || state === "running" || state === "waiting"
 
 /**
+ * A scheduler as it tells of itself: who it is, what it runs, and until when that is to be believed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InstanceRow {
+  /** Identity and random incarnation in one text: the owner of its leases. */
+  readonly id: string
+  readonly name: string
+  readonly host: string | null
+  readonly pid: number | null
+  /** Of this package. */
+  readonly version: string
+  /** JSON text of what it runs: the newest payload version it decodes, by tag, by alias of the executor. */
+  readonly handles: string
+  readonly startedAt: number
+  readonly seenAt: number
+  /** It tells of itself again before this instant, or is stale from then on. */
+  readonly until: number
+}
+
+/**
  * Counters of a task that has not been evaluated.
  *
  * @category constructors

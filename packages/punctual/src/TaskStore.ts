@@ -28,7 +28,16 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { NewRun, RunRow, StoredState, TaskDefinition, TaskPosition, TaskRow, TerminalState } from "./TaskRecord.ts"
+import type {
+  InstanceRow,
+  NewRun,
+  RunRow,
+  StoredState,
+  TaskDefinition,
+  TaskPosition,
+  TaskRow,
+  TerminalState
+} from "./TaskRecord.ts"
 
 // -----------------------------------------------------------------------------
 // errors
@@ -505,6 +514,18 @@ export class TaskStore extends Context.Service<TaskStore, {
 
   /** Forgets verdicts on a task, of every reader. */
   readonly clear: (generations: ReadonlyArray<number>) => Effect.Effect<void, TaskStoreError>
+
+  /**
+   * Inserts a scheduler's row, or replaces the one of its id. It wakes nobody, and changes nothing but this row: leases
+   * are kept by `heartbeat` alone.
+   */
+  readonly beat: (instance: InstanceRow) => Effect.Effect<void, TaskStoreError>
+
+  /** Those that are to be believed longest first, stale ones (`until <= now`) after them. */
+  readonly instances: (options: { readonly limit: number }) => Effect.Effect<ReadonlyArray<InstanceRow>, TaskStoreError>
+
+  /** Forgets schedulers by id: their own when they close, stale ones when they are old. */
+  readonly leave: (ids: ReadonlyArray<string>) => Effect.Effect<void, TaskStoreError>
 
   /**
    * Calls back after each committed change that needs attention, until the scope closes: a run became ready (or will

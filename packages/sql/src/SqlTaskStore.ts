@@ -32,6 +32,7 @@ import * as Database from "./internal/database.ts"
 import type { Dialect } from "./internal/dialect.ts"
 import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
 import { makeEnds } from "./internal/ends.ts"
+import { makeInstances } from "./internal/instances.ts"
 import { makeLists } from "./internal/lists.ts"
 import { int, readable, text, Unreadable } from "./internal/records.ts"
 import { migrate } from "./internal/schema.ts"
@@ -215,6 +216,7 @@ where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`.value
             if (Number(ready) !== 0) write.brought.ready = true
           }
         })),
+    ...makeInstances(db),
     listen: wakes.listen
   })
 })

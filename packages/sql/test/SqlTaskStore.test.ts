@@ -128,7 +128,8 @@ describe("SqlTaskStore", () => {
         for (const program of programs) program.send("go")
         for (const program of programs) assert.strictEqual(yield* program.heard, "ok, ok, ok")
         assert.deepStrictEqual(yield* ask(file, "select version, name from punctual_migration"), [
-          { version: 1, name: "tables" }
+          { version: 1, name: "tables" },
+          { version: 2, name: "instances" }
         ])
       }), 60_000)
 
@@ -147,7 +148,10 @@ describe("SqlTaskStore", () => {
         other.exec("rollback")
         other.close()
         yield* Effect.forEach(opening, Fiber.join, { discard: true })
-        assert.deepStrictEqual(yield* ask(file, "select version from punctual_migration"), [{ version: 1 }])
+        assert.deepStrictEqual(yield* ask(file, "select version from punctual_migration"), [
+          { version: 1 },
+          { version: 2 }
+        ])
       }))
 
     it.effect("a database that a newer program has changed is refused, with both versions", () =>
@@ -157,7 +161,7 @@ describe("SqlTaskStore", () => {
         yield* meddle(file, "update punctual_meta set version = 9, minimum_writer = 7")
         const error = yield* Effect.flip(Effect.scoped(store({ filename: file })))
         assert.strictEqual(error.reason, "NewerSchema")
-        assert.match(error.message, /schema version 9\b.*version 7 or later.*knows version 1\b/)
+        assert.match(error.message, /schema version 9\b.*version 7 or later.*knows version 2\b/)
         assert.isFalse(error.retryable)
       }))
 
@@ -165,11 +169,11 @@ describe("SqlTaskStore", () => {
       Effect.gen(function*() {
         const file = yield* databaseFile
         yield* Effect.scoped(store({ filename: file }))
-        yield* meddle(file, "alter table punctual_task add column added text", "update punctual_meta set version = 2")
+        yield* meddle(file, "alter table punctual_task add column added text", "update punctual_meta set version = 3")
         const older = yield* store({ filename: file })
         yield* older.insert([newTask("a")])
         assert.strictEqual((yield* older.get(["a"])).length, 1)
-        assert.deepStrictEqual(yield* ask(file, "select version from punctual_meta"), [{ version: 2 }])
+        assert.deepStrictEqual(yield* ask(file, "select version from punctual_meta"), [{ version: 3 }])
       }))
 
     it.effect("I13: every write of an older program is refused once a newer one has migrated, and loses nothing", () =>
@@ -179,8 +183,19 @@ describe("SqlTaskStore", () => {
         const [inserted] = yield* older.insert([newTask("a", { runs: [newRun("x:1"), newRun("x:2")] })])
         const { runs } = yield* older.claim({ now: epoch, lease: lease("me"), slots: [slot], limit: 1, reader: "me" })
         const ref = { generation: inserted!.row.generation, key: runs[0]!.run.key, token: runs[0]!.run.token ?? 0 }
-        yield* meddle(file, "update punctual_meta set version = 2, minimum_writer = 2")
+        yield* meddle(file, "update punctual_meta set version = 3, minimum_writer = 3")
         const before = yield* ask(file, "select * from punctual_clock, punctual_run, punctual_meta")
+        const instance = {
+          id: "me#1",
+          name: "me",
+          host: null,
+          pid: null,
+          version: "1",
+          handles: "{}",
+          startedAt: epoch,
+          seenAt: epoch,
+          until: epoch
+        }
         const writes: Record<string, Effect.Effect<unknown, { readonly reason: string }>> = {
           insert: older.insert([newTask("b")]),
           commit: older.commit([change(inserted!.row)]),
@@ -191,7 +206,9 @@ describe("SqlTaskStore", () => {
           takeover: older.takeover({ now: epoch + 1e9, limit: 9, maxTakeovers: 3, keep: 1 }),
           prune: older.prune({ before: epoch, limit: 1 }),
           quarantine: older.quarantine([{ ...inserted!.row, reader: "me", reason: "no", at: epoch }]),
-          clear: older.clear([inserted!.row.generation])
+          clear: older.clear([inserted!.row.generation]),
+          beat: older.beat(instance),
+          leave: older.leave([instance.id])
         }
         for (const [name, write] of Object.entries(writes)) {
           assert.strictEqual((yield* Effect.flip(write)).reason, "NewerSchema", name)

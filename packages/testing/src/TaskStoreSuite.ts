@@ -26,6 +26,7 @@ import { claims } from "./internal/taskStore/claims.ts"
 import * as Commands from "./internal/taskStore/commands.ts"
 import { commits, runChanges } from "./internal/taskStore/commits.ts"
 import { concurrency } from "./internal/taskStore/concurrency.ts"
+import { instances } from "./internal/taskStore/instances.ts"
 import type { Body, Test } from "./internal/taskStore/lab.ts"
 import { lab } from "./internal/taskStore/lab.ts"
 import { lists } from "./internal/taskStore/lists.ts"
@@ -136,5 +137,6 @@ const collect = (): ReadonlyArray<{ readonly name: string; readonly body: Body }
   lists(test)
   wakes(test)
   concurrency(test)
+  instances(test)
   return tests
 }

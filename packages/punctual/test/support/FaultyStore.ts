@@ -82,6 +82,9 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     quarantine: (verdicts) => wrap("quarantine", store.quarantine(verdicts)),
     verdicts: (options) => wrap("verdicts", store.verdicts(options)),
     clear: (generations) => wrap("clear", store.clear(generations)),
+    beat: (instance) => wrap("beat", store.beat(instance)),
+    instances: (options) => wrap("instances", store.instances(options)),
+    leave: (ids) => wrap("leave", store.leave(ids)),
     listen: (onWake) =>
       store.listen((wake) => {
         if (!faults.down) onWake(wake)

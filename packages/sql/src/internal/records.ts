@@ -56,14 +56,14 @@ export const int = (cell: unknown, column: string): number => {
   throw new Unreadable(column, "an integer", cell)
 }
 
-const intOrNull = (cell: unknown, column: string): number | null => cell === null ? null : int(cell, column)
+export const intOrNull = (cell: unknown, column: string): number | null => cell === null ? null : int(cell, column)
 
 export const text = (cell: unknown, column: string): string => {
   if (typeof cell === "string") return cell
   throw new Unreadable(column, "a text", cell)
 }
 
-const textOrNull = (cell: unknown, column: string): string | null => cell === null ? null : text(cell, column)
+export const textOrNull = (cell: unknown, column: string): string | null => cell === null ? null : text(cell, column)
 
 export const flag = (cell: unknown, column: string): boolean => int(cell, column) !== 0
 

@@ -8,6 +8,7 @@
  *     label      labels of tasks, to find them by                  pk (name, value, id)
  *     verdict    what readers could not read                       pk (n, reader)
  *     gone       generations of removed tasks that left runs       pk (id, n)
+ *     instance   schedulers, as they tell of themselves            pk id; until_at
  *     meta       versions and sequences, one row
  *     migration  what was done to this database
  *
@@ -21,10 +22,11 @@ import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
 import type { Dialect } from "./dialect.ts"
+import { migration as instances } from "./instances.ts"
 import { liveClock } from "./liveClock.ts"
 
 /** The schema this module knows. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 export interface Tables {
   readonly task: Statement.Fragment
@@ -34,6 +36,7 @@ export interface Tables {
   readonly label: Statement.Fragment
   readonly verdict: Statement.Fragment
   readonly gone: Statement.Fragment
+  readonly instance: Statement.Fragment
   readonly meta: Statement.Fragment
   readonly migration: Statement.Fragment
 }
@@ -46,11 +49,12 @@ export const tables = (sql: SqlClient.SqlClient, prefix: string): Tables => ({
   label: sql.literal(`${prefix}_label`),
   verdict: sql.literal(`${prefix}_verdict`),
   gone: sql.literal(`${prefix}_gone`),
+  instance: sql.literal(`${prefix}_instance`),
   meta: sql.literal(`${prefix}_meta`),
   migration: sql.literal(`${prefix}_migration`)
 })
 
-interface Migration {
+export interface Migration {
   readonly version: number
   readonly name: string
   /** The oldest schema whose writers do no harm to this one: an additive migration leaves it. */
@@ -191,7 +195,7 @@ const sqliteMigrations: ReadonlyArray<Migration> = [{
 ) strict, without rowid`,
     `create index ${p}_gone_task on ${p}_gone (n)`
   ]
-}]
+}, instances]
 
 export interface Versions {
   readonly version: number

@@ -142,5 +142,8 @@ const onLiveClock = (
   quarantine: (verdicts) => live(store.quarantine(verdicts)),
   verdicts: (options) => live(store.verdicts(options)),
   clear: (generations) => live(store.clear(generations)),
+  beat: (instance) => live(store.beat(instance)),
+  instances: (options) => live(store.instances(options)),
+  leave: (ids) => live(store.leave(ids)),
   listen: (onWake) => store.listen(onWake)
 })
