@@ -143,7 +143,17 @@ export const make: (options?: Options) => Effect.Effect<
 
   /** In pieces, one after another; answers in their order. */
   const batch = <A, B>(
-    operation: "insert" | "get" | "commit" | "start" | "settle" | "heartbeat" | "cancel" | "quarantine" | "clear",
+    operation:
+      | "insert"
+      | "get"
+      | "commit"
+      | "start"
+      | "settle"
+      | "heartbeat"
+      | "cancel"
+      | "quarantine"
+      | "clear"
+      | "leave",
     entries: ReadonlyArray<A>,
     args: (entries: ReadonlyArray<A>) => object,
     read: (answer: unknown, entry: A) => B
@@ -333,6 +343,16 @@ export const make: (options?: Options) => Effect.Effect<
 
     clear: (generations) =>
       Effect.asVoid(batch("clear", generations, (generations) => ({ generations }), () => undefined)),
+
+    beat: (instance) =>
+      call("beat", "beat", { id: instance.id, until: instance.until, text: Records.instanceText(instance) }, () => {}),
+
+    instances: ({ limit }) =>
+      limit <= 0
+        ? Effect.succeed([])
+        : call("instances", "instances", { limit }, (answer) => Records.readable(answer, Records.instanceRow).items),
+
+    leave: (ids) => Effect.asVoid(batch("leave", ids, (ids) => ({ ids }), () => undefined)),
 
     listen: wakes.listen
   })

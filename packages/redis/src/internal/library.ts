@@ -13,6 +13,7 @@
  * | `:later:<b>` · `:ready:<b>` | order | ready runs of a bucket (version, executor, tag), by the instant they may be claimed · in the order of claims |
  * | `:seen` · `:versions:<…>` | hash · sorted set | up to which instant `later` is in `ready` too · the versions of an executor and tag |
  * | `:leases` · `:ended` · `:runs` | order | running runs by end of lease · history by end · all runs by due |
+ * | `:instance` · `:instances` | hash · order | schedulers by id · by until when they are to be believed |
  * | `:q` · `:q:<g>` | order · hash | tasks with verdicts · their verdicts by reader |
  *
  * `<g>` is a generation in 16 digits. An *order* is a sorted set whose scores are all zero: its members begin with what

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Counters, NewRun, RunRow, TaskDefinition, TaskPosition, TaskRow } from "punctual/TaskRecord"
+import type { Counters, InstanceRow, NewRun, RunRow, TaskDefinition, TaskPosition, TaskRow } from "punctual/TaskRecord"
 import type { NewTask, TaskWithRuns, Verdict, Wake } from "punctual/TaskStore"
 import { counterFields, definitionFields, runFields, taskFields } from "./fields.ts"
 
@@ -274,5 +274,26 @@ export const verdict = (text: unknown): Verdict => {
     reader: String(reader),
     reason: String(reason),
     at: Number(at)
+  }
+}
+
+const instanceFields = ["id", "name", "host", "pid", "version", "handles", "startedAt", "seenAt", "until"] as const
+const instancePlaces = new Map<string, number>(instanceFields.map((name, index) => [name, index + 1]))
+
+/** A scheduler as a text. Scripts look at its last field, `until`. */
+export const instanceText = (instance: InstanceRow): string => json(array(instanceFields, { ...instance }))
+
+export const instanceRow = (text: unknown): InstanceRow => {
+  const r = new Reader(text, instancePlaces)
+  return {
+    id: r.text("id"),
+    name: r.text("name"),
+    host: r.textOrNull("host"),
+    pid: r.intOrNull("pid"),
+    version: r.text("version"),
+    handles: r.text("handles"),
+    startedAt: r.int("startedAt"),
+    seenAt: r.int("seenAt"),
+    until: r.int("until")
   }
 }

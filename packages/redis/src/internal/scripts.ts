@@ -508,6 +508,33 @@ end
 return done('')
 `),
 
+  beat: script(String.raw`
+local old = call('HGET', P .. ':instance', A.id)
+old = old and decode(old)
+if old then rem('instances', ord(tonumber(old[9])) .. A.id) end
+add('instances', ord(A['until']) .. A.id)
+call('HSET', P .. ':instance', A.id, A.text)
+return done('')
+`),
+
+  instances: script(String.raw`
+local answer = {}
+for _, member in ipairs(call('ZREVRANGE', P .. ':instances', 0, A.limit - 1)) do
+  answer[#answer + 1] = call('HGET', P .. ':instance', string.sub(member, 18))
+end
+return done(answer)
+`),
+
+  leave: script(String.raw`
+for _, id in ipairs(A.ids) do
+  local old = call('HGET', P .. ':instance', id)
+  old = old and decode(old)
+  if old then rem('instances', ord(tonumber(old[9])) .. id) end
+  call('HDEL', P .. ':instance', id)
+end
+return done('')
+`),
+
   /** Tasks of an order from a place on, as many as match among the next ones; and the place after them, if there are more. */
   tasks: script(String.raw`
 local function place(after)
