@@ -17,6 +17,7 @@ const projects: Array<TestProjectConfiguration> = [
   project("sql", "packages/sql"),
   project("node", "packages/node"),
   project("mongo", "packages/mongo"),
+  project("redis", "packages/redis"),
   project("examples", "examples"),
   project("benchmarks", "benchmarks")
 ]

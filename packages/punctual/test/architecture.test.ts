@@ -81,6 +81,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["sql/**", "adapters", "sql"],
   ["node/**", "adapters", "sql"],
   ["mongo/**", "adapters", "mongo"],
+  ["redis/**", "adapters", "redis"],
 
   ["punctual/TaskScheduler", "engine"],
   ["punctual/TaskSchedulerClient", "engine"],
@@ -104,7 +105,8 @@ const onlyImports: { readonly [name: string]: RegExp } = {
 /** The modules that may read the host's clock, timers or dice, and why. Nothing else does: `effect/Clock` is the clock. */
 const readsHost: { readonly [module: string]: string } = {
   "sql/internal/liveClock": "waits for other processes, which virtual time cannot bring about",
-  "mongo/internal/liveClock": "waits for other processes, which virtual time cannot bring about"
+  "mongo/internal/liveClock": "waits for other processes, which virtual time cannot bring about",
+  "redis/internal/liveClock": "waits for a server and other processes, which virtual time cannot bring about"
 }
 
 interface Source {

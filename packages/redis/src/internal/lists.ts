@@ -1,0 +1,207 @@
+/**
+ * Pages of `list` and `runs`.
+ *
+ * Orders are walked on the server, `scan` members a call, so that a rare match never holds the server for long; what is
+ * few (tasks named, tasks with events, runs of one task) is sorted here. A cursor is a place in the order.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { RunRow, TaskRow } from "punctual/TaskRecord"
+import type { Page, RunQuery, TaskQuery, TaskStoreError } from "punctual/TaskStore"
+import * as Records from "./records.ts"
+
+/** The cursor given is not one of this list. */
+export class BadCursor extends Error {}
+
+/** How many members of an order one call looks at. */
+const scan = 500
+
+type Place = ReadonlyArray<string | number | null>
+
+const decode = (after: string, valid: (place: ReadonlyArray<unknown>) => boolean): Place => {
+  let place: unknown
+  try {
+    place = JSON.parse(after)
+  } catch {
+    place = undefined
+  }
+  if (!Array.isArray(place) || !valid(place)) throw new BadCursor(after)
+  return place
+}
+
+const isInt = (value: unknown): boolean => typeof value === "number" && Number.isSafeInteger(value)
+
+const taskPlace = (sort: TaskQuery["sort"], row: TaskRow): Place =>
+  sort === "id" ? [row.id] : [sort === "due" ? row.due : row.createdAt, row.generation]
+
+const readTaskPlace = (sort: TaskQuery["sort"], after: string): Place =>
+  decode(after, (place) =>
+    sort === "id"
+      ? place.length === 1 && typeof place[0] === "string"
+      : place.length === 2 && (isInt(place[0]) || (sort === "due" && place[0] === null)) && isInt(place[1]))
+
+const runPlace = ({ number, run }: Numbered): Place => [run.due, run.generation, run.key, number]
+
+const readRunPlace = (after: string): Place =>
+  decode(
+    after,
+    (place) =>
+      place.length === 4 && isInt(place[0]) && isInt(place[1]) && typeof place[2] === "string" && isInt(place[3])
+  )
+
+interface Numbered {
+  readonly run: RunRow
+  readonly number: number
+}
+
+/** As bytes of UTF-8 sort, which is by code point. */
+const compareText = (self: string, that: string): number => Buffer.compare(Buffer.from(self), Buffer.from(that))
+
+/** Nothing sorts after every number. */
+const comparePart = (self: string | number | null, that: string | number | null): number =>
+  typeof self === "string" && typeof that === "string"
+    ? compareText(self, that)
+    : self === that
+    ? 0
+    : self === null || (that !== null && self > that)
+    ? 1
+    : -1
+
+const compare = (self: Place, that: Place): number => {
+  for (let i = 0; i < self.length; i++) {
+    const order = comparePart(self[i] ?? null, that[i] ?? null)
+    if (order !== 0) return order
+  }
+  return 0
+}
+
+/** Runs of one due instant sort by generation, number, key. */
+const runOrder = (
+  [due, generation, key, number]: Place
+): Place => [due ?? null, generation ?? null, number ?? null, key ?? null]
+
+const pageOf = <A>(
+  rows: ReadonlyArray<A>,
+  order: (row: A) => Place,
+  options: { readonly after: Place | undefined; readonly descending: boolean; readonly limit: number },
+  cursor: (row: A) => Place
+): Page<A> => {
+  const sign = options.descending ? -1 : 1
+  const { after } = options
+  const rest = rows
+    .filter((row) => after === undefined || sign * compare(order(row), after) > 0)
+    .toSorted((self, that) => sign * compare(order(self), order(that)))
+  return cut(rest, options.limit, cursor)
+}
+
+/** The first `limit`, and where they end if there are more. */
+const cut = <A>(rows: ReadonlyArray<A>, limit: number, cursor: (row: A) => Place): Page<A> => {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  return { items, next: rows.length > items.length && last !== undefined ? JSON.stringify(cursor(last)) : null }
+}
+
+export type Call = (
+  operation: "list" | "runs",
+  script: "get" | "events" | "tasks" | "runsOf" | "runs",
+  args: object
+) => Effect.Effect<unknown, TaskStoreError>
+
+export const list = (call: Call, query: TaskQuery): Effect.Effect<Page<TaskRow>, TaskStoreError> =>
+  Effect.gen(function*() {
+    const { descending, event, ids, limit, sort } = query
+    const after = query.after === undefined ? undefined : readTaskPlace(sort, query.after)
+    const matches = matcher(query)
+    const place = (row: TaskRow) => taskPlace(sort, row)
+    if (ids !== undefined || event !== undefined) {
+      const answer = ids === undefined
+        ? yield* call("list", "events", {})
+        : yield* call("list", "get", { ids: [...new Set(ids)] })
+      const rows = Records.readable(answer, Records.taskRow).items.filter(matches)
+      return pageOf(rows, place, { after, descending, limit }, place)
+    }
+    const rows: Array<TaskRow> = []
+    for (let from = after;;) {
+      const answer = Records.list(
+        yield* call("list", "tasks", {
+          sort: sort === "id" ? "ids" : sort,
+          descending,
+          ...from !== undefined ? { after: from } : undefined,
+          tag: query.tag ?? null,
+          state: query.state ?? null,
+          owner: query.owner ?? null,
+          limit: Math.min(limit + 1 - rows.length, scan),
+          scan
+        })
+      )
+      for (const row of Records.readable(answer[0], Records.taskRow).items) if (matches(row)) rows.push(row)
+      if (answer[1] === "" || rows.length > limit) return cut(rows, limit, place)
+      const [place_, generation] = Records.list(answer[1])
+      from = sort === "id" ? [String(place_)] : [Records.instant(place_), Number(generation)]
+    }
+  })
+
+const matcher = (query: TaskQuery): (row: TaskRow) => boolean => {
+  const { event, owner, state, tag } = query
+  const labels = query.labels === undefined ? undefined : Object.entries(query.labels)
+  const search = query.search?.toLowerCase()
+  return (row) =>
+    (tag === undefined || row.tag === tag) &&
+    (state === undefined || row.state === state) &&
+    (owner === undefined || row.owner === owner) &&
+    (event === undefined || (event === "startup" ? row.onStartup : row.onShutdown)) &&
+    (labels === undefined || hasLabels(row.labels, labels)) &&
+    (search === undefined || row.id.toLowerCase().includes(search) || row.name.toLowerCase().includes(search))
+}
+
+const hasLabels = (text: string, wanted: ReadonlyArray<readonly [string, string]>): boolean => {
+  if (wanted.length === 0) return true
+  // A text that is no object has no labels: one odd row must not fail everybody's list.
+  try {
+    const labels: unknown = JSON.parse(text)
+    return typeof labels === "object" && labels !== null &&
+      wanted.every(([key, value]) => Object.hasOwn(labels, key) && (labels as Record<string, unknown>)[key] === value)
+  } catch {
+    return false
+  }
+}
+
+export const runs = (call: Call, query: RunQuery): Effect.Effect<Page<RunRow>, TaskStoreError> =>
+  Effect.gen(function*() {
+    const { generation, key, limit, state, tag, taskId } = query
+    const after = query.after === undefined ? undefined : readRunPlace(query.after)
+    const matches = ({ run }: Numbered) =>
+      (taskId === undefined || run.taskId === taskId) &&
+      (generation === undefined || run.generation === generation) &&
+      (key === undefined || run.key === key) &&
+      (tag === undefined || run.tag === tag) &&
+      (state === undefined || run.state === state)
+    const page = (page: Page<Numbered>): Page<RunRow> => ({ items: page.items.map(({ run }) => run), next: page.next })
+    if (taskId !== undefined || generation !== undefined) {
+      const answer = yield* call("runs", "runsOf", { id: taskId ?? "", generation: generation ?? null })
+      return page(pageOf(
+        Records.readable(answer, Records.numbered).items.filter(matches),
+        (run) => runOrder(runPlace(run)),
+        { after: after === undefined ? undefined : runOrder(after), descending: true, limit },
+        runPlace
+      ))
+    }
+    const found: Array<Numbered> = []
+    for (let from: ReadonlyArray<unknown> | undefined = after;;) {
+      const answer: ReadonlyArray<unknown> = Records.list(
+        yield* call("runs", "runs", {
+          ...from !== undefined ? { after: from } : undefined,
+          key: key ?? null,
+          tag: tag ?? null,
+          state: state ?? null,
+          limit: Math.min(limit + 1 - found.length, scan),
+          scan
+        })
+      )
+      found.push(...Records.readable(answer[0], Records.numbered).items)
+      if (answer[1] === "" || found.length > limit) return page(cut(found, limit, runPlace))
+      const [due, generation, key_, number] = Records.list(answer[1])
+      from = [Number(due), Number(generation), key_, Number(number)]
+    }
+  })

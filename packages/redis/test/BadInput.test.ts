@@ -1,0 +1,265 @@
+/**
+ * What cannot keep a store is refused with a reason and what to do; odd texts are kept as they are.
+ */
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redis from "effect/persistence/Redis"
+import * as Redacted from "effect/Redacted"
+import { TaskStore } from "punctual/TaskStore"
+import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
+import * as RedisTaskStore from "../src/RedisTaskStore.ts"
+import { ownServer, quiet, withServers } from "./internal/ownServer.ts"
+import { claimOf, newRun, newTask } from "./internal/records.ts"
+
+const open = (options: NodeRedisTaskStore.Options) =>
+  Effect.map(Layer.build(Layer.fresh(NodeRedisTaskStore.layer(options))), (context) => Context.get(context, TaskStore))
+    .pipe(quiet)
+
+const refused = (options: NodeRedisTaskStore.Options) => Effect.flip(Effect.scoped(open(options)))
+
+/** A server that says this of itself. */
+const saying = (info: string) =>
+  RedisTaskStore.layer().pipe(Layer.provide(Layer.succeed(
+    Redis.Redis,
+    Redis.Redis.of({
+      send: <A>() => Effect.succeed(info as A),
+      eval: () => () => Effect.die("not reached"),
+      subscribe: () => Effect.die("not reached"),
+      reserve: Effect.die("not reached")
+    })
+  )))
+
+describe("options", () => {
+  it.effect("a URL of something else, a prefix with braces and an unknown option are refused", () =>
+    Effect.gen(function*() {
+      const url = "redis://127.0.0.1:1"
+      for (const wrong of ["postgres://127.0.0.1", "127.0.0.1:6379", ""]) {
+        const error = yield* refused({ url: wrong })
+        assert.strictEqual(error.reason, "Invalid")
+        assert.include(error.message, "redis://user:password@host:6379")
+      }
+      const text = yield* refused({ url: Redacted.make("http://user:secret@host") })
+      assert.notInclude(text.message, "secret")
+      const unreachable = yield* refused({ url })
+      assert.strictEqual(unreachable.reason, "Unavailable")
+      assert.include(unreachable.message, "host and port")
+    }))
+
+  it.effect("an older server is refused with both versions", () =>
+    Effect.gen(function*() {
+      for (const version of ["6.2.14", "5.0.7"]) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(saying(`# Server\r\nredis_version:${version}\r\n`))))
+        assert.include(error.message, version)
+        assert.include(error.message, "7.0")
+      }
+    }))
+})
+
+withServers("Redis, badly set up", () => {
+  it.live("prefixes: braces and unknown options are refused, everything else begins keys", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      for (const prefix of ["", "{a}", "a}"]) {
+        const error = yield* refused({ url, prefix })
+        assert.strictEqual(error.reason, "Invalid")
+        assert.include(error.message, "cannot begin keys")
+      }
+      const unknown = yield* refused({ url, prefx: "a" } as never)
+      assert.include(unknown.message, "`prefx`")
+      assert.include(unknown.message, "prefix")
+      const prefixes = ["a", "a:b", "a b", "ä🙂", "a\0b", "*", "[a]?"]
+      for (const prefix of prefixes) {
+        const store = yield* open({ url, prefix })
+        assert.deepStrictEqual((yield* store.insert([newTask("t")])).map(({ _tag }) => _tag), ["Inserted"])
+      }
+      const keys = yield* send<ReadonlyArray<string>>("KEYS", "*")
+      assert.isTrue(keys.every((key) => prefixes.some((prefix) => key.startsWith(`{${prefix}}`))))
+    }))
+
+  it.live("ids, keys and texts of any content come back as they are", () =>
+    Effect.gen(function*() {
+      const { url } = yield* ownServer()
+      const store = yield* open({ url })
+      const texts = ["a\0b", ":", "a:b:c", "🙂", "\u2028\\\"/\n", "", " ", "{}", "ﬀ\u0301", "\\ud800"]
+      const tasks = texts.map((text, i) =>
+        newTask(text, { due: i, payload: text, labels: text, owner: text, tag: text, runs: [newRun(0, { key: text })] })
+      )
+      assert.isTrue((yield* store.insert(tasks)).every(({ _tag }) => _tag === "Inserted"))
+      for (const text of texts) {
+        const [found] = yield* store.get([text])
+        assert.deepStrictEqual(
+          [found?.row.id, found?.row.payload, found?.row.labels, found?.row.owner, found?.open[0]?.key],
+          [text, text, text, text, text]
+        )
+        const { runs } = yield* store.claim({
+          ...claimOf(1, 1),
+          slots: [{ executor: "default", tag: text, version: 1, limit: 1 }]
+        })
+        assert.strictEqual(runs[0]?.run.taskId, text)
+        assert.strictEqual((yield* store.runs({ taskId: text, limit: 9 })).items.length, 1)
+      }
+      // half of a surrogate pair is no text of UTF-8
+      yield* store.insert([newTask("half \ud800")])
+      assert.strictEqual((yield* store.get(["half \ufffd"])).length, 1)
+      const { items } = yield* store.list({ sort: "id", descending: false, limit: 100 })
+      assert.strictEqual(items.length, texts.length + 1)
+    }))
+
+  it.live("wrong passwords and missing rights are told with what to do, which is enough", () =>
+    Effect.gen(function*() {
+      const { port, send, url } = yield* ownServer()
+      const as = (user: string, password: string) => `redis://${user}:${password}@127.0.0.1:${port}`
+      yield* send("ACL", "SETUSER", "worker", "on", ">secret")
+      const wrong = yield* refused({ url: as("worker", "wrong") })
+      assert.include(wrong.message, "user or password")
+      assert.notInclude(wrong.message, "secret")
+      const powerless = yield* refused({ url: as("worker", "secret"), prefix: "billing" })
+      assert.include(powerless.message, "ACL SETUSER")
+      const rights = /ACL SETUSER <user> (.+?) \(/.exec(powerless.message)![1]!.replaceAll("<prefix>", "billing").split(
+        " "
+      )
+      yield* send("ACL", "SETUSER", "worker", ...rights)
+      const store = yield* open({ url: as("worker", "secret"), prefix: "billing" })
+      yield* store.insert([newTask("a")])
+      const other = yield* refused({ url: as("worker", "secret"), prefix: "another" })
+      assert.include(other.message, "ACL SETUSER")
+      yield* send("CONFIG", "SET", "requirepass", "secret")
+      const anonymous = yield* refused({ url })
+      assert.include(anonymous.message, "password")
+    }))
+
+  it.live("a server that may evict keys is refused, a full one is Full and works once it has room", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+      const error = yield* refused({ url })
+      assert.include(error.message, "allkeys-lru")
+      assert.include(error.message, "CONFIG SET maxmemory-policy noeviction")
+      yield* send("CONFIG", "SET", "maxmemory-policy", "noeviction")
+      const store = yield* open({ url })
+      yield* store.insert([newTask("a")])
+      yield* send("CONFIG", "SET", "maxmemory", "1")
+      const full = yield* Effect.flip(store.insert([newTask("b")]))
+      assert.strictEqual(full.reason, "Full")
+      yield* send("CONFIG", "SET", "maxmemory", "0")
+      assert.strictEqual((yield* store.insert([newTask("b")]))[0]?._tag, "Inserted")
+      // one that may evict, but never has to
+      yield* send("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+      yield* open({ url })
+    }))
+
+  it.live("a store of a newer version is refused, by processes that have it open too", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      const store = yield* open({ url })
+      yield* store.insert([newTask("a")])
+      yield* send("HSET", "{punctual}", "schema", "9", "writer", "1")
+      yield* store.insert([newTask("b")])
+      yield* send("HSET", "{punctual}", "writer", "8")
+      for (const error of [yield* Effect.flip(store.insert([newTask("c")])), yield* refused({ url })]) {
+        assert.strictEqual(error.reason, "NewerSchema")
+        assert.include(error.message, "schema 9")
+        assert.include(error.message, "schema 1")
+      }
+      yield* send("HSET", "{punctual}", "writer", "1")
+      assert.deepStrictEqual(yield* store.get(["c"]), [])
+    }))
+
+  it.live("keys that hold something else are Corrupt", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      yield* send("SET", "{punctual}", "mine")
+      assert.strictEqual((yield* refused({ url })).reason, "Corrupt")
+    }))
+
+  it.live("I9: damaged records are set aside for their reader, and the others are due and claimed", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      const store = yield* open({ url })
+      const ids = ["a", "b", "c", "d", "e"]
+      const added = yield* store.insert(ids.map((id) => newTask(id, { due: 1, zoneRules: "2026a", runs: [newRun(1)] })))
+      const [a, b, c, d] = added.map(({ row }) => String(row.generation).padStart(16, "0"))
+      yield* send("HSET", `{punctual}:t:${a}`, "c", "garbage")
+      yield* send("HSET", `{punctual}:t:${b}`, "d", "[]")
+      yield* send("HSET", `{punctual}:o:${c}`, "1", "{")
+      yield* send("HSET", `{punctual}:t:${d}`, "d", "garbage")
+      const due = yield* store.due({ now: 2, limit: 10, reader: "one", zoneRules: "2026a" })
+      assert.deepStrictEqual(due.tasks.map(({ row }) => row.id), ["c", "e"])
+      const outdated = yield* store.outdated({ now: 2, limit: 10, reader: "two", zoneRules: "2026c" })
+      assert.deepStrictEqual(outdated.map(({ row }) => row.id), ["c", "e"])
+      const claimed = yield* store.claim({ ...claimOf(2, 10), reader: "three" })
+      assert.deepStrictEqual(claimed.runs.map(({ task }) => task.id), ["e"])
+      const verdicts = yield* store.verdicts({ limit: 100 })
+      const found = (reader: string) =>
+        verdicts.filter((verdict) => verdict.reader === reader).map(({ generation }) => generation).sort()
+      const generations = added.map(({ row }) => row.generation)
+      assert.deepStrictEqual(found("one"), [generations[0], generations[1], generations[3]])
+      assert.deepStrictEqual(found("two"), [generations[0], generations[1], generations[3]])
+      assert.deepStrictEqual(found("three"), generations.slice(0, 4))
+      // its index is there, so that it is found again once it is restored
+      assert.deepStrictEqual(
+        (yield* store.list({ sort: "id", descending: false, limit: 9 })).items.map(({ id }) => id),
+        ["c", "e"]
+      )
+      const taken = yield* store.takeover({ now: 99_999_999, limit: 9, maxTakeovers: 3, keep: 3 })
+      assert.includeMembers(taken.runs.map(({ run }) => run.taskId), ["e"])
+    }))
+
+  it.live("a megabyte of payload, and 20,000 tasks at once", () =>
+    Effect.gen(function*() {
+      const { url } = yield* ownServer()
+      const store = yield* open({ url })
+      const large = "x".repeat(1_000_000)
+      yield* store.insert(Array.from({ length: 5 }, (_, i) => newTask(`large-${i}`, { payload: large })))
+      assert.strictEqual((yield* store.get(["large-4"]))[0]?.row.payload, large)
+      const many = yield* store.insert(Array.from({ length: 20_000 }, (_, i) => newTask(`many-${i}`, { due: i })))
+      assert.isTrue(many.every(({ _tag }) => _tag === "Inserted"))
+    }), 30_000)
+
+  it.live("all keys of a store are in one slot, and it works on a cluster", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer("--cluster-enabled", "yes")
+      yield* send("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+      yield* Effect.repeat(send<string>("CLUSTER", "INFO"), { until: (info) => info.includes("cluster_state:ok") })
+      const store = yield* open({ url, prefix: "of a cluster" })
+      const [added] = yield* store.insert([
+        newTask("a", { due: 1, zoneRules: "2026c", onStartup: true, runs: [newRun(1), newRun(2)] }),
+        newTask("b", { runs: [newRun(3, { readyAt: 90 })] })
+      ])
+      const { runs } = yield* store.claim(claimOf(2, 1))
+      const { generation, key, token } = runs[0]!.run
+      yield* store.settle([{
+        generation,
+        key,
+        token: token!,
+        owner: "owner",
+        now: 3,
+        result: { _tag: "End", state: "succeeded", exit: null }
+      }], { keep: 9 })
+      yield* store.claim(claimOf(3, 1))
+      yield* store.quarantine([{ id: "a", generation: added!.row.generation, reader: "reader", reason: "", at: 1 }])
+      yield* store.commit([{
+        id: "a",
+        generation: added!.row.generation,
+        revision: 1,
+        set: "remove",
+        runs: [],
+        now: 4
+      }])
+      const keys = yield* send<ReadonlyArray<string>>("KEYS", "*")
+      assert.isAbove(keys.length, 10)
+      const slots = yield* Effect.forEach(keys, (key) => send<number>("CLUSTER", "KEYSLOT", key))
+      assert.strictEqual(new Set(slots).size, 1)
+    }), 30_000)
+
+  it.live("a client of the program is all that is needed", () =>
+    Effect.gen(function*() {
+      const { url } = yield* ownServer()
+      const store = yield* TaskStore.pipe(
+        Effect.provide(RedisTaskStore.layer({ name: "mine" }).pipe(Layer.provide(NodeRedis.layer({ url }))))
+      )
+      assert.strictEqual(store.name, "mine")
+    }))
+})
