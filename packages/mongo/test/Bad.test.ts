@@ -272,7 +272,7 @@ describe("documents of another hand", () => {
     }))
 })
 
-onServer("bad input", (server) => {
+await onServer((server) => {
   describe("on a server", () => {
     it.effect("wrong credentials are told apart from a server that is not there", () =>
       Effect.gen(function*() {

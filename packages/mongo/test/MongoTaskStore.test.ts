@@ -1,7 +1,7 @@
 import * as TaskStoreSuite from "@punctual/testing/TaskStoreSuite"
 import { onServer, storeOn } from "./internal/server.ts"
 
-onServer("TaskStore (mongodb)", (server) => {
+await onServer((server) => {
   TaskStoreSuite.suite("mongodb", storeOn(server), {
     capabilities: { durable: true, shared: true, notifies: true },
     skip: server.ferret

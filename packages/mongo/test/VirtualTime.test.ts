@@ -92,7 +92,7 @@ same(
   300
 )
 
-onServer("virtual time", (server) => {
+await onServer((server) => {
   if (server.ferret) same("mongodb", storeOn(server), 4, 100)
   else same("mongodb", storeOn(server), 12, 300)
 })

@@ -103,7 +103,7 @@ for (const pushes of [false, true]) {
   )
 }
 
-onServer("wake-ups", (server) =>
+await onServer((server) =>
   both(
     server.replicaSet ? "change stream" : "mongodb",
     Effect.gen(function*() {
@@ -114,4 +114,5 @@ onServer("wake-ups", (server) =>
       )
       return [yield* open, yield* open] as const
     })
-  ))
+  )
+)

@@ -1,10 +1,11 @@
 /**
- * The store on a Redis server: the one of `PUNCTUAL_REDIS_URL`.
+ * The store on a Redis server.
  */
 import * as TaskStoreSuite from "@punctual/testing/TaskStoreSuite"
-import { freshPrefix, onServer, storeOf } from "./internal/server.ts"
+import { onServer } from "../../../.ci/testServers.ts"
+import { freshPrefix, storeOf } from "./internal/server.ts"
 
-onServer("Redis", (url) => {
+await onServer("redis", (url) => {
   // keys of its own in each run
   const prefix = freshPrefix()
   TaskStoreSuite.suite("redis", storeOf(url, { prefix }), {

@@ -11,8 +11,9 @@ import * as Task from "punctual/Task"
 import * as TaskScheduler from "punctual/TaskScheduler"
 import { TestScheduler } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
-import { freshPrefix, onServer } from "./internal/server.ts"
+import { freshPrefix } from "./internal/server.ts"
 
 const Work = Task.make("Work", { payload: { seconds: Schema.Int }, maxInstances: 2, whenBusy: "queue" })
 const Flaky = Task.make("Flaky", {
@@ -68,7 +69,7 @@ const ledger = Effect.gen(function*() {
   }
 })
 
-onServer("Redis under virtual time", (url) => {
+await onServer("redis", (url) => {
   it.effect("the same runs at the same times as in memory", () =>
     Effect.gen(function*() {
       const now = "2026-03-29T00:50:00Z"

@@ -1,11 +1,12 @@
 /**
- * The store on a Postgres server: the one of `PUNCTUAL_POSTGRES_URL`.
+ * The store on a Postgres server.
  */
 import * as TaskStoreSuite from "@punctual/testing/TaskStoreSuite"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
-import { freshPrefix, onServer } from "./internal/postgres.ts"
+import { freshPrefix } from "./internal/postgres.ts"
 
-onServer("Postgres", (url) => {
+await onServer("postgres", (url) => {
   // tables of its own in each run
   const prefix = freshPrefix()
   TaskStoreSuite.suite("postgres", PostgresTaskStore.layer({ url, prefix }), {

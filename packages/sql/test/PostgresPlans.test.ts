@@ -12,8 +12,9 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as SqlClient from "effect/sql/SqlClient"
 import { TaskStore } from "punctual/TaskStore"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
-import { clientOf, freshPrefix, onServer } from "./internal/postgres.ts"
+import { clientOf, freshPrefix } from "./internal/postgres.ts"
 import { change, epoch, lease, newRun, newTask, slot } from "./internal/tasks.ts"
 
 /** Those that are never due, and those that are in each round. */
@@ -26,7 +27,7 @@ const batch = 50
 
 const period = 100_000
 
-onServer("query plans on a server", (url) => {
+await onServer("postgres", (url) => {
   it.live("no operation reads a whole table, or the runs that are dead", () =>
     Effect.gen(function*() {
       const prefix = freshPrefix()

@@ -14,9 +14,10 @@ import * as TaskSchedulerClient from "punctual/TaskSchedulerClient"
 import type { Wake } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
 import * as Trigger from "punctual/Trigger"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as PgliteClient from "../src/PgliteClient.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
-import { clientOf, freshPrefix, onServer } from "./internal/postgres.ts"
+import { clientOf, freshPrefix } from "./internal/postgres.ts"
 import { change, epoch, newRun, newTask } from "./internal/tasks.ts"
 
 const Work = Task.make("Work")
@@ -237,4 +238,4 @@ vitest.layer(Pglite, { timeout: "30 seconds" })("an old server", (it) => {
     }))
 })
 
-onServer("Postgres", (url) => rows("rows on a server", clientOf(url)))
+await onServer("postgres", (url) => rows("rows on a server", clientOf(url)))

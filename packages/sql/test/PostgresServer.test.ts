@@ -14,12 +14,13 @@ import * as SqlClient from "effect/sql/SqlClient"
 import { inspect } from "node:util"
 import type { Wake } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
-import { clientOf, freshPrefix, onServer } from "./internal/postgres.ts"
+import { clientOf, freshPrefix } from "./internal/postgres.ts"
 import { start } from "./internal/processes.ts"
 import { change, epoch, newTask } from "./internal/tasks.ts"
 
-onServer("a Postgres server", (url) => {
+await onServer("postgres", (url) => {
   const open = (options: Partial<PostgresTaskStore.Options> = {}) =>
     Effect.map(
       Layer.build(Layer.fresh(PostgresTaskStore.layer({ url, prefix: freshPrefix(), ...options }))),

@@ -9,12 +9,13 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as PgliteClient from "../src/PgliteClient.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
 import { onFile } from "./internal/files.ts"
-import { freshPrefix, onServer } from "./internal/postgres.ts"
+import { freshPrefix } from "./internal/postgres.ts"
 
 const script = new URL("fixtures/stress.ts", import.meta.url)
 
@@ -34,7 +35,7 @@ TaskStoreStress.suite(
   SqlTaskStore.layer().pipe(Layer.provide(PgliteClient.layer(Effect.promise(() => PGlite.create()))))
 )
 
-onServer("Postgres", (url) => {
+await onServer("postgres", (url) => {
   const prefix = freshPrefix()
   TaskStoreStress.suite("postgres", PostgresTaskStore.layer({ url, prefix }), { workers: 8 })
   const shared = `${prefix}_shared`

@@ -13,12 +13,13 @@ import * as TaskScheduler from "punctual/TaskScheduler"
 import type { TaskStore } from "punctual/TaskStore"
 import { TestScheduler } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
+import { onServer } from "../../../.ci/testServers.ts"
 import * as PgliteClient from "../src/PgliteClient.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
 import { onFile } from "./internal/files.ts"
-import { freshPrefix, onServer } from "./internal/postgres.ts"
+import { freshPrefix } from "./internal/postgres.ts"
 
 const Work = Task.make("Work", { payload: { seconds: Schema.Int }, maxInstances: 2, whenBusy: "queue" })
 const Flaky = Task.make("Flaky", {
@@ -92,4 +93,4 @@ sameAsMemory(
   SqlTaskStore.layer().pipe(Layer.provide(PgliteClient.layer(Effect.promise(() => PGlite.create()))))
 )
 
-onServer("Postgres", (url) => sameAsMemory("Postgres", PostgresTaskStore.layer({ url, prefix: freshPrefix() })))
+await onServer("postgres", (url) => sameAsMemory("Postgres", PostgresTaskStore.layer({ url, prefix: freshPrefix() })))

@@ -1,12 +1,11 @@
 /**
- * The server that the tests use: the one of `PUNCTUAL_MONGODB_URL`.
+ * The server that the tests use.
  *
  * FerretDB speaks MongoDB's protocol, but two calls at once may both win (its findAndModify and its updates read, test the
  * filter and then write, unguarded) and every filter but one on `_id` reads the whole collection. There, calls are passed
  * on one at a time, so that each is atomic as on a real server and only that is left to the pretended one; and what asks
  * for indexes is skipped.
  */
-import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
@@ -14,6 +13,7 @@ import { MongoClient as Driver } from "mongodb"
 import { randomUUID } from "node:crypto"
 import type { TaskStoreError } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
+import * as ci from "../../../../.ci/testServers.ts"
 import type { Collection, Database } from "../../src/internal/collections.ts"
 import { database as open } from "../../src/internal/driver.ts"
 import * as MongoClient from "../../src/MongoClient.ts"
@@ -26,9 +26,7 @@ export interface Server {
   readonly replicaSet: boolean
 }
 
-const find = async (): Promise<Server | undefined> => {
-  const url = process.env["PUNCTUAL_MONGODB_URL"]
-  if (url === undefined || url === "") return undefined
+const look = async (url: string): Promise<Server> => {
   const client = new Driver(url, { serverSelectionTimeoutMS: 5000 })
   try {
     const db = client.db()
@@ -39,16 +37,12 @@ const find = async (): Promise<Server | undefined> => {
   }
 }
 
-export const server = await find()
+const answer = await ci.server("mongodb")
+
+export const server = "url" in answer ? await look(answer.url) : undefined
 
 /** Registers tests of a server; where there is none, one line says how to get it. */
-export const onServer = (name: string, tests: (server: Server) => void): void => {
-  if (server !== undefined) return tests(server)
-  const reason = "no MongoDB server: set PUNCTUAL_MONGODB_URL, or start one with `npm run services -- up`"
-  it.skipIf(process.env["PUNCTUAL_REQUIRE_SERVERS"] !== "1")(`${name} (skipped: ${reason})`, () => {
-    throw new Error(reason)
-  })
-}
+export const onServer = (tests: (server: Server) => void): Promise<void> => ci.onServer("mongodb", () => tests(server!))
 
 export const databaseName = "punctual_test"
 
