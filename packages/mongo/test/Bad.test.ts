@@ -2,6 +2,7 @@
  * Bad input and bad days: each is a tagged error that says what to do, or harms only itself.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -283,6 +284,15 @@ await onServer((server) => {
         assert.notInclude(error.message, "wrong@")
       }))
 
+    it.effect("a store whose client is closed says so", () =>
+      Effect.gen(function*() {
+        const store = yield* Effect.scoped(
+          Effect.map(Layer.build(Layer.fresh(storeOn(server))), (context) => Context.get(context, TaskStore))
+        )
+        const error = yield* Effect.flip(store.get(["a"]))
+        assert.deepStrictEqual([error.reason, error.retryable], ["Closed", false])
+      }))
+
     it.effect("payloads and exits of megabytes come back whole", () =>
       Effect.gen(function*() {
         const store = yield* TaskStore
@@ -294,7 +304,7 @@ await onServer((server) => {
         assert.deepStrictEqual(yield* store.settle([end(runs[0]!.run, { result })], { keep: 1 }), ["Settled"])
         const { items } = yield* store.runs({ taskId: "a", limit: 1 })
         assert.isTrue(items[0]!.exit === payload)
-      }).pipe(Effect.provide(storeOn(server))), 30_000)
+      }).pipe(Effect.provide(storeOn(server))), 60_000)
 
     it.effect("keys and ids of any characters", () =>
       Effect.gen(function*() {

@@ -91,9 +91,9 @@ const both = (
   })
 }
 
-for (const pushes of [false, true]) {
+for (const pushes of [false, true, "fails"] as const) {
   both(
-    pushes ? "a server that pushes" : "a server that is asked",
+    pushes === "fails" ? "a server that fails to push" : pushes ? "a server that pushes" : "a server that is asked",
     Effect.suspend(() => {
       const server = new Pretended()
       server.pushes = pushes

@@ -151,35 +151,32 @@ export const make = (options: { readonly scope: Scope.Scope; readonly signals: S
       yield* tellHere({ due: due ?? Infinity, ready: true, cancel: true })
     })
 
-  const poll = (signals: Signals, last: number): Effect.Effect<void> =>
-    Effect.gen(function*() {
-      let seen = last
-      while (true) {
-        yield* sleepUnref(signals.interval)
-        // what is being sent has no number yet by which we knew it for ours
-        if (sending) continue
-        // a server that does not answer is asked again: its changes are noticed then
-        const signal = yield* Effect.orElseSucceed(signals.read, () => undefined)
-        if (signal === undefined || signal.n === seen || sending) continue
-        const before = seen
-        seen = signal.n
-        yield* look(signals, signal, before)
-      }
-    })
-
   const notice = (signals: Signals): Effect.Effect<void> =>
     Effect.gen(function*() {
-      let seen = (yield* Effect.orElseSucceed(signals.read, () => undefined))?.n ?? 0
-      if (signals.watch === undefined) return yield* poll(signals, seen)
-      while (true) {
-        yield* Effect.ignore(signals.watch((signal) =>
-          Effect.suspend(() => {
-            const before = seen
-            seen = signal.n
-            return signal.n === before ? Effect.void : look(signals, signal, before)
-          })
-        ))
+      const read = Effect.orElseSucceed(signals.read, () => undefined)
+      let seen = (yield* read)?.n ?? 0
+      const notice = (signal: Signal): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          const before = seen
+          seen = signal.n
+          return signal.n === before ? Effect.void : look(signals, signal, before)
+        })
+      for (let warned = false;;) {
+        if (signals.watch !== undefined) {
+          const error = yield* Effect.flip(signals.watch(notice))
+          if (!warned) {
+            yield* Effect.logWarning("Watching a task store failed; it is asked instead, and tried again", error)
+          }
+          warned = true
+        }
         yield* sleepUnref(signals.interval)
+        // what is being sent has no number yet by which we knew it for ours
+        if (sending) {
+          continue
+        }
+        // a server that does not answer is asked again: its changes are noticed then
+        const signal = yield* read
+        if (signal !== undefined && !sending) yield* notice(signal)
       }
     })
 

@@ -113,6 +113,16 @@ export const chunks = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>
   )
 }
 
+/** What a round makes of one document. */
+interface Drafted<A> {
+  readonly draft: Draft
+  readonly after: TaskDocument | undefined
+  /** The entries of this document, of which the first few were applied. */
+  readonly given: ReadonlyArray<number>
+  /** Their answers. */
+  readonly told: ReadonlyArray<A>
+}
+
 /** The document as it was read or made, and no other. */
 const exactly = ({ _id, born, v }: TaskDocument): Clause => ({ _id, born, v })
 
@@ -224,11 +234,6 @@ export const make = (options: {
 
   // -- one operation
 
-  interface Written {
-    readonly applied: number
-    readonly after: TaskDocument | undefined
-  }
-
   const write: Writes["write"] = <E, A>(operation: string, options: WriteOptions<E, A>) => {
     const { absent, apply, entries, grows = false, known, lost, needs, where, whole } = options
     const answers = new Map<number, A>()
@@ -258,13 +263,9 @@ export const make = (options: {
       })
     }
 
-    /** Whether it was first. */
+    /** Changes or removes what was read, if it is still that; answers whether it was. */
     const put = (before: TaskDocument | undefined, after: TaskDocument | undefined) => {
-      if (before === undefined) {
-        return after === undefined
-          ? Effect.succeed(true)
-          : Effect.map(tasks.insert([after]), (existed) => existed.size === 0)
-      }
+      if (before === undefined) return Effect.succeed(true)
       if (after === undefined) return tasks.remove(exactly(before))
       const update = Documents.difference(before, after)
       return update === undefined ? Effect.succeed(true) : tasks.update(exactly(before), update)
@@ -298,14 +299,7 @@ export const make = (options: {
         const numbers = counted(yield* draw("token", need.tokens), yield* draw("generation", need.generations))
 
         // everything is drafted before anything is written, so that what is refused has changed nothing
-        const drafted: Array<
-          {
-            readonly draft: Draft
-            readonly written: Written
-            readonly given: ReadonlyArray<number>
-            readonly told: ReadonlyArray<A>
-          }
-        > = []
+        const drafted: Array<Drafted<A>> = []
         for (const [id, given] of groups) {
           const draft = new Draft(id, byId.get(id), numbers)
           const told: Array<A> = []
@@ -316,20 +310,20 @@ export const make = (options: {
           const after = draft.after()
           const refused = after === undefined ? undefined : refuse(after)
           if (refused !== undefined) return yield* refused
-          drafted.push({ draft, written: { applied: told.length, after }, given, told })
+          drafted.push({ draft, after, given, told })
         }
 
         const again: Array<number> = []
         const unfiled: Array<TaskDocument> = []
         const done = (one: typeof drafted[number], first: boolean) => {
-          const { draft, given, told: answered, written: { after, applied } } = one
+          const { after, draft, given, told: answered } = one
           if (!first) {
             if (lost === undefined) again.push(...given)
             else for (const i of given) answers.set(i, lost)
             return
           }
           answered.forEach((answer, n) => answers.set(given[n]!, answer))
-          again.push(...given.slice(applied))
+          again.push(...given.slice(answered.length))
           merge(told, draft.brought)
           if (after?.unfiled !== true) return
           // as it is now
@@ -337,14 +331,14 @@ export const make = (options: {
           unfiled.push(changed ? { ...after, v: after.v + 1 } : after)
         }
 
-        const fresh = drafted.filter(({ draft, written }) => draft.before === undefined && written.after !== undefined)
-        for (const some of chunks(fresh)) {
-          const existed = yield* tasks.insert(some.map(({ written }) => written.after!))
+        const isFresh = ({ after, draft }: typeof drafted[number]) => draft.before === undefined && after !== undefined
+        for (const some of chunks(drafted.filter(isFresh))) {
+          const existed = yield* tasks.insert(some.flatMap(({ after }) => after ?? []))
           some.forEach((one, n) => done(one, !existed.has(n)))
         }
         yield* Effect.forEach(
-          drafted.filter((one) => !fresh.includes(one)),
-          (one) => Effect.map(put(one.draft.before, one.written.after), (first) => done(one, first)),
+          drafted.filter((one) => !isFresh(one)),
+          (one) => Effect.map(put(one.draft.before, one.after), (first) => done(one, first)),
           { concurrency, discard: true }
         )
         yield* file(unfiled)

@@ -1,11 +1,11 @@
 /**
- * A pretended MongoDB: documents in memory, filters and updates by `mingo`, each call atomic, others let in between.
+ * A pretended MongoDB: documents in memory, filters by `mingo`, each call atomic, others let in between.
  *
  * What it is for: the store's protocol under concurrency, and crashes between two of its calls. What it is not: a
  * measure of speed, of indexes or of what a server does to a call that is under way.
  */
 import * as Effect from "effect/Effect"
-import { find, Query, update } from "mingo"
+import { find, Query } from "mingo"
 import { BSON } from "mongodb"
 import type { BulkWrite, Clause, Collection, Database, FindOptions } from "../../src/internal/collections.ts"
 import { DatabaseError } from "../../src/internal/collections.ts"
@@ -26,8 +26,8 @@ export class Pretended {
   readonly indexes = new Map<string, ReadonlyArray<string>>()
   readonly watchers = new Set<{ readonly id: string; readonly onChange: (doc: Clause) => void }>()
   version = "7.0.0"
-  /** Whether it pushes changes, as a replica set does. */
-  pushes = false
+  /** Whether it pushes changes, as a replica set does, or says so and fails. */
+  pushes: boolean | "fails" = false
   calls = 0
   /** Comes before the next update. */
   meanwhile: Effect.Effect<void, unknown> | undefined
@@ -75,27 +75,27 @@ export class Pretended {
   }
 
   private first(name: string, filter: Clause): Document | undefined {
-    const query = new Query(filter as never)
-    return this.candidates(name, filter).find((doc) => query.test(doc))
+    return this.candidates(name, filter).find(tester(filter))
   }
 
   private put(name: string, doc: Document): void {
     // what BSON cannot say is not kept
     const kept = copy(doc)
     this.of(name).set(kept._id, kept)
-    for (const watcher of this.watchers) if (watcher.id === kept._id) watcher.onChange(structuredClone(kept))
+    for (const watcher of this.watchers) if (watcher.id === kept._id) watcher.onChange(copy(kept))
   }
 
   private change(name: string, doc: Document, modifier: Clause): void {
-    const changed = structuredClone(doc)
-    update(changed, modifier as never, [], {}, { cloneMode: "deep" })
+    const changed = copy(doc)
+    for (const [operator, fields] of Object.entries(modifier)) {
+      for (const [path, value] of Object.entries(Object(fields) as Clause)) modify(changed, operator, path, value)
+    }
     this.put(name, changed)
   }
 
   private write(name: string, write: BulkWrite): number {
     if ("remove" in write && write.remove === "many") {
-      const query = new Query(write.filter as never)
-      const all = this.candidates(name, write.filter).filter((doc) => query.test(doc))
+      const all = this.candidates(name, write.filter).filter(tester(write.filter))
       for (const { _id } of all) this.of(name).delete(_id)
       return all.length
     }
@@ -114,7 +114,7 @@ export class Pretended {
           if (sort !== undefined) cursor.sort({ ...sort })
           if (limit !== undefined) cursor.limit(limit)
           // a projection works on what it is given
-          const found = cursor.all().map((doc) => structuredClone(doc))
+          const found = cursor.all().map(copy)
           return projection === undefined ? found as never : find<Doc>(found, {}, projection as never).all()
         }),
       insert: (docs) =>
@@ -157,7 +157,9 @@ export class Pretended {
           this.put(name, { ...this.of(name).get(id), ...set, _id: id, n })
           return n
         }),
-      watch: this.pushes
+      watch: this.pushes === "fails"
+        ? () => new DatabaseError({ reason: "Unknown", message: "not allowed", cause: undefined })
+        : this.pushes
         ? (name, id, onChange) =>
           Effect.gen({ self: this }, function*() {
             const changes: Array<Clause> = []
@@ -186,3 +188,28 @@ export class Pretended {
 
 const copy = (doc: Document): Document =>
   BSON.deserialize(BSON.serialize(doc, { ignoreUndefined: true })) as unknown as Document
+
+/** Whether a document matches. */
+const tester = (filter: Clause): (doc: Document) => boolean => {
+  const wanted = Object.entries(filter)
+  // one value each: no language is needed for that
+  if (wanted.every(([field, value]) => !field.includes(".") && typeof value !== "object" && !field.startsWith("$"))) {
+    return (doc) => wanted.every(([field, value]) => doc[field] === value)
+  }
+  const query = new Query(filter as never)
+  return (doc) => query.test(doc)
+}
+
+const modify = (doc: Document, operator: string, path: string, value: unknown): void => {
+  const fields = path.split(".")
+  const last = fields.pop()!
+  let at: Record<string, unknown> = doc
+  for (const field of fields) {
+    if (at[field] === undefined && operator === "$unset") return
+    at = (at[field] ??= {}) as Record<string, unknown>
+  }
+  if (operator === "$set") at[last] = value
+  else if (operator === "$unset") delete at[last]
+  else if (operator === "$inc") at[last] = Number(at[last] ?? 0) + Number(value)
+  else throw new Error(`${operator} is not pretended`)
+}

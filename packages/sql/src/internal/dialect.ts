@@ -60,6 +60,8 @@ export interface Dialect {
     keys: ReadonlyArray<string>,
     source: Statement.Fragment
   ) => Statement.Fragment
+  /** Whether a row, which nobody else changes now, is one of those that were joined, by the keys of its table. */
+  readonly joined: (keys: ReadonlyArray<string>, join: Statement.Fragment) => Statement.Fragment
   /** Whether a column is one of some integers. */
   readonly oneOf: (column: string, values: ReadonlyArray<number>) => Statement.Fragment
   /** Runs an insert, in a transaction, and answers how many rows it has added. */
@@ -168,6 +170,12 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `u.${key}`).join(", ")} from `),
       ...source.segments,
       Statement.literal(" u)")
+    ]),
+  joined: (keys, join) =>
+    Statement.fragment([
+      Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `r.${key}`).join(", ")} from `),
+      ...join.segments,
+      Statement.literal(")")
     ]),
   oneOf: (column, values) =>
     Statement.fragment([

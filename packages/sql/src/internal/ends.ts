@@ -117,8 +117,16 @@ select ${sql.literal(select)}, u.no, u.ended_at from ${dialect.join(source(colum
     const beyond: Array<Cells> = []
     for (const [n, no] of last) if (no - keep >= 1) beyond.push([n, no - keep])
     if (beyond.length === 0) return
-    yield* sql`delete from ${t.history} where (n, no) in (select h.n, h.no
-from ${source([["n", "int"], ["no", "int"]])(beyond)} u cross join ${t.history} h where h.n = u.n and h.no <= u.no)`
+    yield* sql`delete from ${t.history} where ${
+      dialect.joined(
+        ["n", "no"],
+        dialect.join(
+          source([["n", "int"], ["no", "int"]])(beyond),
+          t.history,
+          sql.literal("r.n = u.n and r.no <= u.no")
+        )
+      )
+    }`
     if (keep < 1) yield* forget(last.keys())
   })
 

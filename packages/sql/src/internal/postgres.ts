@@ -57,6 +57,14 @@ const join: Dialect["join"] = (source, table, on, lock) =>
     )
   ])
 
+/** Nobody changes them: they are where they are. */
+const joined: Dialect["joined"] = (_, join) =>
+  Statement.fragment([
+    Statement.literal("ctid = any(array(select r.at from "),
+    ...join.segments,
+    Statement.literal("))")
+  ])
+
 /** Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. */
 const postgresRows = (columns: Columns) => {
   const names = columns.map(([name]) => name).join(", ")
@@ -139,17 +147,11 @@ export const postgres: Dialect = {
     ])
   },
   join,
-  // nobody changes them: they are where they are
-  among: (table, keys, source) =>
-    Statement.fragment([
-      Statement.literal("ctid = any(array(select r.at from "),
-      ...join(
-        source,
-        table,
-        Statement.fragment([Statement.literal(keys.map((key) => `r.${key} = u.${key}`).join(" and "))])
-      ).segments,
-      Statement.literal("))")
-    ]),
+  among: (table, keys, source) => {
+    const on = keys.map((key) => `r.${key} = u.${key}`).join(" and ")
+    return joined(keys, join(source, table, Statement.fragment([Statement.literal(on)])))
+  },
+  joined,
   oneOf: (column, values) =>
     Statement.fragment([
       Statement.literal(`${column} = any(`),

@@ -201,9 +201,13 @@ from ${
     answers: Array<Settled>
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(
-      sql`select u.i, h.token, h.owner, h.state from ${
-        byRef(entries.map(({ settlement: { generation, key } }) => [generation, key]))
-      } u cross join ${t.history} h where h.n = u.n and h.run_key = u.run_key order by h.no`
+      sql`select u.i, r.token, r.owner, r.state from ${
+        dialect.join(
+          byRef(entries.map(({ settlement: { generation, key } }) => [generation, key])),
+          t.history,
+          byKey
+        )
+      } order by r.no`
     )
     const last = new Map(rows.map((cells) => [Number(cells[0]), cells]))
     entries.forEach(({ i, settlement }, j) => {
@@ -415,8 +419,9 @@ where ${dialect.among(t.run, ["n", "run_key"], byRef(odd))}`
 order by h.ended_at, h.n, h.no ${db.limit(limit)}${dialect.lock("h", "skip")}`.values
         if (rows.length === 0) return 0
         const cells = rows.map(([n, no]) => [Number(n), Number(no)] as const)
-        yield* sql`delete from ${t.history} where (n, no) in (select u.n, u.no
-from ${source([["n", "int"], ["no", "int"]])(cells)} u)`
+        yield* sql`delete from ${t.history} where ${
+          dialect.among(t.history, ["n", "no"], source([["n", "int"], ["no", "int"]])(cells))
+        }`
         yield* forget(new Set(cells.map(([n]) => n)))
         return rows.length
       }))
