@@ -34,5 +34,6 @@ const own = (name: Name) => async (): Promise<Server> => {
 /** By the name of the store. */
 export const servers: Readonly<Record<string, (folder: string) => Promise<Server>>> = {
   sqlite: async (folder) => ({ where: join(folder, "punctual.db"), stop: async () => {} }),
-  postgres: own("postgres")
+  postgres: own("postgres"),
+  redis: own("redis")
 }

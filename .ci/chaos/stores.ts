@@ -13,5 +13,7 @@ const later = (load: () => Promise<Store>): Store => Layer.unwrap(Effect.promise
 export const stores: Readonly<Record<string, (where: string) => Store>> = {
   sqlite: (filename) => later(async () => (await import("@punctual/sql/SqliteTaskStore")).layer({ filename })),
   postgres: (url) =>
-    later(async () => (await import("@punctual/sql/PostgresTaskStore")).layer({ url, prefix: "chaos" }))
+    later(async () => (await import("@punctual/sql/PostgresTaskStore")).layer({ url, prefix: "chaos" })),
+  redis: (url) =>
+    later(async () => (await import("@punctual/redis/NodeRedisTaskStore")).layer({ url, prefix: "chaos" }))
 }

@@ -79,6 +79,11 @@ const punctualPostgres: Contender = {
   open: async (url, prefix) => punctualOn((await import("@punctual/sql/PostgresTaskStore")).layer({ url, prefix }))
 }
 
+const punctualRedis: Contender = {
+  server: "redis",
+  open: async (url, prefix) => punctualOn((await import("@punctual/redis/NodeRedisTaskStore")).layer({ url, prefix }))
+}
+
 // -----------------------------------------------------------------------------
 // Postgres
 // -----------------------------------------------------------------------------
@@ -239,5 +244,6 @@ export const contenders: Readonly<Record<string, Contender>> = {
   "graphile-worker": graphileWorker,
   "pg-boss": pgBoss,
   "claim and delete by hand, Postgres": claimAndDelete,
+  "punctual, Redis": punctualRedis,
   "BullMQ": bullmq
 }

@@ -305,17 +305,18 @@ local function own(r, lease, now)
   touch(r)
 end
 
--- new: key, due, nominal, state, readyAt, slots, queues, atMostOnce
+-- new: key, due, nominal, state, readyAt, slots, queues, atMostOnce; from another store held, attempt, takeovers
 local function create(t, new, claim, now, state)
   local r = { t = t, key = new.key, a = {} }
   local a = r.a
   for _, i in pairs(R) do a[i] = null end
   a[R.generation], a[R.key], a[R.taskId], a[R.due], a[R.nominal] = S(tonumber(t.g)), new.key, t.c[C.id], S(new.due), S(new.nominal)
-  a[R.state], a[R.held], a[R.readyAt], a[R.attempt], a[R.takeovers] = state or new.state, false, S(new.readyAt), '0', '0'
+  a[R.state], a[R.held], a[R.readyAt] = state or new.state, new.held == true, S(new.readyAt)
+  a[R.attempt], a[R.takeovers] = S(new.attempt or 0), S(new.takeovers or 0)
   a[R.createdAt], a[R.slots], a[R.queues], a[R.atMostOnce], a[R.number] = S(now), S(new.slots), new.queues, new.atMostOnce, '0'
   follow(r)
   if a[R.state] == 'ready' then
-    if claim then own(r, claim, now) else broughtReady = true end
+    if claim then own(r, claim, now) elseif not a[R.held] then broughtReady = true end
   end
   t.runs[new.key] = r
   link(r)

@@ -3,7 +3,15 @@
  *
  * @since 0.1.0
  */
-import type { Counters, InstanceRow, NewRun, RunRow, TaskDefinition, TaskPosition, TaskRow } from "punctual/TaskRecord"
+import type {
+  ArrivingRun,
+  Counters,
+  InstanceRow,
+  RunRow,
+  TaskDefinition,
+  TaskPosition,
+  TaskRow
+} from "punctual/TaskRecord"
 import type { NewTask, TaskWithRuns, Verdict, Wake } from "punctual/TaskStore"
 import { counterFields, definitionFields, runFields, taskFields } from "./fields.ts"
 
@@ -39,7 +47,9 @@ const field = (name: string, value: unknown): Field =>
 const array = (fields: ReadonlyArray<string>, record: Readonly<Record<string, unknown>>): ReadonlyArray<Field> =>
   fields.map((name) => field(name, record[name]))
 
-const newRun = ({ atMostOnce, due, key, nominal, queues, readyAt, slots, state }: NewRun): NewRun => ({
+const newRun = (
+  { atMostOnce, attempt, due, held, key, nominal, queues, readyAt, slots, state, takeovers }: ArrivingRun
+): ArrivingRun => ({
   key,
   due,
   nominal,
@@ -47,7 +57,10 @@ const newRun = ({ atMostOnce, due, key, nominal, queues, readyAt, slots, state }
   readyAt,
   slots,
   queues,
-  atMostOnce
+  atMostOnce,
+  held,
+  attempt,
+  takeovers
 })
 
 /** A task to add; the script fills in its id, generation and revision. */
