@@ -26,7 +26,7 @@ import * as SqlTaskStore from "./SqlTaskStore.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options extends Omit<SqlTaskStore.Options, "pollInterval"> {
+export interface Options extends Omit<SqlTaskStore.Options, "pollInterval" | "maxTransactions"> {
   /** `postgres://user:password@host:5432/database`. No message shows it. */
   readonly url: Redacted.Redacted | string
   /** How many connections at most; one of them listens. Default: 10. */

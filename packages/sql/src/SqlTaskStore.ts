@@ -22,8 +22,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
+import * as Activity from "punctual/Activity"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
 import { makeClaims } from "./internal/claims.ts"
@@ -59,6 +61,11 @@ export interface Options {
   readonly crossProcess?: boolean | undefined
   /** How often it is asked, while somebody listens, whether another process changed something. Default: 100 ms. */
   readonly pollInterval?: Duration.Input | undefined
+  /**
+   * How many handlers of tasks with `delivery: "transactional"` may hold a transaction at once, so that connections are left
+   * for everything else; more wait their turn. Default: 5, half of what a `PgClient` has unless told otherwise.
+   */
+  readonly maxTransactions?: number | undefined
   /** What to claim instead of the defaults: durable, shared (not PGlite), and notifying when `crossProcess` is. */
   readonly capabilities?: Partial<Capabilities> | undefined
 }
@@ -90,6 +97,11 @@ export const make: (options?: Options) => Effect.Effect<
     new TaskStoreError({ store: name, operation: "open", reason: "Invalid", message: `${name}: ${message}` })
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(prefix)) {
     return yield* refuse(`"${prefix}" cannot begin names of tables: use letters, digits and _, a letter first`)
+  }
+
+  const maxTransactions = options.maxTransactions ?? 5
+  if (!(Number.isSafeInteger(maxTransactions) && maxTransactions >= 1)) {
+    return yield* refuse(`maxTransactions must be an integer of at least 1, not ${maxTransactions}`)
   }
 
   const dialect = yield* sql.onDialectOrElse({
@@ -164,9 +176,15 @@ export const make: (options?: Options) => Effect.Effect<
       })
     })
 
-  /** A transaction of a handler holds a connection until it ends, and there must be another one. */
-  const transact = <A, E>(effect: (within: Context.Context<never>) => Effect.Effect<A, E>) =>
-    sql.withTransaction(
+  const turns = Semaphore.makeUnsafe(maxTransactions)
+  /** A turn may come only when time has passed: under virtual time who waits for it is idle. */
+  const turn = Effect.flatMap(
+    turns.takeIfAvailable(1),
+    (taken) => taken ? Effect.void : Effect.asVoid(Activity.idle(turns.take(1)))
+  )
+  /** A transaction of a handler holds a connection until it ends. */
+  const transact = <A, E>(effect: (within: Context.Context<never>) => Effect.Effect<A, E>) => {
+    const transaction = sql.withTransaction(
       Effect.contextWith((context: Context.Context<never>) =>
         effect(Context.pick(sql.transactionService, CurrentTransaction)(context) as Context.Context<never>)
       )
@@ -174,6 +192,10 @@ export const make: (options?: Options) => Effect.Effect<
       Database.survivingRollback,
       Effect.mapError((error) => error instanceof SqlError ? db.fail("transact")(error) : error)
     )
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.andThen(restore(turn), Effect.ensuring(restore(transaction), turns.release(1)))
+    )
+  }
 
   const byN = source([["n", "int"]])
 

@@ -27,7 +27,7 @@ import * as SqlTaskStore from "./SqlTaskStore.ts"
  */
 export interface Options
   extends
-    Omit<SqlTaskStore.Options, "name">,
+    Omit<SqlTaskStore.Options, "name" | "maxTransactions">,
     Pick<SqliteClient.Config, "busyTimeout" | "synchronous" | "cacheSize" | "readonly">
 {
   /** A path, or `:memory:` for a store that ends with its layer. */

@@ -26,8 +26,10 @@ const Order = Task.make("Order", {
   delivery: "transactional"
 })
 
-const layersOn = (url: string, prefix: string) => {
-  const Client = PgClient.layer({ url: Redacted.make(url), maxConnections: 8 })
+const Slow = Task.make("Slow", { payload: { number: Schema.Int }, delivery: "transactional" })
+
+const layersOn = (url: string, prefix: string, options: { readonly maxTransactions?: number } = {}) => {
+  const Client = PgClient.layer({ url: Redacted.make(url), maxConnections: (options.maxTransactions ?? 5) + 2 })
   const orders = `${prefix}_orders`
   const kills = `${prefix}_kills`
   const Handler = Order.toLayer(Effect.gen(function*() {
@@ -37,6 +39,15 @@ const layersOn = (url: string, prefix: string) => {
         Effect.mapError((error) => error.message),
         Effect.asVoid
       )
+  }))
+  const SlowHandler = Slow.toLayer(Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    return ({ number }: { readonly number: number }) =>
+      Effect.andThen(
+        Effect.sleep("5 seconds"),
+        Effect.orDie(sql`insert into ${sql(orders)} (number) values (${number})`)
+      )
+        .pipe(Effect.asVoid)
   }))
   /** Every third commit of an order ends its connection; an order below zero is refused by its commit. */
   const Tables = Layer.effectDiscard(Effect.gen(function*() {
@@ -53,10 +64,10 @@ const layersOn = (url: string, prefix: string) => {
     yield* sql`create constraint trigger ${sql(`${prefix}_check`)} after insert on ${sql(orders)}
 deferrable initially deferred for each row execute function ${sql(`${prefix}_check`)}()`
   }))
-  const Store = SqlTaskStore.layer({ prefix }).pipe(Layer.provide(Client))
+  const Store = SqlTaskStore.layer({ prefix, ...options }).pipe(Layer.provide(Client))
   return {
     orders,
-    App: Layer.mergeAll(Handler, Tables).pipe(Layer.provideMerge(Client)),
+    App: Layer.mergeAll(Handler, SlowHandler, Tables).pipe(Layer.provideMerge(Client)),
     Store
   }
 }
@@ -86,6 +97,30 @@ await onServer("postgres", (url) => {
         assert.isAtLeast(
           events.filter((event) => event._tag === "RunReleased" && event.reason === "rolledBack").length,
           20
+        )
+      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
+    }, 60_000)
+
+    it.effect("more handlers than may hold a connection wait their turn, and keep nothing else from one", () => {
+      const { App, Store, orders } = layersOn(url, prefix(), { maxTransactions: 2 })
+      return Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler.TaskScheduler
+        const sql = yield* SqlClient.SqlClient
+        yield* scheduler.addAll(
+          Array.from(
+            { length: 10 },
+            (_, number) => Task.scheduled(Slow, { id: `slow-${number}`, payload: { number }, trigger: Trigger.now })
+          )
+        )
+        yield* TestScheduler.advance("1 second")
+        // eight have been claimed and wait; the pool has two more connections: one listens, the other does everything else
+        assert.strictEqual((yield* scheduler.status).running.length, 10)
+        yield* TestScheduler.advance("1 minute")
+        assert.strictEqual((yield* sql`select number from ${sql(orders)}`).length, 10)
+        const events = yield* TestScheduler.events
+        assert.strictEqual(
+          events.filter((event) => event._tag === "RunLost" || event._tag === "StoreUnavailable").length,
+          0
         )
       }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
     }, 60_000)
