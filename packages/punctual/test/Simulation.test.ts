@@ -90,6 +90,7 @@ describe("a store that is wrong is found out", () => {
 
   it("success that is recorded, and was none", () => {
     const settlement = {
+      taskId: "a",
       generation: 1,
       key: "0",
       token: 1,
