@@ -10,6 +10,7 @@ import * as Task from "../src/Task.ts"
 import * as TaskRegistry from "../src/TaskRegistry.ts"
 import { type Wake } from "../src/TaskStore.ts"
 import * as TaskStores from "../src/TaskStores.ts"
+import * as Simulation from "../src/testing/Simulation.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
 import { clientOf, count, isolated, logged, now, oneAtATime, Scheduler, storeOf, told, Work } from "./support/engine.ts"
@@ -18,6 +19,32 @@ import { patched } from "./support/patchedStore.ts"
 import { at } from "./utils.ts"
 
 describe("wake-ups", () => {
+  it.effect("one that was lost costs a poll, however often something else is due", () => {
+    const often = Trigger.every("1 second")
+    const App = Layer.mergeAll(
+      Work.toLayer(() => Effect.void),
+      Task.layerScheduled(Work, { id: "often", trigger: often, onConflict: "keep" }),
+      Task.layerScheduled(Work, { id: "seldom", trigger: Trigger.every("1 day"), onConflict: "keep" })
+    )
+    const operations = [Simulation.operation("runNow", (scheduler) => scheduler.handle("seldom").runNow())]
+    const deafWhileAsked: Simulation.Script = {
+      seed: 1,
+      skews: [0],
+      latency: 0,
+      duration: 20_000,
+      steps: [{ at: 5_000, node: 0, fault: "deaf", for: 2_000 }, { at: 6_500, node: 0, operation: "runNow", draw: 1 }]
+    }
+    return Effect.gen(function*() {
+      const { ledger } = yield* Simulation.replay(App, deafWhileAsked, {
+        operations,
+        scheduler: { pollInterval: 3_000 }
+      })
+      const claimed = ledger.entries.find((entry) => entry._tag === "Claimed" && entry.run.taskId === "seldom")
+      assert.isDefined(claimed)
+      assert.isAtMost(claimed!.at, 6_500 + 3_000)
+    })
+  })
+
   it.effect("a store that only says that something changed is read again", () => {
     const listeners = new Set<(wake: Wake) => void>()
     const tell = () => listeners.forEach((listener) => listener({ due: null, ready: false, cancel: false }))

@@ -523,6 +523,15 @@ export const make = (
 
   let backoff = firstBackoff
 
+  /** When everything was read again, wake-up or not; monotonic. */
+  let polledAt = monotonic(clock)
+
+  /** How long that may wait yet, however many turns there are meanwhile. */
+  const untilPoll = (): number =>
+    store.capabilities.shared && !activity.virtual
+      ? polledAt + settings.pollInterval - monotonic(clock)
+      : Infinity
+
   const turns: Effect.Effect<never> = Effect.gen(function*() {
     if (activity.virtual) activity.begin("engine")
     yield* Effect.addFinalizer(() =>
@@ -546,9 +555,11 @@ export const make = (
           yield* standAside(store, conflicts)
           continue
         }
-        const poll = store.capabilities.shared && !activity.virtual ? now() + settings.pollInterval : Infinity
-        yield* sleepUntil(Math.min(nextDue, nextReady, nextLease, poll))
-        if (poll <= now()) wakeAll()
+        yield* sleepUntil(Math.min(nextDue, nextReady, nextLease, now() + untilPoll()))
+        if (untilPoll() <= 0) {
+          polledAt = monotonic(clock)
+          wakeAll()
+        }
       } else {
         yield* down("evaluate", problem)
         evaluable = true

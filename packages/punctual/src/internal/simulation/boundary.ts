@@ -7,7 +7,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { TaskStore, TaskStoreError, type TaskWithRuns, type Wake } from "../../TaskStore.ts"
+import { type RunRef, TaskStore, TaskStoreError, type TaskWithRuns, type Wake } from "../../TaskStore.ts"
 import type { What } from "./ledger.ts"
 import type { Draw } from "./random.ts"
 import type { Fault, Point } from "./script.ts"
@@ -160,6 +160,8 @@ export const connect = (
 
   const record = (what: What) => shared.record(link.node, what)
 
+  const named = <Ref extends RunRef>(ref: Ref) => ({ ...ref, taskId: shared.ids.get(ref.generation) })
+
   /** Carries out and records in one step. */
   const recorded = <A>(
     carryOut: Effect.Effect<A, TaskStoreError>,
@@ -225,7 +227,7 @@ export const connect = (
         "start",
         recorded(store.start(options), (answers) => {
           for (let i = 0; i < answers.length; i++) {
-            record({ _tag: "Marked", ref: options.runs[i]!, answer: answers[i]! })
+            record({ _tag: "Marked", ref: named(options.runs[i]!), answer: answers[i]! })
           }
         })
       ),
@@ -242,7 +244,7 @@ export const connect = (
             const now = id === undefined || ids.indexOf(id, i + 1) !== -1 ? undefined : after.get(id)
             record({
               _tag: "Settled",
-              settlement,
+              settlement: named(settlement),
               answer: answers[i]!,
               after: now?.row.generation === settlement.generation ? now : undefined
             })
@@ -254,7 +256,7 @@ export const connect = (
         "heartbeat",
         recorded(store.heartbeat(options), (answers) => {
           for (let i = 0; i < answers.length; i++) {
-            record({ _tag: "Extended", ref: options.runs[i]!, until: options.lease.until, answer: answers[i]! })
+            record({ _tag: "Extended", ref: named(options.runs[i]!), until: options.lease.until, answer: answers[i]! })
           }
         })
       ),

@@ -20,6 +20,9 @@ import type {
 } from "../../TaskStore.ts"
 import { formatTime } from "./script.ts"
 
+/** A reference as the store was given it, and the task it is of, as far as that was seen. */
+export type NamedRef = RunRef & { readonly taskId: string | undefined }
+
 /** One thing that happened. `at` is the true time, in milliseconds since the start; `node` is where, -1: nowhere. */
 export type Entry = { readonly at: number; readonly node: number } & What
 
@@ -35,14 +38,14 @@ export type What =
   }
   | { readonly _tag: "Claimed"; readonly run: RunRow; readonly lease: Lease }
   /** A mark that an attempt begins. */
-  | { readonly _tag: "Marked"; readonly ref: RunRef; readonly answer: boolean }
+  | { readonly _tag: "Marked"; readonly ref: NamedRef; readonly answer: boolean }
   | {
     readonly _tag: "Settled"
-    readonly settlement: Settlement
+    readonly settlement: Settlement & NamedRef
     readonly answer: Settled
     readonly after: TaskWithRuns | undefined
   }
-  | { readonly _tag: "Extended"; readonly ref: RunRef; readonly until: number; readonly answer: Heartbeat }
+  | { readonly _tag: "Extended"; readonly ref: NamedRef; readonly until: number; readonly answer: Heartbeat }
   | { readonly _tag: "TakenOver"; readonly taken: TakenOver; readonly now: number }
   /** A handler began, under the claim with this token. */
   | { readonly _tag: "Began"; readonly run: RunRow }
