@@ -198,6 +198,13 @@ describe("large", () => {
         (yield* Effect.flip(store.insert([newTask("c", { payload, declared: payload })]))).reason,
         "Full"
       )
+      // What has become too large all the same may be changed, as long as it does not grow.
+      const documents = server.of("punctual_tasks")
+      documents.set("b", { ...documents.get("b")!, cold: maximumSize })
+      const grown = yield* Effect.flip(store.commit([change(other!.row, {}, runs)]))
+      assert.strictEqual(grown.reason, "Full")
+      const [finished] = yield* store.commit([change(other!.row, { cursor: now + 1 })])
+      assert.strictEqual(finished!._tag, "Committed")
     }))
 
   it.effect("exits of many megabytes in one call are settled in parts", () =>

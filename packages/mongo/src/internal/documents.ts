@@ -358,6 +358,7 @@ export const defect = (doc: TaskDocument, whole: boolean): string | undefined =>
     if (!isFields(doc[field])) return `\`${field}\` is no map`
   }
   if (![doc.born, doc.v, doc.cold].every(Number.isSafeInteger)) return "its version is no number"
+  if (!Array.isArray(doc.generations)) return "`generations` is no list"
   for (const [key, run] of [...Object.entries(doc.runs), ...Object.entries(doc.ended)]) {
     const wrong = isFields(run) ? wrongField(run, runKinds) : "everything"
     if (wrong !== undefined) return `\`${wrong}\` of run ${key} is not what this store writes`

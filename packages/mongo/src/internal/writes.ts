@@ -237,9 +237,10 @@ export const make = (options: {
   const write: Writes["write"] = <E, A>(operation: string, options: WriteOptions<E, A>) => {
     const { absent, apply, entries, grows = false, known, lost, needs, where, whole } = options
     const answers = new Map<number, A>()
-    const told = brought()
+    /** What all rounds brought. */
+    const news = brought()
 
-    const refuse = (doc: TaskDocument): TaskStoreError | undefined => {
+    const refuse = (doc: TaskDocument, before: TaskDocument | undefined): TaskStoreError | undefined => {
       if (!isWellFormed(doc._id)) {
         return new TaskStoreError({
           store,
@@ -251,7 +252,8 @@ export const make = (options: {
         })
       }
       const size = grows ? Documents.sizeOf(doc) : 0
-      if (size <= maximumSize) return undefined
+      // what has become larger all the same may be changed, and shrink
+      if (size <= maximumSize || (before !== undefined && size <= Documents.sizeOf(before))) return undefined
       return new TaskStoreError({
         store,
         operation,
@@ -274,7 +276,9 @@ export const make = (options: {
     const round = (pending: ReadonlyArray<number>, docs: ReadonlyArray<TaskDocument>) =>
       Effect.gen(function*() {
         const byId = new Map(docs.map((doc) => [doc._id, doc]))
-        const byGeneration = new Map(docs.flatMap((doc) => doc.generations.map((one) => [one, doc] as const)))
+        const byGeneration = new Map(
+          docs.flatMap((doc) => [doc.generations].flat().map((one) => [one, doc] as const))
+        )
         const groups = new Map<string, Array<number>>()
         const need = { tokens: 0, generations: 0 }
         for (const i of pending) {
@@ -308,7 +312,7 @@ export const make = (options: {
             told.push(apply(draft, entries[i]!))
           }
           const after = draft.after()
-          const refused = after === undefined ? undefined : refuse(after)
+          const refused = after === undefined ? undefined : refuse(after, draft.before)
           if (refused !== undefined) return yield* refused
           drafted.push({ draft, after, given, told })
         }
@@ -324,7 +328,7 @@ export const make = (options: {
           }
           answered.forEach((answer, n) => answers.set(given[n]!, answer))
           again.push(...given.slice(answered.length))
-          merge(told, draft.brought)
+          merge(news, draft.brought)
           if (after?.unfiled !== true) return
           // as it is now
           const changed = draft.before !== undefined && Documents.difference(draft.before, after) !== undefined
@@ -364,7 +368,7 @@ export const make = (options: {
     return rounds.pipe(
       Effect.mapError(fail(operation)),
       // what was written before a failure is told too
-      Effect.ensuring(Effect.suspend(() => wakes.tell(told))),
+      Effect.ensuring(Effect.suspend(() => wakes.tell(news))),
       Effect.map(() => entries.map((_, i) => answers.get(i)!))
     )
   }
