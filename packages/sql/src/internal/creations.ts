@@ -140,8 +140,8 @@ state, at_most_once, later, created_at, owner, lease_until, started_at)
 select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
 ${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end, ${now},
 ${lease?.owner ?? null}, ${lease?.until ?? null}, ${lease === undefined || run.atMostOnce ? null : now}
-from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
-on conflict do nothing`
+from ${source(newRunColumns)(cells)} u${dialect.beside(t.task, "t", "t.n = u.n")}
+where true on conflict do nothing`
       )
       if (added !== cells.length) all = false
     }

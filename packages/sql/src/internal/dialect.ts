@@ -54,6 +54,8 @@ export interface Dialect {
     on: Statement.Fragment,
     lock?: "wait" | "skip"
   ) => Statement.Fragment
+  /** What follows `source u` to join it so with the rows of a table, under another name. */
+  readonly beside: (table: Statement.Fragment, alias: string, on: string, lock?: "wait" | "skip") => Statement.Fragment
   /** Whether columns of a table's row, which nobody else changes now, are those of a row of a source. */
   readonly among: (
     table: Statement.Fragment,
@@ -170,6 +172,12 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `u.${key}`).join(", ")} from `),
       ...source.segments,
       Statement.literal(" u)")
+    ]),
+  beside: (table, alias, on) =>
+    Statement.fragment([
+      Statement.literal(" cross join "),
+      ...table.segments,
+      Statement.literal(` ${alias} on ${on}`)
     ]),
   joined: (keys, join) =>
     Statement.fragment([
