@@ -66,7 +66,7 @@ const known: Readonly<Record<keyof Options, true>> = { prefix: true, name: true,
 // -----------------------------------------------------------------------------
 
 /** A script holds the server while it runs: batches are cut into pieces of so many entries and characters. */
-const mostEntries = 500
+const mostEntries = 100
 const mostCharacters = 1_000_000
 
 /**

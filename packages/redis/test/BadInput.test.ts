@@ -186,9 +186,9 @@ withServers("Redis, badly set up", () => {
       yield* send("HSET", `{punctual}:o:${c}`, "1", "{")
       yield* send("HSET", `{punctual}:t:${d}`, "d", "garbage")
       const due = yield* store.due({ now: 2, limit: 10, reader: "one", zoneRules: "2026a" })
-      assert.deepStrictEqual(due.tasks.map(({ row }) => row.id), ["c", "e"])
+      assert.deepStrictEqual(due.tasks.map(({ row }) => row.id), ["e"])
       const outdated = yield* store.outdated({ now: 2, limit: 10, reader: "two", zoneRules: "2026c" })
-      assert.deepStrictEqual(outdated.map(({ row }) => row.id), ["c", "e"])
+      assert.deepStrictEqual(outdated.map(({ row }) => row.id), ["e"])
       const claimed = yield* store.claim({ ...claimOf(2, 10), reader: "three" })
       assert.deepStrictEqual(claimed.runs.map(({ task }) => task.id), ["e"])
       const verdicts = yield* store.verdicts({ limit: 100 })
@@ -197,8 +197,8 @@ withServers("Redis, badly set up", () => {
           a - b
         )
       const generations = added.map(({ row }) => row.generation)
-      assert.deepStrictEqual(found("one"), [generations[0], generations[1], generations[3]])
-      assert.deepStrictEqual(found("two"), [generations[0], generations[1], generations[3]])
+      assert.deepStrictEqual(found("one"), generations.slice(0, 4))
+      assert.deepStrictEqual(found("two"), generations.slice(0, 4))
       assert.deepStrictEqual(found("three"), generations.slice(0, 4))
       // its index is there, so that it is found again once it is restored
       assert.deepStrictEqual(

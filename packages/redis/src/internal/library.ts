@@ -21,7 +21,7 @@
  *
  * Records are JSON arrays of texts (`fields.ts`): numbers are texts too, since Lua's JSON writes no more than 14 digits.
  * A script reads what it needs into `tasks`, changes it there and writes it back at its end, so that one that fails half
- * way has changed no record.
+ * way has changed no task and no open run.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ export const schema = 1
 export const newerPrefix = "PUNCTUALNEWER"
 
 export const library = `local C,R = ${positions(taskFields)},${positions(runFields)}
-local SCHEMA = ${schema}
+local SCHEMA, WIDTH = ${schema}, ${runFields.length}
 ` + String.raw`
 local P, A, null, call, fmt = KEYS[1], cjson.decode(ARGV[1]), cjson.null, redis.call, string.format
 local meta = call('HMGET', P, 'writer', 'schema', 'generation', 'token', 'known', 'wake')
@@ -48,11 +48,11 @@ end
 -- numbers ---------------------------------------------------------------------
 
 local FAR = 9007199254740991
-local NEVER = '2' .. fmt('%016.0f', 0)
+local NEVER = '2' .. fmt('%016d', 0)
 
-local function S(n) if n == nil or n == null then return null end return fmt('%.0f', n) end
+local function S(n) if n == nil or n == null then return null end return fmt('%d', n) end
 local function num(s) if s == nil or s == null or s == false then return nil end return tonumber(s) end
-local function pad(n) return fmt('%016.0f', n) end
+local function pad(n) return fmt('%016d', n) end
 
 -- sorts as a number does
 local function ord(n)
@@ -309,7 +309,7 @@ end
 local function create(t, new, claim, now, state)
   local r = { t = t, key = new.key, a = {} }
   local a = r.a
-  for _, i in pairs(R) do a[i] = null end
+  for i = 1, WIDTH do a[i] = null end
   a[R.generation], a[R.key], a[R.taskId], a[R.due], a[R.nominal] = S(tonumber(t.g)), new.key, t.c[C.id], S(new.due), S(new.nominal)
   a[R.state], a[R.held], a[R.readyAt] = state or new.state, new.held == true, S(new.readyAt)
   a[R.attempt], a[R.takeovers] = S(new.attempt or 0), S(new.takeovers or 0)
@@ -517,10 +517,11 @@ end
 
 local function row(t) return { t.g, textOf(t), definition(t) } end
 
-local function withRuns(t)
-  local list = {}
-  for i, r in ipairs(opens(t)) do list[i] = runText(r) end
-  return { t.g, textOf(t), definition(t), list }
+-- A task with its open runs, as stored: for scripts that change neither.
+local function withRuns(g)
+  local v = call('HMGET', P .. ':t:' .. g, 'c', 'd')
+  if not v[1] then return nil end
+  return { g, v[1], v[2], call('HVALS', P .. ':o:' .. g) }
 end
 
 -- Writes what changed, tells listeners, and answers.

@@ -242,7 +242,7 @@ export const runRow = (text: unknown): RunRow => numbered(text).run
 
 export const taskWithRuns = (answer: unknown): TaskWithRuns => ({
   row: taskRow(answer),
-  open: list(list(answer)[3]).map(runRow)
+  open: list(list(answer)[3]).map(runRow).sort((self, that) => self.due - that.due)
 })
 
 /** What a script told listeners, with its number and that of the wake-up before it. */

@@ -41,8 +41,8 @@ return done(answer)
   get: script(String.raw`
 local answer = {}
 for _, id in ipairs(A.ids) do
-  local t = byId(id)
-  if t then answer[#answer + 1] = withRuns(t) end
+  local g = call('HGET', P .. ':id', id)
+  if g then answer[#answer + 1] = withRuns(g) end
 end
 return done(answer)
 `),
@@ -52,18 +52,17 @@ local now, patient, answer = A.now, A.now - A.patience, {}
 local top = call('ZRANGE', P .. ':zoned', -1, -1)[1]
 local newest = top and string.sub(top, 1, -18) or ''
 local newer = below(A.zoneRules, newest)
-local function left(t)
-  local rules = t.c[C.zoneRules]
-  return num(t.c[C.due]) > patient and rules ~= null and below(A.zoneRules, rules)
+local function left(g)
+  local t = load(g)
+  local rules = t and t.c[C.zoneRules]
+  return t and num(t.c[C.due]) > patient and rules ~= null and below(A.zoneRules, rules)
 end
 if A.limit > 0 then
   for member in walk('due', '-', '(' .. ord(now + 1), math.min(A.limit, 500)) do
     local g = string.sub(member, 18)
     if not hides(g, A.reader) then
-      local t = load(g)
-      if not t then condemn(g)
-      elseif not (newer and left(t)) then
-        answer[#answer + 1] = withRuns(t)
+      if not (newer and left(g)) then
+        answer[#answer + 1] = withRuns(g)
         if #answer >= A.limit then break end
       end
     end
@@ -73,9 +72,8 @@ local coming = first('due', '[' .. ord(now + 1), '(' .. NEVER)
 local nextDue = coming and unord(coming) or nil
 if newer then
   for member in walk('due', '[' .. ord(patient + 1), '(' .. ord(now + 1), 100) do
-    local t = load(string.sub(member, 18))
-    if t and left(t) then
-      local at = num(t.c[C.due]) + A.patience
+    if left(string.sub(member, 18)) then
+      local at = unord(member) + A.patience
       if not nextDue or at < nextDue then nextDue = at end
       break
     end
@@ -95,12 +93,8 @@ if A.limit > 0 then
     if not below(string.sub(member, 1, -18), A.zoneRules) then break end
     local g = string.sub(member, -16)
     if not hides(g, A.reader) then
-      local t = load(g)
-      if not t then condemn(g)
-      else
-        answer[#answer + 1] = withRuns(t)
-        if #answer >= A.limit then break end
-      end
+      answer[#answer + 1] = withRuns(g)
+      if #answer >= A.limit then break end
     end
   end
 end
