@@ -193,7 +193,9 @@ withServers("Redis, badly set up", () => {
       assert.deepStrictEqual(claimed.runs.map(({ task }) => task.id), ["e"])
       const verdicts = yield* store.verdicts({ limit: 100 })
       const found = (reader: string) =>
-        verdicts.filter((verdict) => verdict.reader === reader).map(({ generation }) => generation).sort()
+        verdicts.filter((verdict) => verdict.reader === reader).map(({ generation }) => generation).sort((a, b) =>
+          a - b
+        )
       const generations = added.map(({ row }) => row.generation)
       assert.deepStrictEqual(found("one"), generations.slice(0, 4))
       assert.deepStrictEqual(found("two"), generations.slice(0, 4))
