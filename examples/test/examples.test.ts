@@ -24,6 +24,7 @@ import * as LastWorkingDay from "../15-last-working-day.ts"
 import * as Sunrise from "../16-sunrise.ts"
 import * as DstHalves from "../17-dst-halves.ts"
 import * as CalendarApp from "../18-calendar-app.ts"
+import * as Outbox from "../19-outbox.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -361,4 +362,15 @@ describe("examples", () => {
       )
       assert.match(String(error), /`TUE` is not a day of the week \(BYDAY.*did you mean `TU`/)
     }))
+
+  it.effect("19-outbox", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* TestConsole.logLines, ["umbrella cannot pay 9000"])
+      assert.deepStrictEqual(yield* printed(TestScheduler.settle), [
+        "mail to acme: thank you for order 1",
+        "mail to hooli: thank you for order 2" // the number of the order that was taken back
+      ])
+    }).pipe(Effect.provide(
+      TestScheduler.layer(Outbox.App, { now, store: Outbox.store }).pipe(Layer.provide(Outbox.client(":memory:")))
+    )))
 })

@@ -33,7 +33,8 @@ import type { Dialect } from "./internal/dialect.ts"
 import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
 import { makeEnds } from "./internal/ends.ts"
 import { makeLists } from "./internal/lists.ts"
-import { int, readable, text, Unreadable } from "./internal/records.ts"
+import { channelOf, minimumServer, postgres } from "./internal/postgres.ts"
+import { int, orNull, readable, text, Unreadable } from "./internal/records.ts"
 import { migrate } from "./internal/schema.ts"
 import { makeSettlements } from "./internal/settlements.ts"
 import { makeTasks } from "./internal/tasks.ts"
@@ -56,7 +57,7 @@ export interface Options {
   readonly crossProcess?: boolean | undefined
   /** How often it is asked, while somebody listens, whether another process changed something. Default: 100 ms. */
   readonly pollInterval?: Duration.Input | undefined
-  /** What to claim instead of the defaults: durable, shared, and notifying when `crossProcess` is. */
+  /** What to claim instead of the defaults: durable, shared (not PGlite), and notifying when `crossProcess` is. */
   readonly capabilities?: Partial<Capabilities> | undefined
 }
 
@@ -80,11 +81,11 @@ export const make: (options?: Options) => Effect.Effect<
 > = Effect.fnUntraced(function*(options: Options = {}) {
   const sql = yield* SqlClient.SqlClient
   const scope = yield* Scope.Scope
-  const name = options.name ?? sql.driver
+  const name = options.name ?? (sql.driver as string | undefined) ?? "postgres"
   const prefix = options.prefix ?? "punctual"
   const crossProcess = options.crossProcess ?? true
   const refuse = (message: string) =>
-    new TaskStoreError({ store: name, operation: "open", reason: "Unknown", message: `${name}: ${message}` })
+    new TaskStoreError({ store: name, operation: "open", reason: "Invalid", message: `${name}: ${message}` })
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(prefix)) {
     return yield* refuse(`"${prefix}" cannot begin names of tables: use letters, digits and _, a letter first`)
   }
@@ -95,8 +96,15 @@ export const make: (options?: Options) => Effect.Effect<
         onSuccess: () => sqlite("jsonb_each"),
         onFailure: () => sqlite("json_each")
       }),
-    orElse: (): Effect.Effect<Dialect, TaskStoreError> => refuse("this version stores tasks in SQLite only")
+    pg: (): Effect.Effect<Dialect, TaskStoreError> => Effect.as(checkServer(sql, name), postgres),
+    orElse: (): Effect.Effect<Dialect, TaskStoreError> =>
+      refuse("this version stores tasks in SQLite and Postgres only")
   })
+  if (prefix.length > dialect.longestPrefix) {
+    return yield* refuse(
+      `"${prefix}" has ${prefix.length} characters; names of tables may begin with ${dialect.longestPrefix} at most`
+    )
+  }
   const newer = yield* Effect.mapError(
     migrate(sql, dialect, prefix),
     (error) => Database.storeError(name, dialect, "open", error)
@@ -105,19 +113,29 @@ export const make: (options?: Options) => Effect.Effect<
 
   const { changed } = dialect
   const clock = sql.literal(`${prefix}_clock`)
+  const channel = crossProcess && hears(sql)
+    ? yield* Effect.mapError(channelOf(sql, prefix), (error) => Database.storeError(name, dialect, "open", error))
+    : undefined
+  const earliest = Effect.map(
+    untraced(dialect.values(sql`select min(c.due) from ${clock} c where c.due is not null`)),
+    (rows) => orNull(rows[0]?.[0])
+  )
   const wakes = Wakes.make({
     scope,
+    channel: channel === undefined || !hears(sql) ? undefined : {
+      say: (text) => untraced(sql`select pg_notify(${channel}, ${text})`),
+      hear: sql.listen(channel),
+      earliest
+    },
     poll: crossProcess && changed !== undefined
       ? {
         interval: Duration.toMillis(Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")),
         changed: Effect.map(untraced(changed(sql).values), (rows) => rows[0]?.[0]),
-        earliest: Effect.map(
-          untraced(sql`select min(c.due) from ${clock} c where c.due is not null`.values),
-          (rows) => typeof rows[0]?.[0] === "number" ? rows[0][0] : null
-        )
+        earliest
       }
       : undefined
   })
+  yield* Effect.addFinalizer(() => wakes.flush)
   const db = Database.make({ sql, dialect, prefix, store: name, wakes })
   const { source, t, values } = db
   const ends = makeEnds(db)
@@ -150,8 +168,9 @@ export const make: (options?: Options) => Effect.Effect<
     name,
     capabilities: {
       durable: true,
-      shared: true,
-      notifies: crossProcess && changed !== undefined,
+      // one process at a time has a PGlite
+      shared: sql.driver !== "pglite",
+      notifies: crossProcess && (changed !== undefined || channel !== undefined),
       ...options.capabilities
     },
     insert: (added) => shared("insert", tasks.insert(added)),
@@ -205,9 +224,11 @@ where t.n = v.n order by v.n, v.reader ${db.limit(limit)}`),
       generations.length === 0 ? Effect.void : db.write("clear", (write) =>
         Effect.gen(function*() {
           const cells = generations.map((generation) => [generation])
-          const rows = yield* sql`select c.due, exists (select 1 from ${t.run} r where r.n = c.n and r.state = 'ready')
+          const rows = yield* values(
+            sql`select c.due, exists (select 1 from ${t.run} r where r.n = c.n and r.state = 'ready' limit 1 offset 0)
 from ${byN(cells)} u cross join ${t.clock} c
-where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`.values
+where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
+          )
           yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
           // readers that passed it over must look again
           for (const [due, ready] of rows) {
@@ -217,6 +238,27 @@ where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`.value
         })),
     listen: wakes.listen
   })
+})
+
+/** A `PgClient`: a `SqlClient` that can also listen. Its package is not imported, since most programs have no Postgres. */
+const hears = (sql: SqlClient.SqlClient): sql is SqlClient.SqlClient & {
+  readonly listen: (channel: string) => Wakes.Channel["hear"]
+} => "listen" in sql && typeof sql.listen === "function"
+
+const checkServer = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, name: string) {
+  const rows = yield* Effect.mapError(
+    sql`select current_setting('server_version_num')::int`.values,
+    (error) => Database.storeError(name, postgres, "open", error)
+  )
+  const version = Math.floor(Number(rows[0]?.[0]) / 10_000)
+  if (version < minimumServer) {
+    return yield* new TaskStoreError({
+      store: name,
+      operation: "open",
+      reason: "Invalid",
+      message: `${name}: the server is Postgres ${version}; this needs ${minimumServer} or newer. Upgrade the server.`
+    })
+  }
 })
 
 const untraced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

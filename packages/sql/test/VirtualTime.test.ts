@@ -1,20 +1,24 @@
 /**
- * Under virtual time a real SQLite file gives the same runs at the same times as memory.
+ * Under virtual time a real database gives the same runs at the same times as memory.
  */
 import { assert, it } from "@effect/vitest"
+import { PGlite } from "@electric-sql/pglite"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import * as Task from "punctual/Task"
 import * as TaskScheduler from "punctual/TaskScheduler"
+import type { TaskStore } from "punctual/TaskStore"
 import { TestScheduler } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
+import * as PgliteClient from "../src/PgliteClient.ts"
+import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
+import * as SqlTaskStore from "../src/SqlTaskStore.ts"
+import { onFile } from "./internal/files.ts"
+import { freshPrefix, onServer } from "./internal/postgres.ts"
 
 const Work = Task.make("Work", { payload: { seconds: Schema.Int }, maxInstances: 2, whenBusy: "queue" })
 const Flaky = Task.make("Flaky", {
@@ -70,18 +74,22 @@ const ledger = Effect.gen(function*() {
   }
 })
 
-it.effect("the same runs at the same times as in memory", () =>
-  Effect.gen(function*() {
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "punctual-virtual-"))),
-      (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
-    )
-    const now = "2026-03-29T00:50:00Z"
-    const memory = yield* ledger.pipe(Effect.provide(TestScheduler.layer(App, { now }), { local: true }))
-    const sqlite = yield* ledger.pipe(Effect.provide(
-      TestScheduler.layer(App, { now, store: SqliteTaskStore.layer({ filename: join(directory, "punctual.db") }) }),
-      { local: true }
-    ))
-    assert.isAbove(memory.runs.length, 300)
-    assert.deepStrictEqual(sqlite, memory)
-  }), 60_000)
+const now = "2026-03-29T00:50:00Z"
+
+const sameAsMemory = <E>(name: string, store: Layer.Layer<TaskStore, E>) =>
+  it.effect(`${name}: the same runs at the same times as in memory`, () =>
+    Effect.gen(function*() {
+      const memory = yield* ledger.pipe(Effect.provide(TestScheduler.layer(App, { now }), { local: true }))
+      const runs = yield* ledger.pipe(Effect.provide(TestScheduler.layer(App, { now, store }), { local: true }))
+      assert.isAbove(memory.runs.length, 300)
+      assert.deepStrictEqual(runs, memory)
+    }), 60_000)
+
+sameAsMemory("SQLite", onFile((filename) => SqliteTaskStore.layer({ filename })))
+
+sameAsMemory(
+  "PGlite",
+  SqlTaskStore.layer().pipe(Layer.provide(PgliteClient.layer(Effect.promise(() => PGlite.create()))))
+)
+
+onServer("Postgres", (url) => sameAsMemory("Postgres", PostgresTaskStore.layer({ url, prefix: freshPrefix() })))

@@ -5,9 +5,11 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
+import type * as Statement from "effect/sql/Statement"
 import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
+import { inOrder } from "./locks.ts"
 import type { Cells } from "./records.ts"
 import {
   decodeRun,
@@ -26,6 +28,9 @@ type Store = TaskStore["Service"]
 /** Ready runs moved from `later` to claimable by one claim: a clock that jumps over a backlog takes several. */
 const ripenLimit = 5000
 
+/** Owned runs of one statement, which compares each with each where a planner expects few. */
+const rowsAtOnce = 500
+
 export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "start" | "heartbeat" | "cancel"> => {
   const { dialect, source, sql, t, values } = db
 
@@ -40,8 +45,10 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
     const states = yield* db.read(
       "claim",
       sql`select u.i,
-exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0),
-exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now}),
+exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0 limit 1 offset 0),
+exists (select 1 from ${t.run} q where ${
+        sql.literal(inSlot)
+      } and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
 (select min(q.ready_at) from ${t.run} q
   where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version)
 from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
@@ -75,9 +82,13 @@ from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, vers
         const picked = yield* pick(claimable, options)
         if (picked.length === 0) return []
         const rows = yield* values(sql`select u.i, ${sql.literal(selectRun)}, ${sql.literal(selectTask)}
-from ${source([["n", "int"], ["run_key", "text"]])(picked)} u
-cross join ${t.run} r cross join ${t.clock} c cross join ${t.task} t
-where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
+from ${
+          dialect.join(
+            source([["n", "int"], ["run_key", "text"]])(picked),
+            t.run,
+            sql.literal("r.n = u.n and r.run_key = u.run_key")
+          )
+        } cross join ${t.clock} c cross join ${t.task} t where c.n = u.n and t.n = u.n`)
         const claims = new Array<Claimed | undefined>(picked.length)
         const unreadable: Array<readonly [number, string, string, number]> = []
         for (const cells of rows) {
@@ -92,13 +103,13 @@ where r.n = u.n and r.run_key = u.run_key and c.n = u.n and t.n = u.n`)
         yield* ends.quarantine(unreadable)
         const mine = claims.filter((claimed) => claimed !== undefined)
         if (mine.length === 0) return []
-        const first = yield* write.tokens(mine.length)
+        const token = yield* write.tokens(mine.length)
         yield* sql`${
           dialect.update({
             table: t.run,
             set: sql`state = 'running', owner = ${lease.owner}, token = u.token, lease_until = ${lease.until},
 attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} end`,
-            source: owned(mine.map(({ run }, i) => [run.generation, run.key, first + i])),
+            source: owned(mine.map(({ run }, i) => [run.generation, run.key, token(i)])),
             where: sql.literal("r.n = u.n and r.run_key = u.run_key")
           })
         }`
@@ -107,7 +118,7 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
             ...run,
             state: "running",
             owner: lease.owner,
-            token: first + i,
+            token: token(i),
             leaseUntil: lease.until,
             attempt: run.attempt + 1,
             startedAt: run.atMostOnce ? null : now
@@ -122,7 +133,9 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
   const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
     sql`update ${t.run} set later = 0 where (n, run_key) in (select q.n, q.run_key
 from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u cross join ${t.run} q
-where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)})`
+where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
+      dialect.lock("q", "skip")
+    })`
 
   /** One probe per (executor, tag), then one run of each slot in turn. */
   const pick = Effect.fnUntraced(function*(
@@ -153,7 +166,9 @@ where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit
 where q.executor = ${queue.executor} and q.tag = ${queue.tag} and q.state = 'ready' and q.held = 0 and q.later = 0
 and q.ready_at <= ${options.now} and q.version <= ${queue.version}
 and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${options.reader})
-order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit, options.limit))}`.values
+order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit, options.limit))}${
+        dialect.lock("q", "skip")
+      }`.values
     }
     const picked: Array<readonly [number, string]> = []
     let active = turns
@@ -180,21 +195,30 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
   // by key, a planner must not be tempted by an index full of dead entries
   const isOwned = (owner: string) =>
     sql`r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null`
-  const ownedCells = (runs: ReadonlyArray<RunRef>): ReadonlyArray<Cells> =>
-    runs.map(({ generation, key, token }) => [generation, key, token])
+  /** Updates runs that this owner has, those of a statement after those of another, and answers rows of them. */
+  const updateOwned = (owner: string, runs: ReadonlyArray<RunRef>, set: Statement.Fragment, returning: string) => {
+    const refs = runs.map(({ generation, key, token }) => [generation, key, token] as const).sort(inOrder)
+    const slices = Array.from({ length: Math.ceil(refs.length / rowsAtOnce) }, (_, i) => i * rowsAtOnce)
+    return Effect.map(
+      Effect.forEach(slices, (from) =>
+        sql`${
+          dialect.update({
+            table: t.run,
+            set,
+            source: owned(refs.slice(from, from + rowsAtOnce)),
+            where: isOwned(owner),
+            ordered: true,
+            returning
+          })
+        }`.values),
+      (rows) => rows.flat()
+    )
+  }
 
   const start: Store["start"] = ({ now, owner, runs }) =>
     runs.length === 0 ? Effect.succeed([]) : db.write("start", () =>
       Effect.map(
-        sql`${
-          dialect.update({
-            table: t.run,
-            set: sql`started_at = coalesce(r.started_at, ${now})`,
-            source: owned(ownedCells(runs)),
-            where: isOwned(owner),
-            returning: "n, run_key, token"
-          })
-        }`.values,
+        updateOwned(owner, runs, sql`started_at = coalesce(r.started_at, ${now})`, "n, run_key, token"),
         (rows) => {
           const started = new Map(rows.map(([n, key, token]) => [refKey(n, key), Number(token)]))
           return runs.map(({ generation, key, token }) => started.get(refKey(generation, key)) === token)
@@ -204,15 +228,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
   const heartbeat: Store["heartbeat"] = ({ lease, runs }) =>
     runs.length === 0 ? Effect.succeed([]) : db.write("heartbeat", () =>
       Effect.map(
-        sql`${
-          dialect.update({
-            table: t.run,
-            set: sql`lease_until = ${lease.until}`,
-            source: owned(ownedCells(runs)),
-            where: isOwned(lease.owner),
-            returning: "n, run_key, token, cancel"
-          })
-        }`.values,
+        updateOwned(lease.owner, runs, sql`lease_until = ${lease.until}`, "n, run_key, token, cancel"),
         (rows) => {
           const alive = new Map(
             rows.map(([n, key, token, cancel]) => [refKey(n, key), [Number(token), cancel] as const])
@@ -229,7 +245,7 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
     runs.length === 0 ? Effect.succeed([]) : db.write("cancel", (write) =>
       Effect.gen(function*() {
         // the first reason of each: an update takes any of several rows
-        const reasons = new Map<string, Cells>()
+        const reasons = new Map<string, readonly [number, string, string]>()
         for (const { generation, key, reason } of runs) {
           const ref = refKey(generation, key)
           if (!reasons.has(ref)) reasons.set(ref, [generation, key, reason])
@@ -238,8 +254,11 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
           dialect.update({
             table: t.run,
             set: sql.literal("cancel = coalesce(r.cancel, u.reason)"),
-            source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])([...reasons.values()]),
+            source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])(
+              [...reasons.values()].sort(inOrder)
+            ),
             where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.lease_until is not null"),
+            ordered: true,
             returning: "n, run_key"
           })
         }`.values

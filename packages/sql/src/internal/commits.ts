@@ -11,6 +11,8 @@ import type { Creation, Creations } from "./creations.ts"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
+import { makeLocks } from "./locks.ts"
+import { contended } from "./postgres.ts"
 import type { Cells, RunOrigin } from "./records.ts"
 import {
   claimedRunRow,
@@ -41,14 +43,16 @@ export const makeCommits = (
   ends: Ends,
   creations: Creations
 ): Pick<TaskStore["Service"], "commit"> => {
-  const { source, sql, t, values } = db
+  const { dialect, source, sql, t, values } = db
   const { create, label, unlabel } = creations
+  const locks = makeLocks(db)
 
   /** What a change ends, no token ends again. */
   const cancelled: Columns = [["state", "text"], ["cancel", "text"], ["token", "int"]]
 
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
+  const byKey = sql.literal("r.n = u.n and r.run_key = u.run_key")
   const chosenPosition = chosen(positionFields)
   const chosenDefinition = chosen(definitionFields)
 
@@ -89,7 +93,7 @@ from ${
           entries.map(({ change: { generation, revision } }) => [generation, revision])
         )
       } u cross join ${t.clock} c cross join ${t.task} t
-where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialect.forUpdate)}`
+where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "skip")}`
     )
     const accepted: Array<Accepted> = []
     for (const cells of rows) {
@@ -113,15 +117,17 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       })
     }
     if (accepted.length === 0) return
+    if (dialect.concurrent) {
+      yield* locks.runs(accepted.flatMap(({ change }) => touchesRuns(change) ? [change.generation] : []))
+    }
     yield* setRows(accepted, write)
     yield* changeRuns(accepted, write)
     yield* remove(accepted.filter(({ change }) => change.set === "remove"))
-    yield* creations.insert(
-      accepted.flatMap(({ change: { id, replacement, set } }) =>
-        set === "remove" && replacement !== undefined ? [{ ...replacement, id }] : []
-      ),
-      write
+    const replacements = accepted.flatMap(({ change: { id, replacement, set } }) =>
+      set === "remove" && replacement !== undefined ? [{ ...replacement, id }] : []
     )
+    const replaced = yield* creations.insert(replacements, write)
+    if (replaced.length < replacements.length) return yield* contended("ids of removed tasks were taken")
     for (const { change, claimed, i } of accepted) {
       answers[i] = { _tag: "Committed", revision: change.revision + 1, claimed }
     }
@@ -157,7 +163,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     yield* db.setByN(t.task, undefined, definitions)
     if (rerouted.length > 0) {
       yield* sql`${
-        db.dialect.update({
+        dialect.update({
           table: t.run,
           set: sql.literal("tag = u.tag, version = u.version, executor = u.executor, priority = u.priority"),
           source: source([["n", "int"], ["tag", "text"], ["version", "int"], ["executor", "text"], [
@@ -236,7 +242,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
       }
     }
     if (wait.length > 0) {
-      yield* sql`update ${t.run} set queues = 1 where queues = 0 and n in (select u.n from ${byN(wait)} u)`
+      yield* sql`update ${t.run} set queues = 1 where queues = 0 and ${dialect.among(t.run, ["n"], byN(wait))}`
     }
     yield* ends.ready(promoted, now, write)
   })
@@ -265,8 +271,8 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     })
     if (asked.length === 0) return found
     const rows = yield* sql`select u.i from ${
-      byRef(asked.map(({ key, task }) => [task.change.generation, key]))
-    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key and r.lease_until is not null`.values
+      dialect.join(byRef(asked.map(({ key, task }) => [task.change.generation, key])), t.run, byKey)
+    } where r.lease_until is not null`.values
     for (const [i] of rows) {
       const one = asked[Number(i)]
       if (one === undefined) continue
@@ -296,7 +302,7 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
         continue
       }
       // their ends look for it
-      yield* sql`update ${t.run} set queues = 1 where (n, run_key) in (select u.n, u.run_key from ${byRef(asked)} u)`
+      yield* sql`update ${t.run} set queues = 1 where ${dialect.among(t.run, ["n", "run_key"], byRef(asked))}`
       if (op._tag === "Create") {
         waits = true
         yield* changeWave([{ accepted, op: { _tag: "Create", run: { ...op.run, state: "waiting" } } }], write)
@@ -351,18 +357,18 @@ where c.n = u.n and c.revision = u.revision and t.n = u.n${sql.literal(db.dialec
     }
     if (drops.length > 0) {
       yield* sql`delete from ${t.run} where state = 'waiting'
-and (n, run_key) in (select u.n, u.run_key from ${byRef(drops)} u)`
+and ${dialect.among(t.run, ["n", "run_key"], byRef(drops))}`
     }
     if (cancels.length > 0) yield* cancel(cancels, write)
     if (creates.length > 0) yield* createAll(creates, write)
     if (promotes.length > 0) yield* ends.ready(promotes, ops[0]!.accepted.change.now, write)
     if (holds.length > 0) {
       yield* sql`update ${t.run} set held = 1 where lease_until is null
-and (n, run_key) in (select u.n, u.run_key from ${byRef(holds)} u)`
+and ${dialect.among(t.run, ["n", "run_key"], byRef(holds))}`
     }
     if (unholds.length > 0) {
       yield* sql`update ${t.run} set held = 0 where lease_until is null
-and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
+and ${dialect.among(t.run, ["n", "run_key"], byRef(unholds))}`
       write.brought.ready = true
     }
   })
@@ -372,7 +378,8 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     const claims = creates.filter(({ op }) => op.claim !== undefined && op.run.state === "ready").length
-    let token = claims === 0 ? 0 : yield* write.tokens(claims)
+    const tokenAt = claims === 0 ? undefined : yield* write.tokens(claims)
+    let given = 0
     const creations = creates.map(({ accepted: { change }, op: { claim, run } }): Creation => {
       const lease = run.state === "ready" ? claim : undefined
       return {
@@ -380,7 +387,7 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
         run,
         now: change.now,
         lease,
-        token: lease === undefined ? undefined : token++
+        token: lease === undefined ? undefined : tokenAt?.(given++)
       }
     })
     const all = yield* create(creations)
@@ -388,8 +395,8 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
     let tokens: ReadonlySet<unknown> | undefined
     if (!all) {
       const rows = yield* sql`select r.token from ${
-        byRef(creations.map(({ n, run }) => [n, run.key]))
-      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`.values
+        dialect.join(byRef(creations.map(({ n, run }) => [n, run.key])), t.run, byKey)
+      }`.values
       tokens = new Set(rows.map(([token]) => token === null ? null : Number(token)))
     }
     creations.forEach(({ lease, now, run, token }, i) => {
@@ -407,9 +414,7 @@ and (n, run_key) in (select u.n, u.run_key from ${byRef(unholds)} u)`
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(sql`select u.i, r.lease_until is not null, r.cancel
-from ${
-      byRef(cancels.map(({ accepted, op }) => [accepted.change.generation, op.key]))
-    } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`)
+from ${dialect.join(byRef(cancels.map(({ accepted, op }) => [accepted.change.generation, op.key])), t.run, byKey)}`)
     const endings: Array<Ending> = []
     const asked: Array<Cells> = []
     for (const [i, running, before] of rows.toSorted((self, that) => Number(self[0]) - Number(that[0]))) {
@@ -422,7 +427,7 @@ from ${
     yield* ends.bury(cancelled, endings, undefined)
     if (asked.length === 0) return
     yield* sql`${
-      db.dialect.update({
+      dialect.update({
         table: t.run,
         set: sql.literal("cancel = u.reason"),
         source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])(asked),
@@ -438,8 +443,8 @@ from ${
     if (claimed.length === 0) return
     const rows = yield* values(
       sql`select ${sql.literal(selectRun)} from ${
-        byRef(claimed.map(({ generation, key }) => [generation, key]))
-      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
+        dialect.join(byRef(claimed.map(({ generation, key }) => [generation, key])), t.run, byKey)
+      }`
     )
     const now = new Map<number | null, RunRow>()
     for (const cells of rows) {
@@ -456,8 +461,11 @@ from ${
   const remove = Effect.fnUntraced(function*(removed: ReadonlyArray<Accepted>): Effect.fn.Return<void, SqlError> {
     if (removed.length === 0) return
     const cells = removed.map(({ change }) => [change.generation])
-    const open = yield* values(sql`select r.n, r.run_key from ${byN(cells)} u cross join ${t.run} r
-where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
+    const open = yield* values(
+      sql`select r.n, r.run_key from ${
+        dialect.join(byN(cells), t.run, sql.literal("r.n = u.n"))
+      } where r.lease_until is null order by r.n, r.due, r.run_key`
+    )
     const nows = new Map(removed.map(({ change }) => [change.generation, change.now]))
     yield* ends.bury(
       cancelled,
@@ -470,17 +478,25 @@ where r.n = u.n and r.lease_until is null order by r.n, r.due, r.run_key`)
       undefined
     )
     yield* unlabel(cells)
-    yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
     yield* sql`delete from ${t.clock} where n in (select u.n from ${byN(cells)} u)`
     yield* sql`delete from ${t.task} where n in (select u.n from ${byN(cells)} u)`
+    // last: who keeps a verdict holds the row of the task, and has let it go now
+    yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
     // how its runs are found by its id from now on
     yield* sql`insert into ${t.gone} (id, n) select u.id, u.n from ${
       source([["id", "text"], ["n", "int"]])(removed.map(({ change }) => [change.id, change.generation]))
-    } u where exists (select 1 from ${t.run} r where r.n = u.n) or exists (select 1 from ${t.history} h where h.n = u.n)`
+    } u where exists (select 1 from ${t.run} r where r.n = u.n limit 1 offset 0)
+or exists (select 1 from ${t.history} h where h.n = u.n limit 1 offset 0)`
   })
 
   return { commit }
 }
+
+/** Whether a change concerns runs that are there already, and not only new ones that are ready. */
+const touchesRuns = ({ runs, set }: Change): boolean =>
+  set === "remove" ||
+  set.tag !== undefined || set.version !== undefined || set.executor !== undefined || set.priority !== undefined ||
+  runs.some((op) => op._tag !== "Create" || op.run.state !== "ready")
 
 /**
  * The columns of the fields that are set, with their cells, without those that are as before. The same columns are the

@@ -25,6 +25,9 @@ const newRunColumns: Columns = [
   ["token", "int"]
 ]
 
+/** Tasks of one statement: one of all would hold the texts of all of them several times. */
+const rowsAtOnce = 5_000
+
 export interface Creation {
   readonly n: number
   readonly run: NewRun
@@ -34,7 +37,7 @@ export interface Creation {
 }
 
 export interface Creations {
-  /** Tasks of ids that are free, with their runs. */
+  /** Tasks of ids that are free, with their runs. What somebody else has added meanwhile is left out. */
   readonly insert: (tasks: ReadonlyArray<NewTask>, write: Write) => Effect.Effect<ReadonlyArray<TaskRow>, SqlError>
   /** Creates runs, each key of a task once, where it is not open already; answers whether all were created. */
   readonly create: (creations: ReadonlyArray<Creation>) => Effect.Effect<boolean, SqlError>
@@ -45,16 +48,44 @@ export interface Creations {
 }
 
 export const makeCreations = (db: Database, ends: Ends): Creations => {
-  const { source, sql, t } = db
+  const { dialect, source, sql, t } = db
 
   const names = (columns: Columns, alias = "") => sql.literal(columns.map(([name]) => `${alias}${name}`).join(", "))
 
   const insert: Creations["insert"] = Effect.fnUntraced(function*(tasks, write) {
     if (tasks.length === 0) return []
-    let n = yield* write.generations(tasks.length)
-    const added = tasks.map((task) => ({ task, n: n++ }))
-    yield* sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
+    const generation = yield* write.generations(tasks.length)
+    const numbered = tasks.map((task, i) => ({ task, n: generation(i) }))
+    if (numbered.length <= rowsAtOnce) return yield* insertAll(numbered, write)
+    // who adds some of these ids at the same time comes to them in the same order
+    numbered.sort((self, that) => self.task.id < that.task.id ? -1 : 1)
+    const rows: Array<TaskRow> = []
+    for (let from = 0; from < numbered.length; from += rowsAtOnce) {
+      rows.push(...yield* insertAll(numbered.slice(from, from + rowsAtOnce), write))
+    }
+    return rows
+  })
+
+  interface Numbered {
+    readonly task: NewTask
+    readonly n: number
+  }
+
+  const insertAll = Effect.fnUntraced(function*(
+    tasks: ReadonlyArray<Numbered>,
+    write: Write
+  ): Effect.fn.Return<ReadonlyArray<TaskRow>, SqlError> {
+    let added = tasks
+    const addTasks = sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
 from ${source(taskColumns)(added.map(({ n, task }) => taskCells(task, n)))} u`
+    if (dialect.concurrent) {
+      const rows = yield* sql`${addTasks} order by u.id on conflict do nothing returning n`.values
+      if (rows.length < added.length) {
+        const mine = new Set(rows.map(([n]) => Number(n)))
+        added = added.filter(({ n }) => mine.has(n))
+        if (added.length === 0) return []
+      }
+    } else yield* addTasks
     yield* sql`insert into ${t.clock} (${names(clockColumns)}) select ${names(clockColumns, "u.")}
 from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
     yield* label(added.map(({ n, task }) => ({ n, id: task.id, labels: task.labels })))
@@ -96,17 +127,19 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
     for (const { cells, first: { lease, now, run } } of groups.values()) {
       ends.isLater(now, now)
       const state = lease === undefined ? run.state : "running"
-      yield* sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
+      const added = yield* dialect.affected(
+        sql,
+        sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
 state, at_most_once, later, created_at, attempt, owner, lease_until, started_at)
 select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
 ${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end, ${now}, ${
-        lease === undefined ? 0 : 1
-      },
+          lease === undefined ? 0 : 1
+        },
 ${lease?.owner ?? null}, ${lease?.until ?? null}, ${lease === undefined || run.atMostOnce ? null : now}
 from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
 on conflict do nothing`
-      const affected = yield* db.dialect.affected(sql).values
-      if (Number(affected[0]?.[0]) !== cells.length) all = false
+      )
+      if (added !== cells.length) all = false
     }
     return all
   })

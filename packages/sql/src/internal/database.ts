@@ -4,11 +4,13 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as SqlClient from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
 import { TaskStoreError } from "punctual/TaskStore"
 import type { Columns, Dialect } from "./dialect.ts"
+import { sleepUnref } from "./liveClock.ts"
 import type { Cells } from "./records.ts"
 import { schemaVersion, type Tables, tables, type Versions } from "./schema.ts"
 import { type Brought, brought, type Wakes } from "./wakes.ts"
@@ -17,10 +19,10 @@ import { type Brought, brought, type Wakes } from "./wakes.ts"
 export interface Write {
   /** What listeners will be told. */
   readonly brought: Brought
-  /** The first of this many fencing tokens. */
-  readonly tokens: (count: number) => Effect.Effect<number, SqlError>
-  /** The first of this many generations. */
-  readonly generations: (count: number) => Effect.Effect<number, SqlError>
+  /** So many fencing tokens, the lowest first: the one at a position. */
+  readonly tokens: (count: number) => Effect.Effect<(i: number) => number, SqlError>
+  /** So many generations, the lowest first: the one at a position. */
+  readonly generations: (count: number) => Effect.Effect<(i: number) => number, SqlError>
 }
 
 /** Rows with these columns, of cells, as a table. */
@@ -34,10 +36,6 @@ export interface Database {
   readonly wakes: Wakes
   readonly source: (columns: Columns) => Source
   readonly values: (statement: Statement.Statement<object>) => Effect.Effect<ReadonlyArray<Cells>, SqlError>
-  /**
-   * `limit`, of a value the planner does not look at: SQLite would compile the statement anew for each value that is
-   * bound to a bare parameter, which costs more than the statement.
-   */
   readonly limit: (count: number) => Statement.Fragment
   /** Names what failed. */
   readonly fail: (operation: string) => (error: SqlError | TaskStoreError) => TaskStoreError
@@ -57,6 +55,9 @@ export interface Database {
     entries: ReadonlyArray<{ readonly n: number; readonly columns: Columns; readonly cells: Cells }>
   ) => Effect.Effect<void, SqlError>
 }
+
+/** How often a transaction is made again that others are in the way of: some seconds in all. */
+const maxAttempts = 11
 
 export const newerSchema = (store: string, operation: string, versions: Versions): TaskStoreError =>
   new TaskStoreError({
@@ -79,10 +80,16 @@ export const storeError = (
     store,
     operation,
     reason,
-    message: `${store}: ${operation} failed: ${error.message}${hint === "" ? "" : `; ${hint}`}`,
+    message: `${store}: ${operation} failed: ${told(error)}${hint === "" ? "" : `; ${hint}`}`,
     cause: error
   })
 }
+
+/** What a driver says, and what the database said to it. */
+const told = ({ message, reason: { cause } }: SqlError): string =>
+  cause instanceof Error && cause.message !== "" && !message.includes(cause.message)
+    ? `${message}: ${cause.message}`
+    : message
 
 export const make = (options: {
   readonly sql: SqlClient.SqlClient
@@ -97,14 +104,6 @@ export const make = (options: {
   const fail = (operation: string) => (error: SqlError | TaskStoreError): TaskStoreError =>
     error instanceof SqlError ? storeError(store, dialect, operation, error) : error
 
-  const values: Database["values"] = (statement) =>
-    Effect.catchIf(
-      statement.values,
-      (error) => dialect.isUnsafeInteger(error),
-      // one cell beyond a number's range: read again as bigints, so that only its row is unreadable
-      () => Effect.provideService(statement.values, SqlClient.SafeIntegers, true)
-    )
-
   const sources = new Map<string, Source>()
   const source = (columns: Columns): Source => {
     const key = columns.map(([name]) => name).join()
@@ -113,6 +112,34 @@ export const make = (options: {
     return made
   }
 
+  /** Numbers of a sequence. A transaction may ask several times. */
+  const next = (name: "token" | "generation", last: number): Write["tokens"] => (count) => {
+    if (dialect.concurrent) {
+      const sequence = `${prefix}_${name}_seq`
+      return Effect.map(
+        dialect.values(sql`select nextval(${sequence}::regclass) from generate_series(1, ${count}::int)`),
+        (rows) => (i) => Number(rows[i]?.[0])
+      )
+    }
+    return Effect.suspend(() => {
+      const first = last + 1
+      last += count
+      return Effect.as(sql`update ${t.meta} set ${sql.literal(name)} = ${last}`, (i) => first + i)
+    })
+  }
+
+  /** A transaction that others were in the way of, as a whole; inside somebody's transaction, to its savepoint. */
+  const again = <A, E>(transaction: Effect.Effect<A, E | SqlError>, attempt: number): Effect.Effect<A, E | SqlError> =>
+    Effect.catchIf(
+      transaction,
+      (error) => error instanceof SqlError && attempt < maxAttempts && dialect.isContended(error),
+      () =>
+        Effect.flatMap(
+          Random.next,
+          (share) => Effect.andThen(sleepUnref(share * 2 ** attempt), again(transaction, attempt + 1))
+        )
+    )
+
   return {
     sql,
     dialect,
@@ -120,47 +147,29 @@ export const make = (options: {
     store,
     wakes,
     source,
-    values,
-    limit: (count) => sql`limit ${count} + 0`,
+    values: dialect.values,
+    limit: dialect.limit,
     fail,
     read: (operation, effect) => Effect.mapError(effect, fail(operation)),
     write: (operation, body) => {
-      const change = brought()
       const transaction = Effect.gen(function*() {
-        const rows = yield* sql`select version, minimum_writer, token, generation from ${t.meta}${
-          sql.literal(dialect.forUpdate)
-        }`
-          .values
+        const change = brought()
+        const rows = yield* sql`select version, minimum_writer, token, generation from ${t.meta}`.values
         const [version = 0, minimumWriter = 0, token = 0, generation = 0] = (rows[0] ?? []).map(Number)
         if (minimumWriter > schemaVersion) {
           return yield* newerSchema(store, operation, { version, minimumWriter })
         }
-        // a transaction may ask several times
-        let tokens = token
-        let generations = generation
         const result = yield* body({
           brought: change,
-          tokens: (count) =>
-            Effect.suspend(() => {
-              const first = tokens + 1
-              tokens += count
-              return Effect.as(sql`update ${t.meta} set token = ${tokens}`, first)
-            }),
-          generations: (count) =>
-            Effect.suspend(() => {
-              const first = generations + 1
-              generations += count
-              return Effect.as(sql`update ${t.meta} set generation = ${generations}`, first)
-            })
+          tokens: next("token", token),
+          generations: next("generation", generation)
         })
         // inside somebody's transaction this waits for theirs, and is forgotten if that rolls back
         if (change.due !== Infinity || change.ready || change.cancel) yield* sql.afterCommit(wakes.tell(change))
         return result
       })
-      return sql.withTransaction(transaction).pipe(
-        Effect.provideService(SqlClient.BeginTransaction, dialect.begin),
-        Effect.mapError(fail(operation))
-      )
+      const once = Effect.provideService(sql.withTransaction(transaction), SqlClient.BeginTransaction, dialect.begin)
+      return Effect.mapError(dialect.concurrent ? again(once, 0) : once, fail(operation))
     },
     setByN: (table, extra, entries) => {
       const groups = new Map<string, { readonly columns: Columns; readonly rows: Array<Cells> }>()

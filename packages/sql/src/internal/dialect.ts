@@ -6,7 +6,8 @@
  *
  * @since 0.1.0
  */
-import type { SqlClient } from "effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import type { StoreErrorReason } from "punctual/TaskStore"
@@ -19,10 +20,18 @@ export type Columns = ReadonlyArray<readonly [name: string, type: ColumnType]>
 
 export interface Dialect {
   readonly name: Statement.Dialect
-  /** Starts a transaction that writes: the lock is taken now, not at the first write, which would be too late. */
+  /** With more characters, names that begin with a prefix are longer than names may be. */
+  readonly longestPrefix: number
+  /** Starts a transaction that writes: SQLite's lock is taken now, not at the first write, which would be too late. */
   readonly begin: string
-  /** Follows a select of rows that the same transaction writes. */
-  readonly forUpdate: string
+  /** Whether others write between the statements of a transaction, so that it must lock what it has read. */
+  readonly concurrent: boolean
+  /** Follows a select, and locks the rows of one of its tables: a clock `c` or another. */
+  readonly lock: (rows: string, wait: "wait" | "skip") => Statement.Fragment
+  /** The cells of what a statement answers, integers as numbers where a number holds them. */
+  readonly values: (statement: Statement.Statement<object>) => Effect.Effect<Rows, SqlError>
+  /** `limit` */
+  readonly limit: (count: number) => Statement.Fragment
   /** Rows of cells as a derived table, with the position of each row as column `i`. The first column tells them apart. */
   readonly rows: (columns: Columns) => (cells: ReadonlyArray<ReadonlyArray<unknown>>) => Statement.Fragment
   /** `update table r set … from source u where …`, with what it answers as columns of the table. */
@@ -32,18 +41,45 @@ export interface Dialect {
     readonly source: Statement.Fragment
     readonly where: Statement.Fragment
     readonly returning?: string | undefined
+    /** Rows of runs are locked in the order of the source, where nobody has locked them before. */
+    readonly ordered?: boolean | undefined
   }) => Statement.Fragment
-  /** Answers how many rows the statement before it changed, in the same transaction. */
-  readonly affected: (sql: SqlClient) => Statement.Statement<object>
+  /**
+   * `source u`, joined with those rows `r` of a table that a condition finds for each: a probe of an index each, whatever
+   * a planner thinks of the table. With `lock`, they are locked in the order of the source, then of their keys.
+   */
+  readonly join: (
+    source: Statement.Fragment,
+    table: Statement.Fragment,
+    on: Statement.Fragment,
+    lock?: "wait" | "skip"
+  ) => Statement.Fragment
+  /** Whether columns of a table's row, which nobody else changes now, are those of a row of a source. */
+  readonly among: (
+    table: Statement.Fragment,
+    keys: ReadonlyArray<string>,
+    source: Statement.Fragment
+  ) => Statement.Fragment
+  /** Whether a row, which nobody else changes now, is one of those that were joined, by the keys of its table. */
+  readonly joined: (keys: ReadonlyArray<string>, join: Statement.Fragment) => Statement.Fragment
+  /** Whether a column is one of some integers. */
+  readonly oneOf: (column: string, values: ReadonlyArray<number>) => Statement.Fragment
+  /** Runs an insert, in a transaction, and answers how many rows it has added. */
+  readonly affected: (
+    sql: SqlClient.SqlClient,
+    statement: Statement.Fragment
+  ) => Effect.Effect<number, SqlError>
   /** Whether a text is like a pattern made by `pattern`, in any case. */
   readonly contains: (column: string, pattern: string) => Statement.Fragment
-  readonly tableExists: (sql: SqlClient, table: string) => Statement.Statement<object>
+  readonly tableExists: (sql: SqlClient.SqlClient, table: string) => Statement.Statement<object>
   /** Answers another value after each commit of another connection; `undefined` where that cannot be asked. */
-  readonly changed: ((sql: SqlClient) => Statement.Statement<object>) | undefined
-  /** An integer in a result is beyond what a JavaScript number holds. */
-  readonly isUnsafeInteger: (error: SqlError) => boolean
+  readonly changed: ((sql: SqlClient.SqlClient) => Statement.Statement<object>) | undefined
+  /** Others were in the way: the transaction can be made again. */
+  readonly isContended: (error: SqlError) => boolean
   readonly reason: (error: SqlError) => { readonly reason: typeof StoreErrorReason.Type; readonly hint: string }
 }
+
+type Rows = ReadonlyArray<ReadonlyArray<unknown>>
 
 /** `like` pattern of a text that is to be found anywhere, with `\` as escape. */
 export const pattern = (text: string): string => `%${text.replace(/[\\%_]/g, (char) => `\\${char}`)}%`
@@ -79,13 +115,35 @@ const sqliteNames: ReadonlyArray<readonly [string, number]> = [
 ]
 
 /** Fails where SQLite has no `jsonb_each` (before 3.51). */
-export const probeJsonbEach = (sql: SqlClient): Statement.Statement<object> => sql`select 1 from jsonb_each('[]')`
+export const probeJsonbEach = (sql: SqlClient.SqlClient): Statement.Statement<object> =>
+  sql`select 1 from jsonb_each('[]')`
+
+/** An integer in a result is beyond what a JavaScript number holds. */
+const isUnsafeInteger = (error: SqlError): boolean => {
+  const cause: unknown = error.reason.cause
+  return typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ERR_OUT_OF_RANGE"
+}
+
+const none = Statement.fragment([])
 
 /** `each`: the table-valued function that unnests JSON, `jsonb_each` where there is one: it spares a text per row. */
 export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect => ({
   name: "sqlite",
+  longestPrefix: Infinity,
   begin: "BEGIN IMMEDIATE",
-  forUpdate: "",
+  concurrent: false,
+  lock: () => none,
+  values: (statement) =>
+    Effect.catchIf(
+      statement.values,
+      isUnsafeInteger,
+      // one cell beyond a number's range: read again as bigints, so that only its row is unreadable
+      () => Effect.provideService(statement.values, SqlClient.SafeIntegers, true)
+    ),
+  // A value the planner does not look at: SQLite would compile the statement anew for each value that is bound to a bare
+  // parameter, which costs more than the statement.
+  limit: (count) =>
+    Statement.fragment([Statement.literal("limit "), Statement.parameter(count), Statement.literal(" + 0")]),
   rows: (columns) => sqliteRows(each, columns.map(([name]) => name)),
   update: ({ returning, set, source, table, where }) =>
     Statement.fragment([
@@ -99,7 +157,37 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       ...where.segments,
       ...returning === undefined ? [] : [Statement.literal(` returning ${returning}`)]
     ]),
-  affected: (sql) => sql`select changes()`,
+  join: (source, table, on) =>
+    Statement.fragment([
+      ...source.segments,
+      Statement.literal(" u cross join "),
+      ...table.segments,
+      Statement.literal(" r on "),
+      ...on.segments
+    ]),
+  among: (_, keys, source) =>
+    Statement.fragment([
+      Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `u.${key}`).join(", ")} from `),
+      ...source.segments,
+      Statement.literal(" u)")
+    ]),
+  joined: (keys, join) =>
+    Statement.fragment([
+      Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `r.${key}`).join(", ")} from `),
+      ...join.segments,
+      Statement.literal(")")
+    ]),
+  oneOf: (column, values) =>
+    Statement.fragment([
+      Statement.literal(`${column} in (select j.value from ${each}(`),
+      Statement.parameter(JSON.stringify(values)),
+      Statement.literal(") j)")
+    ]),
+  affected: (sql, statement) =>
+    Effect.andThen(
+      sql`${statement}`,
+      Effect.map(sql`select changes()`.values, (rows) => Number(rows[0]?.[0]))
+    ),
   contains: (column, pattern) =>
     Statement.fragment([
       Statement.literal(`${column} like `),
@@ -108,10 +196,7 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
     ]),
   tableExists: (sql, table) => sql`select 1 from sqlite_master where type = 'table' and name = ${table}`,
   changed: (sql) => sql`pragma data_version`,
-  isUnsafeInteger: (error) => {
-    const cause: unknown = error.reason.cause
-    return typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ERR_OUT_OF_RANGE"
-  },
+  isContended: () => false,
   reason: (error) => {
     const cause: unknown = error.reason.cause
     if (typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ERR_INVALID_STATE") {

@@ -75,6 +75,7 @@ export const makeEnds = (db: Database): Ends => {
 
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
+  const byKey = sql.literal("r.n = u.n and r.run_key = u.run_key")
 
   let latest = -Infinity
   const isLater = (readyAt: number, now: number): 0 | 1 => {
@@ -84,7 +85,7 @@ export const makeEnds = (db: Database): Ends => {
 
   const forget: Ends["forget"] = (ns: Iterable<number>) =>
     sql`delete from ${t.gone} where n in (select u.n from ${byN(Array.from(ns, (n) => [n]))} u)
-and not exists (select 1 from ${t.run} r where r.n = ${t.gone}.n)
+and not exists (select 1 from ${t.run} r where r.n = ${t.gone}.n limit 1 offset 0)
 and not exists (select 1 from ${t.history} h where h.n = ${t.gone}.n)`
 
   const bury: Ends["bury"] = Effect.fnUntraced(function*(overrides, endings, keep) {
@@ -97,7 +98,9 @@ and not exists (select 1 from ${t.history} h where h.n = ${t.gone}.n)`
 from ${byN(Array.from(unknown, (n) => [n]))} u`.values
       for (const [n, no] of rows) last.set(Number(n), Number(no))
     }
-    const cells = endings.map(({ cells, key, n, now }) => {
+    // who ends others of the same tasks at once comes to their histories in the same order
+    const inOrder = dialect.concurrent ? endings.toSorted((self, that) => self.n - that.n) : endings
+    const cells = inOrder.map(({ cells, key, n, now }) => {
       const no = (last.get(n) ?? 0) + 1
       last.set(n, no)
       return [n, key, no, now, ...cells]
@@ -106,17 +109,24 @@ from ${byN(Array.from(unknown, (n) => [n]))} u`.values
     const select = runColumns.map((column) => `${given.has(column) ? "u" : "r"}.${column}`).join(", ")
     const columns: Columns = [["n", "int"], ["run_key", "text"], ["no", "int"], ["ended_at", "int"], ...overrides]
     yield* sql`insert into ${t.history} (${sql.literal(runColumns.join(", "))}, no, ended_at)
-select ${sql.literal(select)}, u.no, u.ended_at from ${source(columns)(cells)} u cross join ${t.run} r
-where r.n = u.n and r.run_key = u.run_key`
-    yield* sql`delete from ${t.run} where (n, run_key) in (select u.n, u.run_key from ${
-      byRef(endings.map(({ key, n }) => [n, key]))
-    } u)`
+select ${sql.literal(select)}, u.no, u.ended_at from ${dialect.join(source(columns)(cells), t.run, byKey)}`
+    yield* sql`delete from ${t.run} where ${
+      dialect.among(t.run, ["n", "run_key"], byRef(endings.map(({ key, n }) => [n, key])))
+    }`
     if (keep === undefined) return
     const beyond: Array<Cells> = []
     for (const [n, no] of last) if (no - keep >= 1) beyond.push([n, no - keep])
     if (beyond.length === 0) return
-    yield* sql`delete from ${t.history} where (n, no) in (select h.n, h.no
-from ${source([["n", "int"], ["no", "int"]])(beyond)} u cross join ${t.history} h where h.n = u.n and h.no <= u.no)`
+    yield* sql`delete from ${t.history} where ${
+      dialect.joined(
+        ["n", "no"],
+        dialect.join(
+          source([["n", "int"], ["no", "int"]])(beyond),
+          t.history,
+          sql.literal("r.n = u.n and r.no <= u.no")
+        )
+      )
+    }`
     if (keep < 1) yield* forget(last.keys())
   })
 
@@ -124,15 +134,15 @@ from ${source([["n", "int"], ["no", "int"]])(beyond)} u cross join ${t.history} 
     if (refs.length === 0) return
     isLater(now, now)
     yield* sql`update ${t.run} set state = 'ready', later = case when ready_at > ${now} then 1 else 0 end
-where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(refs)} u)`
+where state = 'waiting' and ${dialect.among(t.run, ["n", "run_key"], byRef(refs))}`
     write.brought.ready = true
   })
 
   const lines: Ends["lines"] = Effect.fnUntraced(function*(ns) {
     const rows = yield* values(
       sql`select r.n, r.run_key, r.state, r.slots from ${
-        byN(Array.from(ns, (n) => [n]))
-      } u cross join ${t.run} r where r.n = u.n order by r.n, r.due, r.run_key`
+        dialect.join(byN(Array.from(ns, (n) => [n])), t.run, sql.literal("r.n = u.n"))
+      } order by r.n, r.due, r.run_key`
     )
     const tasks = new Map<number, { active: number; readonly waiting: Array<readonly [key: string, slots: number]> }>()
     for (const [cell, key, state, slots] of rows) {
@@ -182,7 +192,11 @@ where state = 'waiting' and (n, run_key) in (select u.n, u.run_key from ${byRef(
     rows.length === 0
       ? Effect.void
       : sql`insert into ${t.verdict} (n, reader, reason, at) select u.n, u.reader, u.reason, u.at
-from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where true
+from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where ${
+        dialect.concurrent
+          ? sql`exists (select 1 from ${t.task} t where t.n = u.n for key share of t skip locked) order by u.n, u.reader`
+          : sql`true`
+      }
 on conflict (n, reader) do update set reason = excluded.reason, at = excluded.at`
 
   return { bury, lines, ready, afterEnds, revise, forget, quarantine, isLater, latest: () => latest }

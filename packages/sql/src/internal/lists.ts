@@ -83,6 +83,12 @@ export const makeLists = (db: Database): Lists => {
     readonly stopped: Cells | undefined
   }
 
+  /** SQLite keeps the order of the walk through the join, and would sort again; others promise none. */
+  const inOrder = (order: string): Statement.Fragment =>
+    dialect.concurrent
+      ? sql.literal(order.endsWith("desc") ? " order by w.place desc, w.n desc" : " order by w.place asc, w.n asc")
+      : sql``
+
   const walk = Effect.fnUntraced(function*(walk: Walk, limit: number): Effect.fn.Return<Found, SqlError> {
     const { after, conditions, filters, from, key, n, order } = walk
     const all = after === undefined ? conditions : [...conditions, after]
@@ -95,7 +101,7 @@ order by ${sql.literal(order)} ${db.limit(count)}${skip === 0 ? sql`` : sql` off
     }
     const rows = yield* sql`select w.n, w.place from (${inner(scanLimit, 0)}) w
 cross join ${t.task} t cross join ${t.clock} c
-where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)} ${db.limit(limit + 1)}`.values
+where t.n = w.n and c.n = w.n and ${sql.join(" and ", false)(filters)}${inOrder(order)} ${db.limit(limit + 1)}`.values
     if (rows.length > limit) return { rows: rows.slice(0, limit), stopped: rows[limit - 1] }
     const last = yield* sql`${inner(1, scanLimit - 1)}`.values
     return { rows, stopped: last[0] }

@@ -1,8 +1,8 @@
 /**
  * How attempts end: by their owner's settlement, or by the loss of its lease; and how long history remembers them.
  *
- * Each operation reads what it was asked about, decides, and writes set by set. Between the two nobody else writes: the
- * transaction has the lock.
+ * Each operation reads what it was asked about, decides, and writes set by set. Between the two nobody else writes to the
+ * rows it read: the transaction has the lock, or has locked them.
  *
  * @since 0.1.0
  */
@@ -12,17 +12,23 @@ import type { Settled, Settlement, TakenOver, TaskStore } from "punctual/TaskSto
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
+import { makeLocks } from "./locks.ts"
 import type { Cells } from "./records.ts"
 import { decodeRun, orNull, readable, refKey, selectRun, Unreadable } from "./records.ts"
 
 type Store = TaskStore["Service"]
 
+/** When runs are looked at again whose leases have ended and which somebody else holds: transactions are short. */
+const heldPatience = 1000
+
 export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" | "takeover" | "prune"> => {
   const { dialect, source, sql, t, values } = db
+  const locks = makeLocks(db)
   const { afterEnds, bury, forget, isLater, revise } = ends
 
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
+  const byKey = sql.literal("r.n = u.n and r.run_key = u.run_key")
 
   interface Entry {
     readonly i: number
@@ -30,13 +36,22 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
   }
 
   const settle: Store["settle"] = (settlements, { keep }) =>
-    settlements.length === 0 ? Effect.succeed([]) : db.write("settle", (write) =>
-      Effect.gen(function*() {
-        const answers = new Array<Settled>(settlements.length).fill("Stale")
-        let entries: ReadonlyArray<Entry> = settlements.map((settlement, i) => ({ i, settlement }))
-        while (entries.length > 0) entries = yield* settleBatch(entries, keep, answers, write)
-        return answers
-      }))
+    settlements.length === 0 ? Effect.succeed([]) : Effect.suspend(() => {
+      let clocksFirst = false
+      return db.write("settle", (write) =>
+        Effect.gen(function*() {
+          if (dialect.concurrent) {
+            yield* Effect.tapError(
+              locks.settling(settlements, clocksFirst),
+              () => Effect.sync(() => clocksFirst = true)
+            )
+          }
+          const answers = new Array<Settled>(settlements.length).fill("Stale")
+          let entries: ReadonlyArray<Entry> = settlements.map((settlement, i) => ({ i, settlement }))
+          while (entries.length > 0) entries = yield* settleBatch(entries, keep, answers, write)
+          return answers
+        }))
+    })
 
   const endState: Columns = [["state", "text"], ["exit", "text"]]
   const endReleased: Columns = [["state", "text"], ["attempt", "int"]]
@@ -57,8 +72,12 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
 (select c.state from ${t.clock} c where c.n = u.n),
 coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
 from ${
-        byRef(entries.map(({ settlement: { generation, key } }) => [generation, key]))
-      } u cross join ${t.run} r where r.n = u.n and r.run_key = u.run_key`
+        dialect.join(
+          byRef(entries.map(({ settlement: { generation, key } }) => [generation, key])),
+          t.run,
+          byKey
+        )
+      }`
     )
     for (const cells of rows) found.set(Number(cells[0]), cells)
     const ends = (settlement: Settlement, run: Cells) =>
@@ -182,9 +201,13 @@ from ${
     answers: Array<Settled>
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(
-      sql`select u.i, h.token, h.owner, h.state from ${
-        byRef(entries.map(({ settlement: { generation, key } }) => [generation, key]))
-      } u cross join ${t.history} h where h.n = u.n and h.run_key = u.run_key order by h.no`
+      sql`select u.i, r.token, r.owner, r.state from ${
+        dialect.join(
+          byRef(entries.map(({ settlement: { generation, key } }) => [generation, key])),
+          t.history,
+          byKey
+        )
+      } order by r.no`
     )
     const last = new Map(rows.map((cells) => [Number(cells[0]), cells]))
     entries.forEach(({ i, settlement }, j) => {
@@ -236,7 +259,7 @@ from ${
       } u cross join ${t.clock} c where c.n = u.n`
     )
     const clocks = new Map(rows.map((cells) => [Number(cells[0]), cells]))
-    const paused: Array<Cells> = []
+    const paused: Array<number> = []
     yield* db.setByN(
       t.clock,
       "revision = r.revision + 1",
@@ -266,14 +289,13 @@ from ${
           set("due", "int", null)
           set("nominal", "int", null)
           set("zone_rules", "text", null)
-          paused.push([n])
+          paused.push(n)
         }
         return [{ n, columns, cells }]
       })
     )
     if (paused.length > 0) {
-      yield* sql`update ${t.run} set held = 1 where state in ('ready', 'waiting')
-and n in (select u.n from ${byN(paused)} u)`
+      yield* sql`update ${t.run} set held = 1 where state in ('ready', 'waiting') and ${dialect.oneOf("n", paused)}`
     }
   })
 
@@ -294,7 +316,9 @@ and n in (select u.n from ${byN(paused)} u)`
         Effect.gen(function*() {
           const runs = yield* takeOver({ keep, limit, maxTakeovers, now }, write)
           const left = yield* sql`select min(r.lease_until) from ${t.run} r where r.state = 'running'`.values
-          return { runs, next: orNull(left[0]?.[0]) }
+          const next = orNull(left[0]?.[0])
+          // what has ended and is held by somebody else is looked at again a little later
+          return { runs, next: next !== null && next <= now && runs.length < limit ? now + heldPatience : next }
         }))
     })
 
@@ -303,11 +327,15 @@ and n in (select u.n from ${byN(paused)} u)`
     write: Write
   ): Effect.fn.Return<ReadonlyArray<TakenOver>, SqlError> {
     const { keep, limit, maxTakeovers, now } = options
+    const locked = dialect.concurrent ? yield* locks.expired(now, limit) : undefined
+    if (locked?.length === 0) return []
+    const expired = locked === undefined
+      ? sql`(select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
+  order by x.lease_until, x.token ${db.limit(limit)})`
+      : byRef(locked)
     const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority, c.state
-from (select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
-  order by x.lease_until, x.token ${db.limit(limit)}) e
-cross join ${t.run} r left join ${t.task} t on t.n = e.n left join ${t.clock} c on c.n = e.n
-where r.n = e.n and r.run_key = e.run_key order by r.lease_until, r.token`)
+from ${dialect.join(expired, t.run, byKey)}
+left join ${t.task} t on t.n = u.n left join ${t.clock} c on c.n = u.n order by r.lease_until, r.token`)
     const taken: Array<TakenOver> = []
     const endings: Array<Ending> = []
     const back: Array<Cells> = []
@@ -377,7 +405,7 @@ tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
     // a row nobody can read has no lease any more: it would be the first to be taken over, for ever
     if (odd.length > 0) {
       yield* sql`update ${t.run} set lease_until = null, token = null
-where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
+where ${dialect.among(t.run, ["n", "run_key"], byRef(odd))}`
     }
     yield* revise([...held])
     yield* afterEnds(ended, now, write, new Set())
@@ -388,11 +416,12 @@ where (n, run_key) in (select u.n, u.run_key from ${byRef(odd)} u)`
     db.write("prune", () =>
       Effect.gen(function*() {
         const rows = yield* sql`select h.n, h.no from ${t.history} h where h.ended_at < ${before}
-order by h.ended_at, h.n, h.no ${db.limit(limit)}`.values
+order by h.ended_at, h.n, h.no ${db.limit(limit)}${dialect.lock("h", "skip")}`.values
         if (rows.length === 0) return 0
         const cells = rows.map(([n, no]) => [Number(n), Number(no)] as const)
-        yield* sql`delete from ${t.history} where (n, no) in (select u.n, u.no
-from ${source([["n", "int"], ["no", "int"]])(cells)} u)`
+        yield* sql`delete from ${t.history} where ${
+          dialect.among(t.history, ["n", "no"], source([["n", "int"], ["no", "int"]])(cells))
+        }`
         yield* forget(new Set(cells.map(([n]) => n)))
         return rows.length
       }))

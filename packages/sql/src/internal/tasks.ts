@@ -16,14 +16,16 @@ import { decodeRun, decodeTask, orNull, readable, selectRun, selectTask, taskWid
 
 type Store = TaskStore["Service"]
 
+/** Written as another character: a row with such an id would not be found by it. */
+const loneSurrogate = /\p{Surrogate}/u
+
 export const makeTasks = (
   db: Database,
   ends: Ends,
   creations: Creations
 ): Pick<Store, "insert" | "get" | "due" | "outdated"> => {
-  const { source, sql, t, values } = db
+  const { dialect, source, sql, t, values } = db
 
-  const byN = source([["n", "int"]])
   const byId = source([["id", "text"]])
 
   /** Tasks with their open runs, in order of due; what cannot be read is told and left out. */
@@ -68,9 +70,9 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     const open = yield* db.read(
       "get",
       values(
-        sql`select ${sql.literal(selectRun)} from ${
-          byN(rows.map(([n]) => [Number(n)]))
-        } u cross join ${t.run} r where r.n = u.n`
+        sql`select ${sql.literal(selectRun)} from ${t.run} r where ${
+          dialect.oneOf("r.n", rows.map(([n]) => Number(n)))
+        }`
       )
     )
     const tasks = new Map(withRuns(rows, open, () => {}).map((task) => [task.row.id, task]))
@@ -85,10 +87,10 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     rows: ReadonlyArray<Cells>
   ): Effect.fn.Return<ReadonlyArray<TaskWithRuns>, TaskStoreError> {
     // Most have none. What comes or goes in between is seen by the compare-and-set, or leaves a plan too careful by a run.
-    const busy = rows.flatMap((cells) => Number(cells[taskWidth]) === 0 ? [] : [[Number(cells[0])]])
+    const busy = rows.flatMap((cells) => Number(cells[taskWidth]) === 0 ? [] : [Number(cells[0])])
     const open = busy.length === 0 ? [] : yield* db.read(
       operation,
-      values(sql`select ${sql.literal(selectRun)} from ${byN(busy)} u cross join ${t.run} r where r.n = u.n`)
+      values(sql`select ${sql.literal(selectRun)} from ${t.run} r where ${dialect.oneOf("r.n", busy)}`)
     )
     const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
     const tasks = withRuns(rows, open, (n, { reason }) => unreadable.push([n, reader, reason, now]))
@@ -102,9 +104,11 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
 
   /** What `readFor` reads, of the tasks `d` that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
-    values(sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n) from (
+    values(
+      sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n limit 1 offset 0) from (
   select x.n from ${t.clock} x where ${select}
-) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`)
+) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`
+    )
 
   const seenBy = (reader: string) =>
     sql`not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})`
@@ -123,7 +127,7 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     const instants = yield* db.read(
       "due",
       sql`select (select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}),
-case when exists (select 1 from ${t.clock} c where c.zone_rules > ${zoneRules}) then (select min(c.due) from ${t.clock} c
+case when (select max(c.zone_rules) from ${t.clock} c where c.zone_rules is not null) > ${zoneRules} then (select min(c.due) from ${t.clock} c
   where c.due is not null and c.due <= ${now} and c.due > ${patient} and coalesce(c.zone_rules, '') > ${zoneRules}) end`
         .values
     )
@@ -146,26 +150,45 @@ case when exists (select 1 from ${t.clock} c where c.zone_rules > ${zoneRules}) 
   const insert: Store["insert"] = (tasks) =>
     tasks.length === 0 ? Effect.succeed([]) : db.write("insert", (write) =>
       Effect.gen(function*() {
-        const rows = yield* values(sql`select ${sql.literal(selectTask)} from ${byId(tasks.map(({ id }) => [id]))} u
-cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
-        const existing = new Map<string, TaskRow>()
-        for (const cells of rows) {
-          const row = readable(() => decodeTask(cells, 0))
-          if (row instanceof Unreadable) {
-            return yield* new TaskStoreError({
-              store: db.store,
-              operation: "insert",
-              reason: "Corrupt",
-              message: `${db.store}: task ${String(cells[1])} exists and cannot be read. ${row.reason}. ` +
-                "Correct its row, or remove it, and add it again."
-            })
-          }
-          existing.set(row.id, row)
+        const odd = tasks.find(({ id }) => loneSurrogate.test(id))
+        if (odd !== undefined) {
+          return yield* new TaskStoreError({
+            store: db.store,
+            operation: "insert",
+            reason: "Invalid",
+            message: `${db.store}: the id ${
+              JSON.stringify(odd.id)
+            } has half of a surrogate pair, which no database keeps`
+          })
         }
-        const fresh = new Map<string, NewTask>()
-        for (const task of tasks) if (!existing.has(task.id) && !fresh.has(task.id)) fresh.set(task.id, task)
-        const inserted = new Set<NewTask>(fresh.values())
-        for (const row of yield* creations.insert([...fresh.values()], write)) existing.set(row.id, row)
+        const existing = new Map<string, TaskRow>()
+        const inserted = new Set<NewTask>()
+        let missing: ReadonlyArray<NewTask> = tasks
+        while (missing.length > 0) {
+          const rows = yield* values(sql`select ${sql.literal(selectTask)} from ${byId(missing.map(({ id }) => [id]))} u
+cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
+          for (const cells of rows) {
+            const row = readable(() => decodeTask(cells, 0))
+            if (row instanceof Unreadable) {
+              return yield* new TaskStoreError({
+                store: db.store,
+                operation: "insert",
+                reason: "Corrupt",
+                message: `${db.store}: task ${String(cells[1])} exists and cannot be read. ${row.reason}. ` +
+                  "Correct its row, or remove it, and add it again."
+              })
+            }
+            existing.set(row.id, row)
+          }
+          const fresh = new Map<string, NewTask>()
+          for (const task of missing) if (!existing.has(task.id) && !fresh.has(task.id)) fresh.set(task.id, task)
+          for (const row of yield* creations.insert([...fresh.values()], write)) {
+            existing.set(row.id, row)
+            inserted.add(fresh.get(row.id)!)
+          }
+          // somebody else has added these meanwhile, and has committed
+          missing = missing.filter(({ id }) => !existing.has(id))
+        }
         return tasks.map((task): Inserted => {
           const row = existing.get(task.id) as TaskRow
           // the same id twice in one batch: the second finds the first

@@ -1,14 +1,19 @@
 /**
  * Who listens to a store, and what they are told.
  *
- * Changes of this instance are told after their commit. Those of other processes are noticed by asking the database, a
- * few times a second while somebody listens, whether another connection committed.
+ * Changes of this instance are told after their commit. Those of other processes are noticed in one of two ways:
+ *
+ * - by asking the database, a few times a second while somebody listens, whether another connection committed (SQLite),
+ * - on a channel of the database, where each instance says what its changes brought (Postgres). A connection that was
+ *   lost is made again, and then everybody reads again: what was said meanwhile nobody has heard.
  *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Wake } from "punctual/TaskStore"
 import { sleepUnref } from "./liveClock.ts"
@@ -20,10 +25,22 @@ export interface Brought {
   cancel: boolean
 }
 
+/** Between two attempts to listen again, in milliseconds. */
+const minimumWait = 50
+const maximumWait = 5_000
+
 export const brought = (): Brought => ({ due: Infinity, ready: false, cancel: false })
 
 export const bringsDue = (self: Brought, due: number | null | undefined): void => {
   if (due !== null && due !== undefined && due < self.due) self.due = due
+}
+
+/** Where instances tell each other. */
+export interface Channel {
+  readonly say: (text: string) => Effect.Effect<unknown, unknown>
+  /** What is said from now on, until the connection is lost, which fails the queue. */
+  readonly hear: Effect.Effect<Queue.Dequeue<{ readonly payload: string }, unknown>, unknown, Scope.Scope>
+  readonly earliest: Effect.Effect<number | null, unknown>
 }
 
 export interface Wakes {
@@ -31,6 +48,8 @@ export interface Wakes {
   readonly learned: (next: number | null) => void
   /** After the commit. */
   readonly tell: (brought: Brought) => Effect.Effect<void>
+  /** Says on the channel what has not been said yet. */
+  readonly flush: Effect.Effect<void>
   readonly listen: (onWake: (wake: Wake) => void) => Effect.Effect<void, never, Scope.Scope>
 }
 
@@ -47,8 +66,9 @@ export const make = (options: {
       readonly earliest: Effect.Effect<number | null, unknown>
     }
     | undefined
+  readonly channel?: Channel | undefined
 }): Wakes => {
-  const { poll, scope } = options
+  const { channel, poll, scope } = options
   const listeners = new Set<{ readonly onWake: (wake: Wake) => void }>()
   // What readers know: the `next` of their last read, moved back by what they were told since. Comparing with the
   // earliest row instead would go silent as soon as one row stays due.
@@ -70,10 +90,95 @@ export const make = (options: {
   const tell = (brought: Brought): Effect.Effect<void> =>
     Effect.suspend(() => {
       const due = brought.due < known ? brought.due : null
+      if (channel !== undefined) {
+        // where nobody listens, nobody reads: what others know is not known here
+        const others = listeners.size === 0 && brought.due !== Infinity ? brought.due : due
+        if (others !== null || brought.ready || brought.cancel) {
+          unsaid ??= { due: null, ready: false, cancel: false }
+          unsaid = {
+            due: others === null ? unsaid.due : Math.min(others, unsaid.due ?? Infinity),
+            ready: unsaid.ready || brought.ready,
+            cancel: unsaid.cancel || brought.cancel
+          }
+        }
+      }
       if (due !== null) known = due
-      if (due === null && !brought.ready && !brought.cancel) return Effect.void
-      return call({ due, ready: brought.ready, cancel: brought.cancel })
+      const told = due === null && !brought.ready && !brought.cancel
+        ? Effect.void
+        : call({ due, ready: brought.ready, cancel: brought.cancel })
+      return unsaid === undefined || saying ? told : Effect.andThen(told, Effect.forkIn(sayAll, scope))
     })
+
+  // ---------------------------------------------------------------------------
+  // the channel
+  // ---------------------------------------------------------------------------
+
+  const me = crypto.randomUUID()
+  /** What came while something was being said is said together. */
+  let unsaid: Wake | undefined
+  let saying = false
+
+  const say = Effect.suspend(() => {
+    const wake = unsaid
+    if (wake === undefined || channel === undefined) return Effect.void
+    unsaid = undefined
+    // what cannot be said costs the others one interval of their polls
+    return Effect.ignore(channel.say(JSON.stringify([me, wake.due, wake.ready, wake.cancel])))
+  })
+
+  const sayAll: Effect.Effect<void> = Effect.suspend(() => {
+    saying = true
+    return Effect.ensuring(
+      Effect.whileLoop({ while: () => unsaid !== undefined, body: () => say, step: () => {} }),
+      Effect.sync(() => saying = false)
+    )
+  })
+
+  /** Hears until it is interrupted. `listening` opens when the others are heard, or cannot be for now. */
+  const attend = (channel: Channel, listening: Latch.Latch) => {
+    let lost = false
+    let wait = minimumWait
+    const once = Effect.scoped(Effect.gen(function*() {
+      const heard = yield* channel.hear
+      wait = minimumWait
+      if (lost) {
+        const due = yield* Effect.orElseSucceed(channel.earliest, () => null)
+        if (due !== null && due < known) known = due
+        yield* call({ due, ready: true, cancel: true })
+      }
+      yield* listening.open
+      while (true) {
+        const wake = wakeOf((yield* Queue.take(heard)).payload)
+        if (wake === undefined) continue
+        const due = wake.due !== null && wake.due < known ? wake.due : null
+        if (due !== null) known = due
+        if (due !== null || wake.ready || wake.cancel) yield* call({ ...wake, due })
+      }
+    }))
+    return Effect.forever(Effect.catchCause(once, (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.gen(function*() {
+          lost = true
+          yield* listening.open
+          yield* sleepUnref(wait)
+          wait = Math.min(wait * 2, maximumWait)
+        })))
+  }
+
+  const wakeOf = (payload: string): Wake | undefined => {
+    try {
+      const value: unknown = JSON.parse(payload)
+      if (!Array.isArray(value) || value[0] === me) return undefined
+      return {
+        due: typeof value[1] === "number" ? value[1] : null,
+        ready: value[2] === true,
+        cancel: value[3] === true
+      }
+    } catch {
+      return undefined
+    }
+  }
 
   const watch = (poll: NonNullable<typeof options.poll>) =>
     Effect.gen(function*() {
@@ -95,8 +200,21 @@ export const make = (options: {
       )
     )
 
+  /** What notices the changes of others. */
+  const notice: Effect.Effect<void> = Effect.gen(function*() {
+    if (poller !== undefined) return
+    // started at once, so that what changes after this line is noticed
+    if (poll !== undefined) poller = yield* Effect.forkIn(watch(poll), scope, { startImmediately: true })
+    if (channel !== undefined) {
+      const listening = yield* Latch.make()
+      poller = yield* Effect.forkIn(attend(channel, listening), scope, { startImmediately: true })
+      yield* listening.await
+    }
+  })
+
   return {
     tell,
+    flush: say,
     learned: (next) => {
       const due = next ?? Infinity
       if (due > known) known = due
@@ -106,10 +224,7 @@ export const make = (options: {
         Effect.gen(function*() {
           const listener = { onWake }
           listeners.add(listener)
-          if (poll !== undefined && poller === undefined) {
-            // started at once, so that what changes after this line is noticed
-            poller = yield* Effect.forkIn(watch(poll), scope, { startImmediately: true })
-          }
+          yield* notice
           return listener
         }),
         (listener) =>

@@ -14,8 +14,9 @@ import type { TaskRow } from "../../TaskRecord.ts"
 import type { Change, TaskStore, TaskStoreError } from "../../TaskStore.ts"
 import type { Reconciled } from "../schedulerTag.ts"
 import { type EncodedPayload, encodePayload } from "../taskCodec.ts"
-import { change, type Commanding, tellChange } from "./changes.ts"
+import { change, type Commanding, maxConflicts, tellChange } from "./changes.ts"
 import * as Checks from "./checks.ts"
+import { standAside } from "./contention.ts"
 import * as Decide from "./decide.ts"
 import { batchSize, instant } from "./host.ts"
 import * as Prepare from "./prepare.ts"
@@ -39,9 +40,6 @@ export interface Adding {
     alias: string
   ) => Effect.Effect<Reconciled, AddError | CommandError>
 }
-
-/** Losing this often in a row means that something else is wrong. */
-const maxReplacements = 50
 
 export const make = (commanding: Commanding): Adding => {
   const { clock, executors, stores } = commanding
@@ -178,15 +176,21 @@ export const make = (commanding: Commanding): Adding => {
   ): Effect.Effect<Added, TooMuchContention | TaskStoreError> =>
     Effect.gen(function*() {
       const { row: { createdAt, id }, store: alias } = prepared
-      for (let i = 0; i < maxReplacements; i++) {
+      for (let i = 0; i < maxConflicts; i++) {
         const [existing] = yield* store.get([id])
         if (existing === undefined) {
           const [answer] = yield* store.insert([prepared.row])
-          if (answer?._tag !== "Inserted") continue
+          if (answer?._tag !== "Inserted") {
+            yield* standAside(store, i + 1)
+            continue
+          }
         } else {
           const change: Change = { ...Decide.removal(existing, createdAt, false), replacement: prepared.row }
           const [answer] = yield* store.commit([change])
-          if (answer?._tag !== "Committed") continue
+          if (answer?._tag !== "Committed") {
+            yield* standAside(store, i + 1)
+            continue
+          }
           yield* tellChange(commanding, alias, store, existing, change)
         }
         tellAdded(prepared)

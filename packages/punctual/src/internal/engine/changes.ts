@@ -14,6 +14,7 @@ import type { SchedulerEvent } from "../../SchedulerEvent.ts"
 import type { Change, TaskStore, TaskStoreError, TaskWithRuns } from "../../TaskStore.ts"
 import type { TaskStores } from "../../TaskStores.ts"
 import type { TriggerDefinitions } from "../triggerDefinitions.ts"
+import { standAside } from "./contention.ts"
 import type { Decision } from "./decide.ts"
 import * as Metrics from "./metrics.ts"
 import { cancelledRuns, outcomes, rangeEvent, tellCancelled, type Waiters } from "./telling.ts"
@@ -39,8 +40,8 @@ export interface Commanding {
   readonly waiters: Waiters
 }
 
-/** Losing this often in a row means that something else is wrong. */
-const maxConflicts = 50
+/** Losing this often in a row, some two seconds, means that something else is wrong. */
+export const maxConflicts = 50
 
 /** Reads a task, decides, commits; again when somebody was faster. */
 export const change = <A, E>(
@@ -71,7 +72,7 @@ export const change = <A, E>(
       }
       const [answer] = yield* store.commit([change])
       if (answer?._tag !== "Committed") {
-        yield* Effect.yieldNow
+        yield* standAside(store, i + 1)
         continue
       }
       if (decision.repairs === true) yield* store.clear([task.row.generation])

@@ -9,6 +9,7 @@ import type { UnknownStore } from "../../TaskStores.ts"
 import type { Api } from "../schedulerTag.ts"
 import * as Adding from "./adding.ts"
 import { type Commanding, tellChange } from "./changes.ts"
+import { standAside } from "./contention.ts"
 import * as Decide from "./decide.ts"
 import { Handle } from "./handles.ts"
 import { batchSize, instant } from "./host.ts"
@@ -41,6 +42,7 @@ export const make = (commanding: Commanding): Api<"anywhere"> => {
     Effect.gen(function*() {
       const store = yield* commanding.stores.get(alias)
       let removed = 0
+      let conflicts = 0
       while (true) {
         const page = yield* store.list({ owner, sort: "id", descending: false, limit: batchSize })
         if (page.items.length === 0) return removed
@@ -48,6 +50,8 @@ export const make = (commanding: Commanding): Api<"anywhere"> => {
         const tasks = yield* store.get(page.items.map((row) => row.id))
         const changes = tasks.map((task) => Decide.removal(task, now, false))
         const answers = yield* store.commit(changes)
+        conflicts = answers.some(({ _tag }) => _tag === "Committed") ? 0 : conflicts + 1
+        if (conflicts > 0) yield* standAside(store, conflicts)
         for (let i = 0; i < answers.length; i++) {
           if (answers[i]!._tag !== "Committed") continue
           removed++

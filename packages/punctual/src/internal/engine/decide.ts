@@ -268,8 +268,9 @@ export const promotions = (
     }
     const run = left.get(change.key)
     if (run === undefined) continue
-    if (change._tag === "Drop" || (change._tag === "Cancel" && run.state !== "running")) left.delete(change.key)
-    else if (change._tag === "Cancel") left.set(change.key, { ...run, cancelRequested: true })
+    // What is cancelled may have gone back to ready since it was read as running, and nothing else then promotes what
+    // waits for it. Where it runs, the store lets that wait on.
+    if (change._tag === "Drop" || change._tag === "Cancel") left.delete(change.key)
     else if (change._tag === "Promote") left.set(change.key, { ...run, state: "ready" })
   }
   return Policy.promotable(policy, [...left.values()]).map((key) => ({ _tag: "Promote", key }))

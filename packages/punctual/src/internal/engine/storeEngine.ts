@@ -27,6 +27,7 @@ import {
 } from "../../TaskStore.ts"
 import { rulesVersion } from "../timeZone.ts"
 import { type Advance, advance, newRun, type Rules, rulesOf } from "./advance.ts"
+import { standAside } from "./contention.ts"
 import { batchSize, type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
 import { isOutdated, retime, type Retimed, retimed, retimedEvent } from "./retime.ts"
@@ -175,6 +176,8 @@ export const make = (
   let nextDue = 0
   let nextReady = 0
   let nextLease = 0
+  /** Batches of due tasks in a row of which others had each one. */
+  let conflicts = 0
 
   const wake = (): void => {
     if (asleep) {
@@ -272,6 +275,7 @@ export const make = (
       )
       nextDue = Math.min(nextDue, next ?? Infinity)
       // A backlog does not keep the scheduler from closing.
+      if (tasks.length === 0) conflicts = 0
       if (tasks.length === 0 || host.phase !== "running") return
       const askedAt = monotonic(clock)
       const lease: Lease = { owner: host.owner, until: at + settings.lease }
@@ -309,6 +313,13 @@ export const make = (
       }
       lookAt(lease)
       const committed = yield* commitAll(changes)
+      if (committed.length > 0 && committed.every(({ _tag }) => _tag === "Conflict")) {
+        // Others have all of them, perhaps for long. The turn goes on, and the next one looks again.
+        conflicts++
+        if (unreadable.length > 0) yield* quarantine(unreadable)
+        return
+      }
+      conflicts = 0
       const ready: Array<Runs.Ready> = []
       for (let i = 0; i < changes.length; i++) {
         const answer = committed[i]!
@@ -349,7 +360,7 @@ export const make = (
   /** A batch the store refuses is halved until the bad change is alone; its task is set aside, the rest commit. */
   const commitAll = (changes: ReadonlyArray<Change>): Effect.Effect<ReadonlyArray<Committed>, TaskStoreError> =>
     changes.length === 0 ? Effect.succeed([]) : Effect.catch(call("commit", store.commit(changes)), (error) => {
-      if (error.reason !== "Unknown") return Effect.fail(error)
+      if (error.reason !== "Unknown" && error.reason !== "Invalid") return Effect.fail(error)
       if (changes.length === 1) {
         const { generation, id } = changes[0]!
         return Effect.as(
@@ -530,6 +541,11 @@ export const make = (
       if (problem === undefined) {
         up("evaluate")
         backoff = firstBackoff
+        if (conflicts > 0) {
+          evaluable = true
+          yield* standAside(store, conflicts)
+          continue
+        }
         const poll = store.capabilities.shared && !activity.virtual ? now() + settings.pollInterval : Infinity
         yield* sleepUntil(Math.min(nextDue, nextReady, nextLease, poll))
         if (poll <= now()) wakeAll()
@@ -598,6 +614,7 @@ export const make = (
         return yield* quarantine(unreadable, persist("quarantine", verdicts(unreadable)))
       }
       // Counted as a run outside the schedule, whoever changes the row meanwhile.
+      let conflicts = 0
       while (true) {
         const [current] = yield* persist("get", store.get([row.id]))
         if (current === undefined || current.row.generation !== row.generation) return
@@ -622,7 +639,10 @@ export const make = (
             now: at
           }])
         )
-        if (answer?._tag !== "Committed") continue
+        if (answer?._tag !== "Committed") {
+          yield* standAside(store, ++conflicts)
+          continue
+        }
         yield* runs.start(
           answer.claimed.map((claimed) => ({ run: claimed, task: current.row, policy: rules.success.policy, slot })),
           askedAt

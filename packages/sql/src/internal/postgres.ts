@@ -1,0 +1,252 @@
+/**
+ * Postgres, a server's or PGlite's.
+ *
+ * SQLite gives a writer the whole database. Here writers run beside each other, at READ COMMITTED: each statement sees
+ * what was committed before it began, and only a lock keeps a row as it was read. Two rules make that enough:
+ *
+ * - Whoever changes a task, or promotes or counts its runs, holds the row of its clock.
+ * - Locks are waited for in one order: clocks by n, then runs by (n, key). Who comes to a clock late does not wait for it.
+ *
+ * | operation | holds | what others may do between its statements, and why it is right |
+ * |---|---|---|
+ * | `insert` | nothing that was there | add the same id: the unique index lets one of them, the other reads its row |
+ * | `commit` | its clocks, those it can get: what is locked is a conflict | claim, settle and extend runs. A change that touches runs that exist, or makes one wait, holds all open runs of its task, so that what it reads of them stays. Any other only creates runs: a key is inserted once, and the number of open runs can only fall, which makes a plan too careful |
+ * | `claim` | the runs it picks, none that is locked | change their tasks: that waits for the claim as far as it touches these runs, so they are claimed as what they were |
+ * | `start`, `heartbeat`, `cancel` | the runs named | nothing: they are one statement |
+ * | `settle` | its runs; the clocks of tasks that queue, change or get a run back, or whose other runs may end at once | end other runs of the same task. These end numbers of one history: its key refuses the second, which is done again |
+ * | `takeover` | the runs it picks and their clocks, none that is locked | nothing to these tasks and runs. What is locked is left for the next |
+ * | `prune` | the rows it picks, none that is locked | end and prune others |
+ * | `quarantine`, `clear` | the verdicts | change the tasks. Only a removal matters, and that waits, or has come first |
+ *
+ * What is locked late (`settle` learns from a run that its task queues) and cannot be had at once ends the transaction,
+ * which begins again with the clocks first. So does one that the server ended for a deadlock or for the history's key.
+ *
+ * Each writer reads the versions in `meta`, which locks that table against migrations and nobody else until it ends: a
+ * migration waits for all writers, and they for it. Tokens and generations come from sequences, which have gaps.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { SerializationError, SqlError } from "effect/sql/SqlError"
+import * as Statement from "effect/sql/Statement"
+import type { Columns, Dialect } from "./dialect.ts"
+
+/** The oldest server: the oldest that its makers still repaired when this was written. */
+export const minimumServer = 14
+
+/** Names have 63 bytes and are cut beyond that, so that two may become one; ours are up to 22 longer than their prefix. */
+const longestPrefix = 40
+
+/**
+ * Batches find their rows by key. Runs come and go: after an analyze that found next to none, a planner thinks that reading
+ * the whole table is cheaper, and then reads every dead row in each statement, which an old snapshot anywhere in the
+ * database keeps from being removed. What has an offset is planned by itself: so it is a probe for each row of the source.
+ */
+const join: Dialect["join"] = (source, table, on, lock) =>
+  Statement.fragment([
+    ...source.segments,
+    Statement.literal(" u cross join lateral (select r.*, r.ctid as at from "),
+    ...table.segments,
+    Statement.literal(" r where "),
+    ...on.segments,
+    Statement.literal(
+      lock === undefined
+        ? " offset 0) r"
+        : ` order by r.run_key offset 0 for update of r${lock === "skip" ? " skip locked" : ""}) r`
+    )
+  ])
+
+/** Nobody changes them: they are where they are. */
+const joined: Dialect["joined"] = (_, join) =>
+  Statement.fragment([
+    Statement.literal("ctid = any(array(select r.at from "),
+    ...join.segments,
+    Statement.literal("))")
+  ])
+
+/** Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. */
+const postgresRows = (columns: Columns) => {
+  const names = columns.map(([name]) => name).join(", ")
+  const fragments = (cells: ReadonlyArray<ReadonlyArray<unknown>>): Statement.Fragment => {
+    const segments: Array<Statement.Segment> = [Statement.literal(`(select ${names}, a.nth - 1 as i from unnest(`)]
+    columns.forEach(([, type], column) => {
+      segments.push(
+        Statement.parameter(type === "int" ? integers(cells, column) : texts(cells, column)),
+        Statement.literal(`::${type === "int" ? "bigint" : "text"}[]${column === columns.length - 1 ? "" : ", "}`)
+      )
+    })
+    segments.push(Statement.literal(`) with ordinality a(${names}, nth))`))
+    return Statement.fragment(segments)
+  }
+  return fragments
+}
+
+const integers = (rows: ReadonlyArray<ReadonlyArray<unknown>>, column: number): string => {
+  let text = "{"
+  for (let i = 0; i < rows.length; i++) {
+    const cell = rows[i]![column]
+    text += `${i === 0 ? "" : ","}${cell === null || cell === undefined ? "NULL" : String(cell)}`
+  }
+  return `${text}}`
+}
+
+const texts = (rows: ReadonlyArray<ReadonlyArray<unknown>>, column: number): string => {
+  let text = "{"
+  for (let i = 0; i < rows.length; i++) {
+    const cell = rows[i]![column]
+    text += i === 0 ? "" : ","
+    text += cell === null || cell === undefined ? "NULL" : `"${String(cell).replace(/["\\]/g, "\\$&")}"`
+  }
+  return `${text}}`
+}
+
+/** Integers arrive as bigints: those that a number holds become numbers, the others make their row unreadable. */
+const numbers = (rows: ReadonlyArray<ReadonlyArray<unknown>>): ReadonlyArray<ReadonlyArray<unknown>> => {
+  for (const row of rows as ReadonlyArray<Array<unknown>>) {
+    for (let i = 0; i < row.length; i++) {
+      const cell = row[i]
+      if (typeof cell !== "bigint") continue
+      const number = Number(cell)
+      if (Number.isSafeInteger(number)) row[i] = number
+    }
+  }
+  return rows
+}
+
+export const postgres: Dialect = {
+  name: "pg",
+  longestPrefix,
+  begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+  concurrent: true,
+  lock: (rows, wait) =>
+    Statement.fragment([
+      Statement.literal(
+        ` for ${rows === "c" ? "no key update" : "update"} of ${rows}${wait === "skip" ? " skip locked" : ""}`
+      )
+    ]),
+  values: (statement) => Effect.map(statement.values, numbers),
+  limit: (count) => Statement.fragment([Statement.literal("limit "), Statement.parameter(String(count))]),
+  rows: postgresRows,
+  update: ({ ordered, returning, set, source, table, where }) => {
+    const answer = returning === undefined
+      ? ""
+      : ` returning ${returning.split(", ").map((column) => `r.${column}`).join(", ")}`
+    return Statement.fragment([
+      Statement.literal("with u as materialized (select u.* from "),
+      // an update locks rows in the order its plan comes to them
+      ...ordered === true ? join(source, table, where, "wait").segments : [...source.segments, Statement.literal(" u")],
+      Statement.literal(") update "),
+      ...table.segments,
+      Statement.literal(" as r set "),
+      ...set.segments,
+      // once more by key, so that no plan begins with the whole table
+      Statement.literal(" from u where r.n = any(array(select u.n from u)) and "),
+      ...where.segments,
+      Statement.literal(answer)
+    ])
+  },
+  join,
+  among: (table, keys, source) => {
+    const on = keys.map((key) => `r.${key} = u.${key}`).join(" and ")
+    return joined(keys, join(source, table, Statement.fragment([Statement.literal(on)])))
+  },
+  joined,
+  oneOf: (column, values) =>
+    Statement.fragment([
+      Statement.literal(`${column} = any(`),
+      Statement.parameter(`{${values.join(",")}}`),
+      Statement.literal("::bigint[])")
+    ]),
+  affected: (sql, statement) => Effect.map(sql`${statement} returning 1`.values, (rows) => rows.length),
+  contains: (column, pattern) =>
+    Statement.fragment([
+      Statement.literal(`${column} ilike `),
+      Statement.parameter(pattern),
+      Statement.literal(" escape '\\'")
+    ]),
+  // `to_regclass` may remember, from before the wait for a lock, that there was none
+  tableExists: (sql, table) =>
+    sql`select 1 from pg_class c where c.relname = lower(${table}) and pg_table_is_visible(c.oid)`,
+  changed: undefined,
+  isContended: (error) => {
+    switch (error.reason._tag) {
+      case "DeadlockError":
+      case "SerializationError":
+        return true
+      case "UniqueViolation":
+        return error.reason.constraint.endsWith("_history_pkey")
+      default:
+        return false
+    }
+  },
+  reason: (error) => {
+    const { reason } = error
+    switch (codeOf(error)) {
+      case "22021":
+        return { reason: "Invalid", hint: "Postgres keeps no NUL character in a text: leave it out" }
+      case "25006":
+        return { reason: "ReadOnly", hint: "connect to the primary, or make the database writable" }
+      case "42501":
+        return {
+          reason: "ReadOnly",
+          hint: "grant its user the right to create, read and write the tables and sequences of this store"
+        }
+      case "3F000":
+        return { reason: "ReadOnly", hint: "let its user create in a schema of its search_path" }
+      case "53100":
+        return { reason: "Full", hint: "free space on the disk of the server, or prune history, and try again" }
+      case "53300":
+        return {
+          reason: "Unavailable",
+          hint: "the server has no connection left: lower maxConnections, or raise its max_connections"
+        }
+      case "55P03":
+      case "57014":
+        return { reason: "Busy", hint: "another transaction holds what this needs: try again" }
+      case "57P01":
+      case "57P02":
+      case "57P03":
+        return { reason: "Unavailable", hint: "the server is starting or stopping: try again" }
+      case "3D000":
+        return { reason: "Unavailable", hint: "create the database, or correct its name" }
+    }
+    switch (reason._tag) {
+      case "AuthenticationError":
+        return { reason: "Unavailable", hint: "check the user, the password and pg_hba.conf of the server" }
+      case "AuthorizationError":
+        return { reason: "ReadOnly", hint: "grant its user the rights on the tables of this store" }
+      case "ConnectionError":
+        return { reason: "Unavailable", hint: "check that the server runs, and the host, port and TLS of the URL" }
+      case "DeadlockError":
+      case "SerializationError":
+      case "LockTimeoutError":
+      case "StatementTimeoutError":
+        return { reason: "Busy", hint: "other transactions were in the way, several times: try again" }
+      default:
+        return { reason: "Unknown", hint: "" }
+    }
+  }
+}
+
+const codeOf = (error: SqlError): string | undefined => {
+  let cause: unknown = error.reason.cause
+  for (let depth = 0; depth < 4 && typeof cause === "object" && cause !== null; depth++) {
+    if ("code" in cause && typeof cause.code === "string" && /^[0-9A-Z]{5}$/.test(cause.code)) return cause.code
+    cause = "cause" in cause ? cause.cause : undefined
+  }
+  return undefined
+}
+
+/** Begins the transaction again. */
+export const contended = (what: string): SqlError =>
+  new SqlError({
+    reason: new SerializationError({ cause: new Error(what), message: what, operation: "lock" })
+  })
+
+/** What tells stores of other processes apart, and their wake-ups. */
+export const channelOf = (sql: SqlClient, prefix: string) =>
+  Effect.map(
+    sql`select ${`${prefix}_meta`}::regclass::oid::bigint`.values,
+    (rows) => `punctual_${String(rows[0]?.[0])}`
+  )
