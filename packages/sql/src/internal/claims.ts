@@ -88,7 +88,7 @@ from ${
             t.run,
             sql.literal("r.n = u.n and r.run_key = u.run_key")
           )
-        } cross join ${t.clock} c cross join ${t.task} t where c.n = u.n and t.n = u.n`)
+        }${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`)
         const claims = new Array<Claimed | undefined>(picked.length)
         const unreadable: Array<readonly [number, string, string, number]> = []
         for (const cells of rows) {

@@ -92,8 +92,9 @@ from ${
         source([["n", "int"], ["revision", "int"]])(
           entries.map(({ change: { generation, revision } }) => [generation, revision])
         )
-      } u ${dialect.cross} ${t.clock} c ${dialect.cross} ${t.task} t
-where c.n = u.n and c.revision = u.revision and t.n = u.n${dialect.lock("c", "skip")}`
+      } u${dialect.beside(t.task, "t", "t.n = u.n")}${
+        dialect.beside(t.clock, "c", "c.n = u.n and c.revision = u.revision", "skip")
+      }`
     )
     const accepted: Array<Accepted> = []
     for (const cells of rows) {

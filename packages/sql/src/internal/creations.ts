@@ -152,8 +152,8 @@ ${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0
           lease === undefined ? 0 : 1
         },
 ${lease?.owner ?? null}, ${lease?.until ?? null}, ${lease === undefined || run.atMostOnce ? null : now}
-from ${source(newRunColumns)(cells)} u cross join ${t.task} t where t.n = u.n
-${dialect.ignore(t.run)}`
+from ${source(newRunColumns)(cells)} u${dialect.beside(t.task, "t", "t.n = u.n")}
+where true${dialect.ignore(t.run)}`
       )
       if (added !== cells.length) all = false
     }

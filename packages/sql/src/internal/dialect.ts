@@ -89,6 +89,10 @@ export interface Dialect {
     on: Statement.Fragment,
     lock?: "wait" | "skip"
   ) => Statement.Fragment
+  /**
+   * What follows `source u` to join it so with the rows of a table, under another name. With `lock`, nothing follows.
+   */
+  readonly beside: (table: Statement.Fragment, alias: string, on: string, lock?: "wait" | "skip") => Statement.Fragment
   /** Whether a column is one of some integers. */
   readonly oneOf: (column: string, values: ReadonlyArray<number>) => Statement.Fragment
   /** Runs an insert, in a transaction, and answers how many rows it has added. */
@@ -242,6 +246,12 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
   ...onConflict,
   cross: crossJoin,
   join,
+  beside: (table, alias, on) =>
+    Statement.fragment([
+      Statement.literal(" cross join "),
+      ...table.segments,
+      Statement.literal(` ${alias} on ${on}`)
+    ]),
   oneOf: (column, values) =>
     Statement.fragment([
       Statement.literal(`${column} in (select j.value from ${each}(`),

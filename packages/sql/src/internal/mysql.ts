@@ -218,6 +218,14 @@ from ${options.source} u straight_join ${options.table} r${sql.literal(byPrimary
       ...on.segments,
       literal(lock === undefined ? "" : lock === "skip" ? " for update skip locked" : " for update")
     ]),
+  beside: (table, alias, on, lock) =>
+    Statement.fragment([
+      literal(" straight_join "),
+      ...table.segments,
+      literal(
+        ` ${alias} on ${on}${lock === undefined ? "" : lock === "skip" ? " for update skip locked" : " for update"}`
+      )
+    ]),
   oneOf: (column, values) =>
     Statement.fragment([literal(`${column} in (${values.length === 0 ? "null" : values.join(", ")})`)]),
   keep: Statement.fragment([literal(" lock in share mode")]),

@@ -44,19 +44,27 @@ const longestPrefix = 40
  * the whole table is cheaper, and then reads every dead row in each statement, which an old snapshot anywhere in the
  * database keeps from being removed. What has an offset is planned by itself: so it is a probe for each row of the source.
  */
+const probe = (
+  table: Statement.Fragment,
+  alias: string,
+  on: Statement.Fragment,
+  lock: "wait" | "skip" | undefined
+): ReadonlyArray<Statement.Segment> => [
+  Statement.literal(` cross join lateral (select ${alias}.*, ${alias}.ctid as row_at from `),
+  ...table.segments,
+  Statement.literal(` ${alias} where `),
+  ...on.segments,
+  Statement.literal(
+    lock === undefined
+      ? ` offset 0) ${alias}`
+      : alias === "c"
+      ? ` offset 0 for no key update of c${lock === "skip" ? " skip locked" : ""}) c`
+      : ` order by r.run_key offset 0 for update of r${lock === "skip" ? " skip locked" : ""}) r`
+  )
+]
+
 const join: Dialect["join"] = (source, table, on, lock) =>
-  Statement.fragment([
-    ...source.segments,
-    Statement.literal(" u cross join lateral (select r.*, r.ctid as row_at from "),
-    ...table.segments,
-    Statement.literal(" r where "),
-    ...on.segments,
-    Statement.literal(
-      lock === undefined
-        ? " offset 0) r"
-        : ` order by r.run_key offset 0 for update of r${lock === "skip" ? " skip locked" : ""}) r`
-    )
-  ])
+  Statement.fragment([...source.segments, Statement.literal(" u"), ...probe(table, "r", on, lock)])
 
 /** Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. */
 const postgresRows = (columns: Columns) => {
@@ -183,6 +191,8 @@ export const postgres: Dialect = {
   ...onConflict,
   cross: crossJoin,
   join,
+  beside: (table, alias, on, lock) =>
+    Statement.fragment(probe(table, alias, Statement.fragment([Statement.literal(on)]), lock)),
   oneOf: (column, values) =>
     Statement.fragment([
       Statement.literal(`${column} = any(`),

@@ -27,6 +27,7 @@ export const makeTasks = (
   const { dialect, source, sql, t, values } = db
 
   const byId = source([["id", "text"]])
+  const byIds = sql`${dialect.beside(t.task, "t", "t.id = u.id")}${dialect.beside(t.clock, "c", "c.n = t.n")}`
 
   /** Tasks with their open runs, in order of due; what cannot be read is told and left out. */
   const withRuns = (
@@ -63,8 +64,7 @@ export const makeTasks = (
     const unique = [...new Set(ids)]
     const rows = yield* db.read(
       "get",
-      values(sql`select ${sql.literal(selectTask)} from ${byId(unique.map((id) => [id]))} u
-cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
+      values(sql`select ${sql.literal(selectTask)} from ${byId(unique.map((id) => [id]))} u${byIds}`)
     )
     if (rows.length === 0) return []
     const open = yield* db.read(
@@ -102,12 +102,12 @@ cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
     return tasks
   })
 
-  /** What `readFor` reads, of the tasks `d` that a select of `x` finds. */
+  /** What `readFor` reads, of the tasks `u` that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
     values(
-      sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = d.n limit 1 offset 0) from (
+      sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = u.n limit 1 offset 0) from (
   select x.n from ${t.clock} x where ${select}
-) d cross join ${t.clock} c cross join ${t.task} t where c.n = d.n and t.n = d.n`
+) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`
     )
 
   const seenBy = (reader: string) =>
@@ -165,8 +165,9 @@ case when (select max(c.zone_rules) from ${t.clock} c where c.zone_rules is not 
         const inserted = new Set<NewTask>()
         let missing: ReadonlyArray<NewTask> = tasks
         while (missing.length > 0) {
-          const rows = yield* values(sql`select ${sql.literal(selectTask)} from ${byId(missing.map(({ id }) => [id]))} u
-cross join ${t.task} t cross join ${t.clock} c where t.id = u.id and c.n = t.n`)
+          const rows = yield* values(
+            sql`select ${sql.literal(selectTask)} from ${byId(missing.map(({ id }) => [id]))} u${byIds}`
+          )
           for (const cells of rows) {
             const row = readable(() => decodeTask(cells, 0))
             if (row instanceof Unreadable) {
