@@ -130,7 +130,13 @@ const folders = (): ReadonlyArray<string> => {
   const postgres = "/usr/lib/postgresql"
   const versions = existsSync(postgres) ? readdirSync(postgres).sort((a, b) => Number(b) - Number(a)) : []
   const path = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "")
-  return [stateFolder, ...versions.map((version) => join(postgres, version, "bin")), ...path, "/usr/sbin"]
+  return [
+    stateFolder,
+    ...versions.map((version) => join(postgres, version, "bin")),
+    ...path,
+    "/usr/sbin",
+    "/usr/local/go/bin"
+  ]
 }
 
 const find = (program: string): string | undefined =>
@@ -158,9 +164,10 @@ export const install = (wanted: ReadonlyArray<Name>): void => {
 
 /** From Go's modules, at the versions in `ferretdb/go.sum`. */
 const buildFerretDB = (): void => {
-  if (find("go") === undefined) throw new Error("install Go 1.24 or later (FerretDB stands in for MongoDB)")
+  const go = find("go")
+  if (go === undefined) throw new Error("install Go 1.24 or later: it builds FerretDB, which stands in for MongoDB")
   mkdirSync(stateFolder, { recursive: true })
-  execFileSync("go", ["build", "-o", join(stateFolder, ferretDB), "."], {
+  execFileSync(go, ["build", "-o", join(stateFolder, ferretDB), "."], {
     cwd: join(import.meta.dirname, "ferretdb"),
     stdio: ["ignore", 2, 2]
   })

@@ -37,6 +37,7 @@ import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
 import { makeEnds } from "./internal/ends.ts"
 import { makeInstances } from "./internal/instances.ts"
 import { makeLists } from "./internal/lists.ts"
+import { collationOf, mysql, wakesOf } from "./internal/mysql.ts"
 import { channelOf, minimumServer, postgres } from "./internal/postgres.ts"
 import { int, orNull, readable, text, Unreadable } from "./internal/records.ts"
 import { migrate } from "./internal/schema.ts"
@@ -111,8 +112,9 @@ export const make: (options?: Options) => Effect.Effect<
         onFailure: () => sqlite("json_each")
       }),
     pg: (): Effect.Effect<Dialect, TaskStoreError> => Effect.as(checkServer(sql, name), postgres),
+    mysql: (): Effect.Effect<Dialect, TaskStoreError> => Effect.map(checkMysql(sql, name), mysql),
     orElse: (): Effect.Effect<Dialect, TaskStoreError> =>
-      refuse("this version stores tasks in SQLite and Postgres only")
+      refuse("this version stores tasks in SQLite, Postgres, MySQL and MariaDB only")
   })
   if (prefix.length > dialect.longestPrefix) {
     return yield* refuse(
@@ -125,7 +127,13 @@ export const make: (options?: Options) => Effect.Effect<
   )
   if (newer !== undefined) return yield* Database.newerSchema(name, "open", newer)
 
-  const { changed } = dialect
+  const others = crossProcess && dialect.name === "mysql" ? wakesOf(sql, prefix) : undefined
+  if (others !== undefined) {
+    yield* Effect.mapError(others.forget, (error) => Database.storeError(name, dialect, "open", error))
+  }
+  const changed = dialect.changed === undefined
+    ? others === undefined ? undefined : untraced(others.changed)
+    : Effect.map(untraced(dialect.changed(sql).values), (rows) => rows[0]?.[0])
   const clock = sql.literal(`${prefix}_clock`)
   const channel = crossProcess && hears(sql)
     ? yield* Effect.mapError(channelOf(sql, prefix), (error) => Database.storeError(name, dialect, "open", error))
@@ -136,15 +144,19 @@ export const make: (options?: Options) => Effect.Effect<
   )
   const wakes = Wakes.make({
     scope,
-    channel: channel === undefined || !hears(sql) ? undefined : {
-      say: (text) => untraced(sql`select pg_notify(${channel}, ${text})`),
-      hear: sql.listen(channel),
-      earliest
-    },
+    channel: channel !== undefined && hears(sql)
+      ? {
+        say: (text) => untraced(sql`select pg_notify(${channel}, ${text})`),
+        hear: sql.listen(channel),
+        earliest
+      }
+      : others === undefined
+      ? undefined
+      : { say: () => untraced(others.say) },
     poll: crossProcess && changed !== undefined
       ? {
         interval: Duration.toMillis(Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")),
-        changed: Effect.map(untraced(changed(sql).values), (rows) => rows[0]?.[0]),
+        changed,
         earliest
       }
       : undefined
@@ -265,7 +277,7 @@ where t.n = v.n order by v.n, v.reader ${db.limit(limit)}`),
 from ${byN(cells)} u cross join ${t.clock} c
 where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
           )
-          yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
+          yield* sql`${dialect.remove({ table: t.verdict, keys: ["n"], source: byN(cells) })}`
           // readers that passed it over must look again
           for (const [due, ready] of rows) {
             if (typeof due === "number") Wakes.bringsDue(write.brought, due)
@@ -296,6 +308,21 @@ const checkServer = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, name: 
       message: `${name}: the server is Postgres ${version}; this needs ${minimumServer} or newer. Upgrade the server.`
     })
   }
+})
+
+const checkMysql = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, name: string) {
+  const rows = yield* Effect.mapError(
+    sql`select version()`.values,
+    (error) => Database.storeError(name, mysql("utf8mb4_nopad_bin"), "open", error)
+  )
+  const found = collationOf(String(rows[0]?.[0]))
+  if (typeof found === "string") return found
+  return yield* new TaskStoreError({
+    store: name,
+    operation: "open",
+    reason: "Invalid",
+    message: `${name}: the server is ${found.tooOld}; this needs ${found.needs} or newer. Upgrade the server.`
+  })
 })
 
 const untraced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
 import { onServer } from "../../../.ci/testServers.ts"
+import * as MysqlTaskStore from "../src/MysqlTaskStore.ts"
 import * as PgliteClient from "../src/PgliteClient.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
@@ -41,5 +42,14 @@ await onServer("postgres", (url) => {
   const shared = `${prefix}_shared`
   TaskStoreStress.suite("postgres", PostgresTaskStore.layer({ url, prefix: shared }), {
     processes: { count: 3, script, args: ["postgres", url, shared] }
+  })
+})
+
+await onServer("mysql", (url) => {
+  const prefix = freshPrefix()
+  TaskStoreStress.suite("mysql", MysqlTaskStore.layer({ url, prefix }), { workers: 8 })
+  const shared = `${prefix}_shared`
+  TaskStoreStress.suite("mysql", MysqlTaskStore.layer({ url, prefix: shared }), {
+    processes: { count: 3, script, args: ["mysql", url, shared] }
   })
 })

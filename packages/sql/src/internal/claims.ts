@@ -131,11 +131,18 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
 
   /** Moves runs whose time has come to where claims look. */
   const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
-    sql`update ${t.run} set later = 0 where (n, run_key) in (select q.n, q.run_key
-from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u cross join ${t.run} q
+    sql`${
+      dialect.mark({
+        table: t.run,
+        set: sql.literal("later = 0"),
+        source: sql`(select q.n, q.run_key
+from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u ${dialect.cross} ${t.run} q
 where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
-      dialect.lock("q", "skip")
-    })`
+          dialect.lock("q", "skip")
+        })`,
+        where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+      })
+    }`
 
   /** One probe per (executor, tag), then one run of each slot in turn. */
   const pick = Effect.fnUntraced(function*(
@@ -196,21 +203,16 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
   const isOwned = (owner: string) =>
     sql`r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null`
   /** Updates runs that this owner has, those of a statement after those of another, and answers rows of them. */
-  const updateOwned = (owner: string, runs: ReadonlyArray<RunRef>, set: Statement.Fragment, returning: string) => {
+  const updateOwned = (owner: string, runs: ReadonlyArray<RunRef>, set: Statement.Fragment, columns: string) => {
     const refs = runs.map(({ generation, key, token }) => [generation, key, token] as const).sort(inOrder)
     const slices = Array.from({ length: Math.ceil(refs.length / rowsAtOnce) }, (_, i) => i * rowsAtOnce)
     return Effect.map(
       Effect.forEach(slices, (from) =>
-        sql`${
-          dialect.update({
-            table: t.run,
-            set,
-            source: owned(refs.slice(from, from + rowsAtOnce)),
-            where: isOwned(owner),
-            ordered: true,
-            returning
-          })
-        }`.values),
+        dialect.updated(
+          sql,
+          { table: t.run, set, source: owned(refs.slice(from, from + rowsAtOnce)), where: isOwned(owner) },
+          columns
+        )),
       (rows) => rows.flat()
     )
   }
@@ -250,18 +252,12 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
           const ref = refKey(generation, key)
           if (!reasons.has(ref)) reasons.set(ref, [generation, key, reason])
         }
-        const rows = yield* sql`${
-          dialect.update({
-            table: t.run,
-            set: sql.literal("cancel = coalesce(r.cancel, u.reason)"),
-            source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])(
-              [...reasons.values()].sort(inOrder)
-            ),
-            where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.lease_until is not null"),
-            ordered: true,
-            returning: "n, run_key"
-          })
-        }`.values
+        const rows = yield* dialect.updated(sql, {
+          table: t.run,
+          set: sql.literal("cancel = coalesce(r.cancel, u.reason)"),
+          source: source([["n", "int"], ["run_key", "text"], ["reason", "text"]])([...reasons.values()].sort(inOrder)),
+          where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.lease_until is not null")
+        }, "n, run_key")
         if (rows.length > 0) write.brought.cancel = true
         const running = new Set(rows.map(([n, key]) => refKey(n, key)))
         return runs.map(({ generation, key }) => running.has(refKey(generation, key)))

@@ -92,8 +92,8 @@ from ${
         source([["n", "int"], ["revision", "int"]])(
           entries.map(({ change: { generation, revision } }) => [generation, revision])
         )
-      } u${dialect.beside(t.clock, "c", "c.n = u.n and c.revision = u.revision", "skip")}${
-        dialect.beside(t.task, "t", "t.n = u.n")
+      } u${dialect.beside(t.task, "t", "t.n = u.n")}${
+        dialect.beside(t.clock, "c", "c.n = u.n and c.revision = u.revision", "skip")
       }`
     )
     const accepted: Array<Accepted> = []
@@ -244,7 +244,14 @@ from ${
       }
     }
     if (wait.length > 0) {
-      yield* sql`update ${t.run} set queues = 1 where queues = 0 and ${dialect.among(t.run, ["n"], byN(wait))}`
+      yield* sql`${
+        dialect.mark({
+          table: t.run,
+          set: sql.literal("queues = 1"),
+          source: byN(wait),
+          where: sql.literal("r.n = u.n and r.queues = 0")
+        })
+      }`
     }
     yield* ends.ready(promoted, now, write)
   })
@@ -304,7 +311,7 @@ from ${
         continue
       }
       // their ends look for it
-      yield* sql`update ${t.run} set queues = 1 where ${dialect.among(t.run, ["n", "run_key"], byRef(asked))}`
+      yield* setRuns("queues = 1", asked)
       if (op._tag === "Create") {
         waits = true
         yield* changeWave([{ accepted, op: { _tag: "Create", run: { ...op.run, state: "waiting" } } }], write)
@@ -323,6 +330,18 @@ from ${
     }
     return open.some(([key, state, slots]) => key === op.key && state === "waiting" && active >= Number(slots))
   })
+
+  const setRuns = (set: string, refs: ReadonlyArray<Cells>, empty?: "lease_until") =>
+    sql`${
+      dialect.mark({
+        table: t.run,
+        set: sql.literal(set),
+        source: byRef(refs),
+        where: sql.literal(
+          `r.n = u.n and r.run_key = u.run_key${empty === undefined ? "" : ` and r.${empty} is null`}`
+        )
+      })
+    }`
 
   const changeWave = Effect.fnUntraced(function*(
     ops: ReadonlyArray<Op>,
@@ -358,19 +377,23 @@ from ${
       }
     }
     if (drops.length > 0) {
-      yield* sql`delete from ${t.run} where state = 'waiting'
-and ${dialect.among(t.run, ["n", "run_key"], byRef(drops))}`
+      yield* sql`${
+        dialect.remove({
+          table: t.run,
+          keys: ["n", "run_key"],
+          source: byRef(drops),
+          where: sql.literal("r.state = 'waiting'")
+        })
+      }`
     }
     if (cancels.length > 0) yield* cancel(cancels, write)
     if (creates.length > 0) yield* createAll(creates, write)
     if (promotes.length > 0) yield* ends.ready(promotes, ops[0]!.accepted.change.now, write)
     if (holds.length > 0) {
-      yield* sql`update ${t.run} set held = 1 where lease_until is null
-and ${dialect.among(t.run, ["n", "run_key"], byRef(holds))}`
+      yield* setRuns("held = 1", holds, "lease_until")
     }
     if (unholds.length > 0) {
-      yield* sql`update ${t.run} set held = 0 where lease_until is null
-and ${dialect.among(t.run, ["n", "run_key"], byRef(unholds))}`
+      yield* setRuns("held = 0", unholds, "lease_until")
       write.brought.ready = true
     }
   })
@@ -480,10 +503,10 @@ from ${dialect.join(byRef(cancels.map(({ accepted, op }) => [accepted.change.gen
       undefined
     )
     yield* unlabel(cells)
-    yield* sql`delete from ${t.clock} where n in (select u.n from ${byN(cells)} u)`
-    yield* sql`delete from ${t.task} where n in (select u.n from ${byN(cells)} u)`
+    yield* sql`${dialect.remove({ table: t.clock, keys: ["n"], source: byN(cells) })}`
+    yield* sql`${dialect.remove({ table: t.task, keys: ["n"], source: byN(cells) })}`
     // last: who keeps a verdict holds the row of the task, and has let it go now
-    yield* sql`delete from ${t.verdict} where n in (select u.n from ${byN(cells)} u)`
+    yield* sql`${dialect.remove({ table: t.verdict, keys: ["n"], source: byN(cells) })}`
     // how its runs are found by its id from now on
     yield* sql`insert into ${t.gone} (id, n) select u.id, u.n from ${
       source([["id", "text"], ["n", "int"]])(removed.map(({ change }) => [change.id, change.generation]))

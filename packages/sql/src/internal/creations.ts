@@ -31,6 +31,9 @@ const newRunColumns: Columns = [
 /** Tasks of one statement: one of all would hold the texts of all of them several times. */
 const rowsAtOnce = 5_000
 
+/** Characters of payloads in one statement: MariaDB takes none of more than 16 MB, quoted twice and in UTF-8. */
+const textAtOnce = 1_000_000
+
 export interface Creation {
   readonly n: number
   readonly run: ArrivingRun
@@ -53,18 +56,29 @@ export interface Creations {
 export const makeCreations = (db: Database, ends: Ends): Creations => {
   const { dialect, source, sql, t } = db
 
+  const byN = source([["n", "int"]])
+
   const names = (columns: Columns, alias = "") => sql.literal(columns.map(([name]) => `${alias}${name}`).join(", "))
 
   const insert: Creations["insert"] = Effect.fnUntraced(function*(tasks, write) {
     if (tasks.length === 0) return []
     const generation = yield* write.generations(tasks.length)
     const numbered = tasks.map((task, i) => ({ task, n: generation(i) }))
-    if (numbered.length <= rowsAtOnce) return yield* insertAll(numbered, write)
+    const size = ({ display, payload }: NewTask) => payload.length + display.length
+    if (numbered.length <= rowsAtOnce && tasks.reduce((sum, task) => sum + size(task), 0) <= textAtOnce) {
+      return yield* insertAll(numbered, write)
+    }
     // who adds some of these ids at the same time comes to them in the same order
     numbered.sort((self, that) => self.task.id < that.task.id ? -1 : 1)
     const rows: Array<TaskRow> = []
-    for (let from = 0; from < numbered.length; from += rowsAtOnce) {
-      rows.push(...yield* insertAll(numbered.slice(from, from + rowsAtOnce), write))
+    for (let from = 0; from < numbered.length;) {
+      let to = from
+      for (let text = 0; to < numbered.length && to < from + rowsAtOnce; to++) {
+        text += size(numbered[to]!.task)
+        if (text > textAtOnce && to > from) break
+      }
+      rows.push(...yield* insertAll(numbered.slice(from, to), write))
+      from = to
     }
     return rows
   })
@@ -82,8 +96,10 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
     const addTasks = sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
 from ${source(taskColumns)(added.map(({ n, task }) => taskCells(task, n)))} u`
     if (dialect.concurrent) {
-      const rows = yield* sql`${addTasks} order by u.id on conflict do nothing returning n`.values
-      if (rows.length < added.length) {
+      const count = yield* dialect.affected(sql, sql`${addTasks} order by u.id${dialect.ignore(t.task)}`)
+      if (count < added.length) {
+        const rows = yield* sql`select t.n from ${byN(added.map(({ n }) => [n]))} u cross join ${t.task} t
+where t.n = u.n`.values
         const mine = new Set(rows.map(([n]) => Number(n)))
         added = added.filter(({ n }) => mine.has(n))
         if (added.length === 0) return []
@@ -141,7 +157,7 @@ select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.prio
 ${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end, ${now},
 ${lease?.owner ?? null}, ${lease?.until ?? null}, ${lease === undefined || run.atMostOnce ? null : now}
 from ${source(newRunColumns)(cells)} u${dialect.beside(t.task, "t", "t.n = u.n")}
-where true on conflict do nothing`
+where true${dialect.ignore(t.run)}`
       )
       if (added !== cells.length) all = false
     }
@@ -156,8 +172,7 @@ select u.name, u.value, u.id, u.n from ${
     } u`
   }
 
-  const unlabel: Creations["unlabel"] = (ns) =>
-    sql`delete from ${t.label} where n in (select u.n from ${source([["n", "int"]])(ns)} u)`
+  const unlabel: Creations["unlabel"] = (ns) => sql`${dialect.remove({ table: t.label, keys: ["n"], source: byN(ns) })}`
 
   return { insert, create, label, unlabel }
 }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -118,13 +119,7 @@ export const make = (options: {
 
   /** Numbers of a sequence. A transaction may ask several times. */
   const next = (name: "token" | "generation", last: number): Write["tokens"] => (count) => {
-    if (dialect.concurrent) {
-      const sequence = `${prefix}_${name}_seq`
-      return Effect.map(
-        dialect.values(sql`select nextval(${sequence}::regclass) from generate_series(1, ${count}::int)`),
-        (rows) => (i) => Number(rows[i]?.[0])
-      )
-    }
+    if (dialect.next !== undefined) return dialect.next(sql, prefix, name, count)
     return Effect.suspend(() => {
       const first = last + 1
       last += count
@@ -137,10 +132,15 @@ export const make = (options: {
     Effect.catchIf(
       transaction,
       (error) => error instanceof SqlError && attempt < maxAttempts && dialect.isContended(error),
-      () =>
-        Effect.flatMap(
-          Random.next,
-          (share) => Effect.andThen(sleepUnref(share * 2 ** attempt), again(transaction, attempt + 1))
+      (error) =>
+        Effect.withFiber((fiber) =>
+          // what is undone with it, nobody here can do again
+          dialect.undoesAll && Context.getOrUndefined(fiber.context, sql.transactionService) !== undefined
+            ? Effect.fail(error)
+            : Effect.flatMap(
+              Random.next,
+              (share) => Effect.andThen(sleepUnref(share * 2 ** attempt), again(transaction, attempt + 1))
+            )
         )
     )
 

@@ -35,18 +35,53 @@ export interface Dialect {
   /** Rows of cells as a derived table, with the position of each row as column `i`. The first column tells them apart. */
   readonly rows: (columns: Columns) => (cells: ReadonlyArray<ReadonlyArray<unknown>>) => Statement.Fragment
   /** `update table r set … from source u where …`, with what it answers as columns of the table. */
-  readonly update: (options: {
+  readonly update: (update: Update) => Statement.Fragment
+  /** An update that sets the same in all rows, which nobody else changes now. */
+  readonly mark: (update: Update) => Statement.Fragment
+  /**
+   * Runs an update of runs, in a transaction, and answers these columns of those it has changed, of columns that it leaves
+   * as they are. Rows are locked by (n, key), where nobody has locked them in that order before.
+   */
+  readonly updated: (
+    sql: SqlClient.SqlClient,
+    update: Update,
+    columns: string
+  ) => Effect.Effect<Rows, SqlError>
+  /** Deletes the rows `r` of a table that are found for those of `source u`, by keys or in another way; nobody changes them. */
+  readonly remove: (options: {
     readonly table: Statement.Fragment
-    readonly set: Statement.Fragment
+    readonly keys: ReadonlyArray<string>
     readonly source: Statement.Fragment
-    readonly where: Statement.Fragment
-    readonly returning?: string | undefined
-    /** Rows of runs are locked in the order of the source, where nobody has locked them before. */
-    readonly ordered?: boolean | undefined
+    readonly on?: Statement.Fragment | undefined
+    readonly where?: Statement.Fragment | undefined
   }) => Statement.Fragment
+  /** Ends an insert whose rows are left out where their keys are there already. */
+  readonly ignore: (table: Statement.Fragment) => Statement.Fragment
+  /** Ends an insert whose rows replace these columns where their keys are there already. */
+  readonly replace: (
+    table: Statement.Fragment,
+    keys: string,
+    columns: ReadonlyArray<string>
+  ) => Statement.Fragment
+  /** Between a source of rows and the table in which these are looked up, which is locked: it comes second. */
+  readonly cross: Statement.Fragment
+  /** Follows a select of a task `t`, which stays while the transaction lasts. */
+  readonly keep: Statement.Fragment
+  /** So many numbers of a sequence, greater than any before; `undefined` where `meta` counts them. */
+  readonly next:
+    | ((
+      sql: SqlClient.SqlClient,
+      prefix: string,
+      name: "token" | "generation",
+      count: number
+    ) => Effect.Effect<(i: number) => number, SqlError>)
+    | undefined
+  /** Whether a deadlock undoes the whole transaction, also where that is somebody else's and this one a savepoint in it. */
+  readonly undoesAll: boolean
   /**
    * `source u`, joined with those rows `r` of a table that a condition finds for each: a probe of an index each, whatever
-   * a planner thinks of the table. With `lock`, they are locked in the order of the source, then of their keys.
+   * a planner thinks of the table. With `lock`, they are locked in the order of the source, then of their keys, and nothing
+   * follows.
    */
   readonly join: (
     source: Statement.Fragment,
@@ -54,16 +89,10 @@ export interface Dialect {
     on: Statement.Fragment,
     lock?: "wait" | "skip"
   ) => Statement.Fragment
-  /** What follows `source u` to join it so with the rows of a table, under another name. */
+  /**
+   * What follows `source u` to join it so with the rows of a table, under another name. With `lock`, nothing follows.
+   */
   readonly beside: (table: Statement.Fragment, alias: string, on: string, lock?: "wait" | "skip") => Statement.Fragment
-  /** Whether columns of a table's row, which nobody else changes now, are those of a row of a source. */
-  readonly among: (
-    table: Statement.Fragment,
-    keys: ReadonlyArray<string>,
-    source: Statement.Fragment
-  ) => Statement.Fragment
-  /** Whether a row, which nobody else changes now, is one of those that were joined, by the keys of its table. */
-  readonly joined: (keys: ReadonlyArray<string>, join: Statement.Fragment) => Statement.Fragment
   /** Whether a column is one of some integers. */
   readonly oneOf: (column: string, values: ReadonlyArray<number>) => Statement.Fragment
   /** Runs an insert, in a transaction, and answers how many rows it has added. */
@@ -73,6 +102,15 @@ export interface Dialect {
   ) => Effect.Effect<number, SqlError>
   /** Whether a text is like a pattern made by `pattern`, in any case. */
   readonly contains: (column: string, pattern: string) => Statement.Fragment
+  /** How the statements of a migration, which are SQLite's, become those of this database. */
+  readonly schema: {
+    readonly translate: (statements: ReadonlyArray<string>) => ReadonlyArray<string>
+    /** What it needs besides. */
+    readonly more: (prefix: string) => ReadonlyArray<string>
+    /** One migration at a time, where others write when a database has been `migrated` once. */
+    readonly lock: (sql: SqlClient.SqlClient, prefix: string, migrated: boolean) => Effect.Effect<unknown, SqlError>
+    readonly unlock: (sql: SqlClient.SqlClient, prefix: string) => Effect.Effect<unknown>
+  }
   readonly tableExists: (sql: SqlClient.SqlClient, table: string) => Statement.Statement<object>
   /** Answers another value after each commit of another connection; `undefined` where that cannot be asked. */
   readonly changed: ((sql: SqlClient.SqlClient) => Statement.Statement<object>) | undefined
@@ -80,6 +118,26 @@ export interface Dialect {
   readonly isContended: (error: SqlError) => boolean
   readonly reason: (error: SqlError) => { readonly reason: typeof StoreErrorReason.Type; readonly hint: string }
 }
+
+export interface Update {
+  readonly table: Statement.Fragment
+  readonly set: Statement.Fragment
+  readonly source: Statement.Fragment
+  readonly where: Statement.Fragment
+}
+
+/** As SQLite and Postgres write it. */
+export const onConflict = {
+  ignore: () => Statement.fragment([Statement.literal(" on conflict do nothing")]),
+  replace: (_table, keys, columns) =>
+    Statement.fragment([
+      Statement.literal(
+        ` on conflict (${keys}) do update set ${columns.map((column) => `${column} = excluded.${column}`).join(", ")}`
+      )
+    ])
+} satisfies Pick<Dialect, "ignore" | "replace">
+
+export const crossJoin = Statement.fragment([Statement.literal("cross join")])
 
 type Rows = ReadonlyArray<ReadonlyArray<unknown>>
 
@@ -128,6 +186,30 @@ const isUnsafeInteger = (error: SqlError): boolean => {
 
 const none = Statement.fragment([])
 
+const sqliteUpdate = ({ set, source, table, where }: Update): Statement.Fragment =>
+  Statement.fragment([
+    Statement.literal("update "),
+    ...table.segments,
+    Statement.literal(" as r set "),
+    ...set.segments,
+    Statement.literal(" from "),
+    ...source.segments,
+    Statement.literal(" u where "),
+    ...where.segments
+  ])
+
+const join: Dialect["join"] = (source, table, on) =>
+  Statement.fragment([
+    ...source.segments,
+    Statement.literal(" u cross join "),
+    ...table.segments,
+    Statement.literal(" r on "),
+    ...on.segments
+  ])
+
+const qualify = (name: string, columns: ReadonlyArray<string>): string =>
+  columns.map((column) => `${name}.${column}`).join(", ")
+
 /** `each`: the table-valued function that unnests JSON, `jsonb_each` where there is one: it spares a text per row. */
 export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect => ({
   name: "sqlite",
@@ -147,43 +229,28 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
   limit: (count) =>
     Statement.fragment([Statement.literal("limit "), Statement.parameter(count), Statement.literal(" + 0")]),
   rows: (columns) => sqliteRows(each, columns.map(([name]) => name)),
-  update: ({ returning, set, source, table, where }) =>
+  update: sqliteUpdate,
+  mark: sqliteUpdate,
+  updated: (sql, update, columns) => sql`${sqliteUpdate(update)} returning ${sql.literal(columns)}`.values,
+  remove: ({ keys, on, source, table, where }) =>
     Statement.fragment([
-      Statement.literal("update "),
+      Statement.literal("delete from "),
       ...table.segments,
-      Statement.literal(" as r set "),
-      ...set.segments,
-      Statement.literal(" from "),
-      ...source.segments,
-      Statement.literal(" u where "),
-      ...where.segments,
-      ...returning === undefined ? [] : [Statement.literal(` returning ${returning}`)]
+      Statement.literal(
+        ` as r where (${qualify("r", keys)}) in (select ${qualify(on === undefined ? "u" : "r", keys)} from `
+      ),
+      ...on === undefined ? [...source.segments, Statement.literal(" u")] : join(source, table, on).segments,
+      Statement.literal(")"),
+      ...where === undefined ? [] : [Statement.literal(" and "), ...where.segments]
     ]),
-  join: (source, table, on) =>
-    Statement.fragment([
-      ...source.segments,
-      Statement.literal(" u cross join "),
-      ...table.segments,
-      Statement.literal(" r on "),
-      ...on.segments
-    ]),
-  among: (_, keys, source) =>
-    Statement.fragment([
-      Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `u.${key}`).join(", ")} from `),
-      ...source.segments,
-      Statement.literal(" u)")
-    ]),
+  ...onConflict,
+  cross: crossJoin,
+  join,
   beside: (table, alias, on) =>
     Statement.fragment([
       Statement.literal(" cross join "),
       ...table.segments,
       Statement.literal(` ${alias} on ${on}`)
-    ]),
-  joined: (keys, join) =>
-    Statement.fragment([
-      Statement.literal(`(${keys.join(", ")}) in (select ${keys.map((key) => `r.${key}`).join(", ")} from `),
-      ...join.segments,
-      Statement.literal(")")
     ]),
   oneOf: (column, values) =>
     Statement.fragment([
@@ -191,6 +258,9 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       Statement.parameter(JSON.stringify(values)),
       Statement.literal(") j)")
     ]),
+  keep: none,
+  next: undefined,
+  undoesAll: false,
   affected: (sql, statement) =>
     Effect.andThen(
       sql`${statement}`,
@@ -203,6 +273,12 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
       Statement.literal(" escape '\\'")
     ]),
   tableExists: (sql, table) => sql`select 1 from sqlite_master where type = 'table' and name = ${table}`,
+  schema: {
+    translate: (statements) => statements,
+    more: () => [],
+    lock: () => Effect.void,
+    unlock: () => Effect.void
+  },
   changed: (sql) => sql`pragma data_version`,
   isContended: () => false,
   reason: (error) => {

@@ -84,9 +84,15 @@ export const makeEnds = (db: Database): Ends => {
   }
 
   const forget: Ends["forget"] = (ns: Iterable<number>) =>
-    sql`delete from ${t.gone} where n in (select u.n from ${byN(Array.from(ns, (n) => [n]))} u)
-and not exists (select 1 from ${t.run} r where r.n = ${t.gone}.n limit 1 offset 0)
-and not exists (select 1 from ${t.history} h where h.n = ${t.gone}.n)`
+    sql`${
+      dialect.remove({
+        table: t.gone,
+        keys: ["n"],
+        source: byN(Array.from(ns, (n) => [n])),
+        where: sql`not exists (select 1 from ${t.run} x where x.n = r.n limit 1 offset 0)
+and not exists (select 1 from ${t.history} h where h.n = r.n)`
+      })
+    }`
 
   const bury: Ends["bury"] = Effect.fnUntraced(function*(overrides, endings, keep) {
     if (endings.length === 0) return
@@ -108,24 +114,28 @@ from ${byN(Array.from(unknown, (n) => [n]))} u`.values
     const given = new Set(overrides.map(([name]) => name))
     const select = runColumns.map((column) => `${given.has(column) ? "u" : "r"}.${column}`).join(", ")
     const columns: Columns = [["n", "int"], ["run_key", "text"], ["no", "int"], ["ended_at", "int"], ...overrides]
-    yield* sql`insert into ${t.history} (${sql.literal(runColumns.join(", "))}, no, ended_at)
+    yield* sql`insert into ${t.history} (${
+      sql.join(", ", false)(runColumns.map((column) => sql`${sql(column)}`))
+    }, no, ended_at)
 select ${sql.literal(select)}, u.no, u.ended_at from ${dialect.join(source(columns)(cells), t.run, byKey)}`
-    yield* sql`delete from ${t.run} where ${
-      dialect.among(t.run, ["n", "run_key"], byRef(endings.map(({ key, n }) => [n, key])))
+    yield* sql`${
+      dialect.remove({
+        table: t.run,
+        keys: ["n", "run_key"],
+        source: byRef(endings.map(({ key, n }) => [n, key]))
+      })
     }`
     if (keep === undefined) return
     const beyond: Array<Cells> = []
     for (const [n, no] of last) if (no - keep >= 1) beyond.push([n, no - keep])
     if (beyond.length === 0) return
-    yield* sql`delete from ${t.history} where ${
-      dialect.joined(
-        ["n", "no"],
-        dialect.join(
-          source([["n", "int"], ["no", "int"]])(beyond),
-          t.history,
-          sql.literal("r.n = u.n and r.no <= u.no")
-        )
-      )
+    yield* sql`${
+      dialect.remove({
+        table: t.history,
+        keys: ["n", "no"],
+        source: source([["n", "int"], ["no", "int"]])(beyond),
+        on: sql.literal("r.n = u.n and r.no <= u.no")
+      })
     }`
     if (keep < 1) yield* forget(last.keys())
   })
@@ -133,8 +143,14 @@ select ${sql.literal(select)}, u.no, u.ended_at from ${dialect.join(source(colum
   const ready: Ends["ready"] = Effect.fnUntraced(function*(refs, now, write) {
     if (refs.length === 0) return
     isLater(now, now)
-    yield* sql`update ${t.run} set state = 'ready', later = case when ready_at > ${now} then 1 else 0 end
-where state = 'waiting' and ${dialect.among(t.run, ["n", "run_key"], byRef(refs))}`
+    yield* sql`${
+      dialect.mark({
+        table: t.run,
+        set: sql`state = 'ready', later = case when r.ready_at > ${now} then 1 else 0 end`,
+        source: byRef(refs),
+        where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.state = 'waiting'")
+      })
+    }`
     write.brought.ready = true
   })
 
@@ -194,10 +210,9 @@ where state = 'waiting' and ${dialect.among(t.run, ["n", "run_key"], byRef(refs)
       : sql`insert into ${t.verdict} (n, reader, reason, at) select u.n, u.reader, u.reason, u.at
 from ${source([["n", "int"], ["reader", "text"], ["reason", "text"], ["at", "int"]])(rows)} u where ${
         dialect.concurrent
-          ? sql`exists (select 1 from ${t.task} t where t.n = u.n for key share of t skip locked) order by u.n, u.reader`
+          ? sql`exists (select 1 from ${t.task} t where t.n = u.n${dialect.keep}) order by u.n, u.reader`
           : sql`true`
-      }
-on conflict (n, reader) do update set reason = excluded.reason, at = excluded.at`
+      }${dialect.replace(t.verdict, "n, reader", ["reason", "at"])}`
 
   return { bury, lines, ready, afterEnds, revise, forget, quarantine, isLater, latest: () => latest }
 }

@@ -50,7 +50,7 @@ export const makeLocks = ({ dialect, limit, source, sql, t, values }: Database):
     ns: ReadonlySet<number>,
     wait: "wait" | "skip"
   ): Effect.fn.Return<ReadonlySet<number>, SqlError> {
-    const locked = yield* sql`select c.n from ${byN(Array.from(ns, (n) => [n]))} u cross join ${t.clock} c
+    const locked = yield* sql`select c.n from ${byN(Array.from(ns, (n) => [n]))} u ${dialect.cross} ${t.clock} c
 where c.n = u.n order by c.n${dialect.lock("c", wait)}`.values
     const missing = new Set(ns)
     for (const [n] of locked) missing.delete(Number(n))
@@ -72,7 +72,7 @@ where c.n = u.n`.values
     const open = new Set<number>()
     for (const [n, together] of found) {
       open.add(Number(n))
-      if (together === true) needed.add(Number(n))
+      if (Number(together) !== 0) needed.add(Number(n))
     }
     for (const { generation, result, task } of settlements) {
       if ((task !== undefined || result._tag !== "End") && open.has(generation)) needed.add(generation)

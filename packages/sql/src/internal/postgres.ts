@@ -30,7 +30,8 @@ import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { SerializationError, SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
-import type { Columns, Dialect } from "./dialect.ts"
+import type { Columns, Dialect, Update } from "./dialect.ts"
+import { crossJoin, onConflict } from "./dialect.ts"
 
 /** The oldest server: the oldest that its makers still repaired when this was written. */
 export const minimumServer = 14
@@ -49,7 +50,7 @@ const probe = (
   on: Statement.Fragment,
   lock: "wait" | "skip" | undefined
 ): ReadonlyArray<Statement.Segment> => [
-  Statement.literal(` cross join lateral (select ${alias}.*, ${alias}.ctid as at from `),
+  Statement.literal(` cross join lateral (select ${alias}.*, ${alias}.ctid as row_at from `),
   ...table.segments,
   Statement.literal(` ${alias} where `),
   ...on.segments,
@@ -64,14 +65,6 @@ const probe = (
 
 const join: Dialect["join"] = (source, table, on, lock) =>
   Statement.fragment([...source.segments, Statement.literal(" u"), ...probe(table, "r", on, lock)])
-
-/** Nobody changes them: they are where they are. */
-const joined: Dialect["joined"] = (_, join) =>
-  Statement.fragment([
-    Statement.literal("ctid = any(array(select r.at from "),
-    ...join.segments,
-    Statement.literal("))")
-  ])
 
 /** Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. */
 const postgresRows = (columns: Columns) => {
@@ -122,6 +115,36 @@ const numbers = (rows: ReadonlyArray<ReadonlyArray<unknown>>): ReadonlyArray<Rea
   return rows
 }
 
+const flags = /\b(one|on_startup|on_shutdown|exact|held|queues|at_most_once|later) integer/g
+
+/** Pages of what changes often keep room for new versions of their rows, and are cleaned before many are dead. */
+const hot = " with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05)"
+
+/** A statement of a migration as Postgres reads it. Texts compare byte by byte, whatever language the database has. */
+const toPostgres = (statement: string): string => {
+  if (!statement.startsWith("create table")) return statement
+  const table = statement
+    .replace(flags, "$1 smallint")
+    .replace(/ integer\b/g, " bigint")
+    .replace(/ text\b/g, " text collate \"C\"")
+    .replace(/ strict(, without rowid)?$/, "")
+  return /_(clock|run) \(/.test(table.slice(0, table.indexOf("\n"))) ? table + hot : table
+}
+
+const postgresUpdate = ({ set, source, table, where }: Update, ordered: boolean): Statement.Fragment =>
+  Statement.fragment([
+    Statement.literal("with u as materialized (select u.* from "),
+    // an update locks rows in the order its plan comes to them
+    ...ordered ? join(source, table, where, "wait").segments : [...source.segments, Statement.literal(" u")],
+    Statement.literal(") update "),
+    ...table.segments,
+    Statement.literal(" as r set "),
+    ...set.segments,
+    // once more by key, so that no plan begins with the whole table
+    Statement.literal(" from u where r.n = any(array(select u.n from u)) and "),
+    ...where.segments
+  ])
+
 export const postgres: Dialect = {
   name: "pg",
   longestPrefix,
@@ -136,38 +159,55 @@ export const postgres: Dialect = {
   values: (statement) => Effect.map(statement.values, numbers),
   limit: (count) => Statement.fragment([Statement.literal("limit "), Statement.parameter(String(count))]),
   rows: postgresRows,
-  update: ({ ordered, returning, set, source, table, where }) => {
-    const answer = returning === undefined
-      ? ""
-      : ` returning ${returning.split(", ").map((column) => `r.${column}`).join(", ")}`
-    return Statement.fragment([
-      Statement.literal("with u as materialized (select u.* from "),
-      // an update locks rows in the order its plan comes to them
-      ...ordered === true ? join(source, table, where, "wait").segments : [...source.segments, Statement.literal(" u")],
-      Statement.literal(") update "),
+  update: (update) => postgresUpdate(update, false),
+  // they are where they are
+  mark: ({ set, source, table, where }) =>
+    Statement.fragment([
+      Statement.literal("update "),
       ...table.segments,
       Statement.literal(" as r set "),
       ...set.segments,
-      // once more by key, so that no plan begins with the whole table
-      Statement.literal(" from u where r.n = any(array(select u.n from u)) and "),
-      ...where.segments,
-      Statement.literal(answer)
-    ])
-  },
+      Statement.literal(" where r.ctid = any(array(select r.row_at from "),
+      ...join(source, table, where).segments,
+      Statement.literal("))")
+    ]),
+  updated: (sql, update, columns) =>
+    sql`${postgresUpdate(update, true)} returning ${
+      sql.literal(columns.split(", ").map((column) => `r.${column}`).join(", "))
+    }`.values,
+  remove: ({ keys, on, source, table, where }) =>
+    Statement.fragment([
+      Statement.literal("delete from "),
+      ...table.segments,
+      Statement.literal(" as r where r.ctid = any(array(select r.row_at from "),
+      ...join(
+        source,
+        table,
+        on ?? Statement.fragment([Statement.literal(keys.map((key) => `r.${key} = u.${key}`).join(" and "))])
+      ).segments,
+      Statement.literal("))"),
+      ...where === undefined ? [] : [Statement.literal(" and "), ...where.segments]
+    ]),
+  ...onConflict,
+  cross: crossJoin,
   join,
-  among: (table, keys, source) => {
-    const on = keys.map((key) => `r.${key} = u.${key}`).join(" and ")
-    return joined(keys, join(source, table, Statement.fragment([Statement.literal(on)])))
-  },
   beside: (table, alias, on, lock) =>
     Statement.fragment(probe(table, alias, Statement.fragment([Statement.literal(on)]), lock)),
-  joined,
   oneOf: (column, values) =>
     Statement.fragment([
       Statement.literal(`${column} = any(`),
       Statement.parameter(`{${values.join(",")}}`),
       Statement.literal("::bigint[])")
     ]),
+  keep: Statement.fragment([Statement.literal(" for key share of t skip locked")]),
+  next: (sql, prefix, name, count) =>
+    Effect.map(
+      postgres.values(
+        sql`select nextval(${`${prefix}_${name}_seq`}::regclass) from generate_series(1, ${count}::int)`
+      ),
+      (rows) => (i) => Number(rows[i]?.[0])
+    ),
+  undoesAll: false,
   affected: (sql, statement) => Effect.map(sql`${statement} returning 1`.values, (rows) => rows.length),
   contains: (column, pattern) =>
     Statement.fragment([
@@ -178,6 +218,17 @@ export const postgres: Dialect = {
   // `to_regclass` may remember, from before the wait for a lock, that there was none
   tableExists: (sql, table) =>
     sql`select 1 from pg_class c where c.relname = lower(${table}) and pg_table_is_visible(c.oid)`,
+  schema: {
+    translate: (statements) => statements.map(toPostgres),
+    more: (prefix) => ["token", "generation"].map((name) => `create sequence ${prefix}_${name}_seq`),
+    lock: Effect.fnUntraced(function*(sql, prefix, migrated) {
+      const meta = `${prefix}_meta`
+      yield* sql`select pg_advisory_xact_lock(hashtextextended(current_schema() || '.' || ${meta}, 0))`
+      // who writes has read its versions, and is waited for
+      if (migrated) yield* sql`lock table ${sql.literal(meta)} in access exclusive mode`
+    }),
+    unlock: () => Effect.void
+  },
   changed: undefined,
   isContended: (error) => {
     switch (error.reason._tag) {

@@ -198,22 +198,6 @@ const migrations: ReadonlyArray<Migration> = [{
   ]
 }, instances]
 
-const flags = /\b(one|on_startup|on_shutdown|exact|held|queues|at_most_once|later) integer/g
-
-/** Pages of what changes often keep room for new versions of their rows, and are cleaned before many are dead. */
-const hot = " with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05)"
-
-/** A statement of a migration as Postgres reads it. Texts compare byte by byte, whatever language the database has. */
-const toPostgres = (statement: string): string => {
-  if (!statement.startsWith("create table")) return statement
-  const table = statement
-    .replace(flags, "$1 smallint")
-    .replace(/ integer\b/g, " bigint")
-    .replace(/ text\b/g, " text collate \"C\"")
-    .replace(/ strict(, without rowid)?$/, "")
-  return /_(clock|run) \(/.test(table.slice(0, table.indexOf("\n"))) ? table + hot : table
-}
-
 export interface Versions {
   readonly version: number
   readonly minimumWriter: number
@@ -230,6 +214,7 @@ export const migrate = Effect.fnUntraced(function*(
   dialect: Dialect,
   prefix: string
 ): Effect.fn.Return<Versions | undefined, SqlError> {
+  const { schema } = dialect
   const t = tables(sql, prefix)
   const read = Effect.gen(function*() {
     const exists = yield* dialect.tableExists(sql, `${prefix}_meta`).values
@@ -240,33 +225,30 @@ export const migrate = Effect.fnUntraced(function*(
   const before = yield* read
   if (before.minimumWriter > schemaVersion) return before
   if (before.version >= schemaVersion) return undefined
-  const translate = dialect.concurrent ? toPostgres : (statement: string) => statement
-  return yield* sql.withTransaction(Effect.gen(function*() {
-    if (dialect.concurrent) {
-      yield* sql`select pg_advisory_xact_lock(hashtextextended(current_schema() || '.' || ${`${prefix}_meta`}, 0))`
-      // who writes has read its versions, and is waited for
-      if (before.version > 0) yield* sql`lock table ${t.meta} in access exclusive mode`
-    }
-    // somebody else may have done it while this process waited for the lock
-    const current = yield* read
-    if (current.minimumWriter > schemaVersion) return current
-    const now = liveClock.currentTimeMillisUnsafe()
-    for (const migration of migrations) {
-      if (migration.version <= current.version) continue
-      if (migration.version === 1) {
-        yield* sql.unsafe(translate(`create table if not exists ${prefix}_migration (
+  return yield* sql.withTransaction(
+    Effect.gen(function*() {
+      yield* schema.lock(sql, prefix, before.version > 0)
+      // somebody else may have done it while this process waited for the lock
+      const current = yield* read
+      if (current.minimumWriter > schemaVersion) return current
+      const now = liveClock.currentTimeMillisUnsafe()
+      for (const migration of migrations) {
+        if (migration.version <= current.version) continue
+        if (migration.version === 1) {
+          for (
+            const statement of schema.translate([`create table if not exists ${prefix}_migration (
   version integer primary key,
   name text not null,
   applied_at integer not null
-)`)).unprepared
-        for (const name of dialect.concurrent ? ["token", "generation"] : []) {
-          yield* sql.unsafe(`create sequence ${prefix}_${name}_seq`).unprepared
+)`])
+          ) yield* sql.unsafe(statement).unprepared
+          for (const statement of schema.more(prefix)) yield* sql.unsafe(statement).unprepared
         }
+        for (const statement of schema.translate(migration.statements(prefix))) yield* sql.unsafe(statement).unprepared
+        yield* sql`update ${t.meta} set version = ${migration.version}, minimum_writer = ${migration.minimumWriter}`
+        yield* sql`insert into ${t.migration} (version, name, applied_at) values (${migration.version}, ${migration.name}, ${now})`
       }
-      for (const statement of migration.statements(prefix)) yield* sql.unsafe(translate(statement)).unprepared
-      yield* sql`update ${t.meta} set version = ${migration.version}, minimum_writer = ${migration.minimumWriter}`
-      yield* sql`insert into ${t.migration} (version, name, applied_at) values (${migration.version}, ${migration.name}, ${now})`
-    }
-    return undefined
-  })).pipe(Effect.provideService(SqlClient.BeginTransaction, dialect.begin))
+      return undefined
+    }).pipe(Effect.ensuring(schema.unlock(sql, prefix)))
+  ).pipe(Effect.provideService(SqlClient.BeginTransaction, dialect.begin))
 })

@@ -404,8 +404,14 @@ tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
     }
     // a row nobody can read has no lease any more: it would be the first to be taken over, for ever
     if (odd.length > 0) {
-      yield* sql`update ${t.run} set lease_until = null, token = null
-where ${dialect.among(t.run, ["n", "run_key"], byRef(odd))}`
+      yield* sql`${
+        dialect.mark({
+          table: t.run,
+          set: sql.literal("lease_until = null, token = null"),
+          source: byRef(odd),
+          where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+        })
+      }`
     }
     yield* revise([...held])
     yield* afterEnds(ended, now, write, new Set())
@@ -419,8 +425,12 @@ where ${dialect.among(t.run, ["n", "run_key"], byRef(odd))}`
 order by h.ended_at, h.n, h.no ${db.limit(limit)}${dialect.lock("h", "skip")}`.values
         if (rows.length === 0) return 0
         const cells = rows.map(([n, no]) => [Number(n), Number(no)] as const)
-        yield* sql`delete from ${t.history} where ${
-          dialect.among(t.history, ["n", "no"], source([["n", "int"], ["no", "int"]])(cells))
+        yield* sql`${
+          dialect.remove({
+            table: t.history,
+            keys: ["n", "no"],
+            source: source([["n", "int"], ["no", "int"]])(cells)
+          })
         }`
         yield* forget(new Set(cells.map(([n]) => n)))
         return rows.length

@@ -3,7 +3,8 @@
  *
  * Changes of this instance are told after their commit. Those of other processes are noticed in one of two ways:
  *
- * - by asking the database, a few times a second while somebody listens, whether another connection committed (SQLite),
+ * - by asking the database, a few times a second while somebody listens, whether another connection committed (SQLite), or
+ *   whether another instance has said in a table that it has changed something (MySQL),
  * - on a channel of the database, where each instance says what its changes brought (Postgres). A connection that was
  *   lost is made again, and then everybody reads again: what was said meanwhile nobody has heard.
  *
@@ -43,6 +44,9 @@ export interface Channel {
   readonly earliest: Effect.Effect<number | null, unknown>
 }
 
+/** One that others poll: that something was said is all they hear. */
+export type Mailbox = Pick<Channel, "say">
+
 export interface Wakes {
   /** A reader was told that nothing is due before this. */
   readonly learned: (next: number | null) => void
@@ -66,7 +70,7 @@ export const make = (options: {
       readonly earliest: Effect.Effect<number | null, unknown>
     }
     | undefined
-  readonly channel?: Channel | undefined
+  readonly channel?: Channel | Mailbox | undefined
 }): Wakes => {
   const { channel, poll, scope } = options
   const listeners = new Set<{ readonly onWake: (wake: Wake) => void }>()
@@ -205,7 +209,7 @@ export const make = (options: {
     if (poller !== undefined) return
     // started at once, so that what changes after this line is noticed
     if (poll !== undefined) poller = yield* Effect.forkIn(watch(poll), scope, { startImmediately: true })
-    if (channel !== undefined) {
+    if (channel !== undefined && "hear" in channel) {
       const listening = yield* Latch.make()
       poller = yield* Effect.forkIn(attend(channel, listening), scope, { startImmediately: true })
       yield* listening.await
