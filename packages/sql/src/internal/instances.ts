@@ -31,19 +31,26 @@ export const migration: Migration = {
 }
 
 export const makeInstances = (
-  { limit, read, source, sql, t, values, write }: Database
+  { dialect, limit, read, source, sql, t, values, write }: Database
 ): Pick<TaskStore["Service"], "beat" | "instances" | "leave"> => {
   const byId = source([["id", "text"]])
+  const replaced = dialect.replace(t.instance, "id", [
+    "name",
+    "host",
+    "pid",
+    "version",
+    "handles",
+    "started_at",
+    "seen_at",
+    "until_at"
+  ])
   return {
     beat: ({ handles, host, id, name, pid, seenAt, startedAt, until, version }) =>
       write(
         "beat",
         () =>
           sql`insert into ${t.instance} (id, name, host, pid, version, handles, started_at, seen_at, until_at)
-values (${id}, ${name}, ${host}, ${pid}, ${version}, ${handles}, ${startedAt}, ${seenAt}, ${until})
-on conflict (id) do update set name = excluded.name, host = excluded.host, pid = excluded.pid,
-version = excluded.version, handles = excluded.handles, started_at = excluded.started_at,
-seen_at = excluded.seen_at, until_at = excluded.until_at`
+values (${id}, ${name}, ${host}, ${pid}, ${version}, ${handles}, ${startedAt}, ${seenAt}, ${until})${replaced}`
       ),
     instances: (options) =>
       read(
