@@ -90,9 +90,9 @@ export class TaskStoreError extends Schema.TaggedError<TaskStoreError>()("TaskSt
  * @since 0.1.0
  */
 export interface Capabilities {
-  /** Survives the process. Closures can be scheduled only where this is `false`. */
+  /** What it has confirmed is not forgotten. */
   readonly durable: boolean
-  /** Several processes may use it at once. */
+  /** Several processes may use it at once. Closures can be scheduled only where neither is `true`. */
   readonly shared: boolean
   /** Wake-ups of other processes arrive by themselves; otherwise each sleep is cut to the poll interval. */
   readonly notifies: boolean

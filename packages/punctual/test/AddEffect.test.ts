@@ -110,10 +110,15 @@ describe("addEffect", () => {
       yield* scheduler.addEffect(Effect.void, { id: "a", trigger: hourly })
     })))
 
-  it.effect("a durable store refuses it; another store takes it", () => {
+  it.effect.each(
+    [
+      ["durable", { durable: true, shared: false }],
+      ["shared", { durable: false, shared: true }]
+    ] as const
+  )("a %s store refuses it; another store takes it", ([_, capabilities]) => {
     const durable = Layer.effect(TaskStore.TaskStore)(Effect.map(MemoryTaskStore.make, (store) => ({
       ...store,
-      capabilities: { ...store.capabilities, durable: true }
+      capabilities: { ...store.capabilities, ...capabilities }
     })))
     return scheduled(
       Effect.gen(function*() {

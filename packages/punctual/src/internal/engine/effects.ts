@@ -13,7 +13,7 @@ import type { TaskRegistry } from "../../TaskRegistry.ts"
 import type { TaskStore } from "../../TaskStore.ts"
 import type { TaskScheduler, TaskSchedulerClient } from "../schedulerTag.ts"
 import { randomId } from "./adding.ts"
-import type { Hub } from "./host.ts"
+import { type Hub, isElsewhere } from "./host.ts"
 
 /** What the tags of effects begin with, before the task they are. */
 const closure = "effect:"
@@ -56,7 +56,7 @@ export const make = ({ api, hub, registry, scope, stores }: {
       const id = options.id ?? randomId(yield* Random.Random)
       const alias = options.store ?? "default"
       const store = stores.get(alias)
-      if (store?.capabilities.durable === true) return yield* new ClosureNotPersistable({ id, store: alias })
+      if (store !== undefined && isElsewhere(store)) return yield* new ClosureNotPersistable({ id, store: alias })
       const context = yield* Effect.context<never>()
       const task = yield* Effect.try({
         try: () => Task.make(`${closure}${alias}/${id}`, { name: options.name ?? id }),

@@ -7,6 +7,7 @@ import * as DateTime from "effect/DateTime"
 import type { Activity } from "../../Activity.ts"
 import type { Executor } from "../../Executor.ts"
 import type { SchedulerEvent } from "../../SchedulerEvent.ts"
+import type { TaskStore } from "../../TaskStore.ts"
 import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import type { Waiters } from "./telling.ts"
 
@@ -107,3 +108,7 @@ export class Hub {
 export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 export const instant = (millis: number): DateTime.Utc => DateTime.makeUnsafe(millis)
+
+/** Whether a store is more than the memory of this process: its calls may not be answered, and others may have its runs. */
+export const isElsewhere = ({ capabilities }: TaskStore["Service"]): boolean =>
+  capabilities.durable || capabilities.shared

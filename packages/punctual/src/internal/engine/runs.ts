@@ -29,7 +29,7 @@ import type { RunRow, TaskRow, TerminalState } from "../../TaskRecord.ts"
 import type { Heartbeat, Settled, Settlement, TaskStore } from "../../TaskStore.ts"
 import type { TaskStoreError } from "../../TaskStore.ts"
 import { encodeFailure } from "../exitText.ts"
-import { type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
+import { type ExecutorSlot, type Host, instant, isElsewhere, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
 import { endEvent, tellWaiters } from "./telling.ts"
 import { runSpan } from "./trace.ts"
@@ -608,7 +608,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         runs: entries.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
       })
     ))
-    if (!store.capabilities.durable) return ask
+    if (!isElsewhere(store)) return ask
     const rest = Math.min(...entries.map((entry) => entry.leaseUntil)) - settings.interruptGrace - askedAt
     // Late although the last answer was good: this process slept, and may still have its runs.
     const wait = rest > 0 ? rest : unanswered ? 0 : settings.interruptGrace

@@ -28,7 +28,7 @@ import {
 import { rulesVersion } from "../timeZone.ts"
 import { type Advance, advance, newRun, type Rules, rulesOf } from "./advance.ts"
 import { standAside } from "./contention.ts"
-import { batchSize, type ExecutorSlot, type Host, instant, monotonic } from "./host.ts"
+import { batchSize, type ExecutorSlot, type Host, instant, isElsewhere, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
 import { isOutdated, retime, type Retimed, retimed, retimedEvent } from "./retime.ts"
 import * as Runs from "./runs.ts"
@@ -79,11 +79,13 @@ export const make = (
   // store calls
   // ---------------------------------------------------------------------------
 
+  const elsewhere = isElsewhere(store)
+
   /** Operations whose last call failed. */
   const failing = new Set<string>()
 
   const call = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
-    store.capabilities.durable
+    elsewhere
       // In real time, whatever time the program has: so is the store.
       ? activity.live(Effect.timeoutOrElse(effect, {
         duration: Duration.millis(settings.storeTimeout),
@@ -245,7 +247,7 @@ export const make = (
   // evaluating
   // ---------------------------------------------------------------------------
 
-  const atOnce = store.capabilities.durable ? batchSize : batchInMemory
+  const atOnce = elsewhere ? batchSize : batchInMemory
 
   interface Decided {
     readonly task: TaskWithRuns
@@ -467,7 +469,7 @@ export const make = (
 
   /** A claim may be carried out though its reply is lost: the end of its lease must be seen. */
   const lookAt = (lease: Lease): void => {
-    if (store.capabilities.durable) nextLease = Math.min(nextLease, lease.until)
+    if (elsewhere) nextLease = Math.min(nextLease, lease.until)
   }
 
   // ---------------------------------------------------------------------------
