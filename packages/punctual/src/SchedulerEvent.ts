@@ -92,14 +92,13 @@ export type SchedulerEvent =
    * | `unreadable` | its payload, trigger or policy cannot be read here: the task was set aside, for this scheduler only |
    * | `unhandled` | its handler's layer was released between the claim and the start |
    * | `lateClaim` | the store answered the claim so late that the lease was about to end: it was not begun |
-   * | `rolledBack` | its transaction could not be committed for now, with nothing of it done (`delivery: "transactional"`) |
    */
   | {
     readonly _tag: "RunReleased"
     readonly at: DateTime.Utc
     readonly store: string
     readonly run: RunInfo
-    readonly reason: "shutdown" | "leaseEnded" | "unreadable" | "unhandled" | "lateClaim" | "rolledBack"
+    readonly reason: "shutdown" | "leaseEnded" | "unreadable" | "unhandled" | "lateClaim"
   }
   /**
    * This scheduler lost a run it was executing; its result, if any, was refused. Where the store's answer to the result

@@ -357,15 +357,9 @@ describe("leases", () => {
       })
     )
 
-  it.effect.each(
-    [
-      ["", true],
-      [", though the store may forget", false]
-    ] as const
-  )("a process cut off from its store stops before its lease ends; another runs it again%s", ([_, durable]) => {
+  it.effect("a process cut off from its store stops before its lease ends; another runs it again", () => {
     const log: Array<string> = []
     const faults = FaultyStore.makeFaults()
-    faults.durable = durable
     return Effect.gen(function*() {
       const shared = Context.get(yield* Layer.build(MemoryTaskStore.layer), TaskStore)
       const program = Layer.mergeAll(
@@ -373,7 +367,7 @@ describe("leases", () => {
           Layer.provide(FaultyStore.layer(faults, shared))
         ),
         TaskScheduler.layer(makeApp(log, "two", 300), { name: "two", start: "manual" }).pipe(
-          Layer.provide(FaultyStore.layer({ ...FaultyStore.makeFaults(), durable }, shared))
+          Layer.provide(FaultyStore.layer(FaultyStore.makeFaults(), shared))
         )
       )
       yield* Effect.gen(function*() {

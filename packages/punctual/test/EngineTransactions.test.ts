@@ -188,7 +188,7 @@ describe("delivery: transactional", () => {
     )
   })
 
-  it.effect("a transaction that could not be committed for now is another attempt's, and costs none", () => {
+  it.effect("a transaction that could not be committed for now is made again", () => {
     const words = database()
     words.before = once(lost("Unavailable"))
     return scheduled(
@@ -198,8 +198,25 @@ describe("delivery: transactional", () => {
         assert.deepStrictEqual(yield* outcome(words), {
           words: ["done"],
           state: "succeeded",
-          attempt: 1,
-          told: ["rolledBack", "succeeded"]
+          attempt: 2,
+          told: ["RunRetrying", "succeeded"]
+        })
+      })
+    )
+  })
+
+  it.effect("one that can never be committed is a failed run, after as many attempts as leases may be lost", () => {
+    const words = database()
+    words.before = lost("Unavailable")
+    return scheduled(
+      words,
+      () => write("done"),
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* outcome(words), {
+          words: [],
+          state: "failed",
+          attempt: 4,
+          told: ["RunRetrying", "RunRetrying", "RunRetrying", "failed"]
         })
       })
     )

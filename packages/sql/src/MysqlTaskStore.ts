@@ -26,7 +26,7 @@ import * as SqlTaskStore from "./SqlTaskStore.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options extends SqlTaskStore.Options {
+export interface Options extends Omit<SqlTaskStore.Options, "maxTransactions"> {
   /** `mysql://user:password@host:3306/database`. No message shows it. */
   readonly url: Redacted.Redacted | string
   /** How many connections at most. Default: 10. */
@@ -75,5 +75,5 @@ export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> 
         Layer.effect(SqlClient.SqlClient, Effect.fail(storeError(name, mysql("utf8mb4_nopad_bin"), "open", error)))
     )
   )
-  return SqlTaskStore.layer({ ...rest, name }).pipe(Layer.provide(client))
+  return SqlTaskStore.layerOnOwnClient({ ...rest, name }).pipe(Layer.provide(client))
 }

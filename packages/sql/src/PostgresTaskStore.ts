@@ -75,10 +75,5 @@ export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> 
       (error) => Layer.effect(SqlClient.SqlClient, Effect.fail(storeError(name, postgres, "open", error)))
     )
   )
-  // no handler writes with this client, so none can be in its transactions
-  return Layer.effect(
-    TaskStore,
-    Effect.map(SqlTaskStore.make({ ...rest, name }), (store) => ({ ...store, transact: undefined }))
-  )
-    .pipe(Layer.provide(client))
+  return SqlTaskStore.layerOnOwnClient({ ...rest, name }).pipe(Layer.provide(client))
 }

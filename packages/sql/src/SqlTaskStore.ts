@@ -201,6 +201,7 @@ export const make: (options?: Options) => Effect.Effect<
         effect(Context.pick(sql.transactionService, CurrentTransaction)(context) as Context.Context<never>)
       )
     ).pipe(
+      Effect.provideService(SqlClient.BeginTransaction, dialect.begin),
       Database.survivingRollback,
       Effect.mapError((error) => error instanceof SqlError ? db.fail("transact")(error) : error)
     )
@@ -345,3 +346,13 @@ const CurrentTransaction = Context.Reference<object | undefined>("effect/sql/Cur
  */
 export const layer = (options?: Options): Layer.Layer<TaskStore, TaskStoreError, SqlClient.SqlClient> =>
   Layer.effect(TaskStore, make(options))
+
+/**
+ * The store on a client that only it has: no handler writes with it, so none can be in its transactions.
+ *
+ * @internal
+ */
+export const layerOnOwnClient = (
+  options: Omit<Options, "maxTransactions">
+): Layer.Layer<TaskStore, TaskStoreError, SqlClient.SqlClient> =>
+  Layer.effect(TaskStore, Effect.map(make(options), (store) => ({ ...store, transact: undefined })))

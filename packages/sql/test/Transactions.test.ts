@@ -1,5 +1,5 @@
 /**
- * `delivery: "transactional"` on a Postgres server: the rows a handler writes and the end of its run are one transaction,
+ * `delivery: "transactional"` on a server: the rows a handler writes and the end of its run are one transaction,
  * whenever its connection is lost.
  */
 import { PgClient } from "@effect/sql-pg"
@@ -15,6 +15,7 @@ import { TaskStore } from "punctual/TaskStore"
 import { TestScheduler } from "punctual/testing"
 import * as Trigger from "punctual/Trigger"
 import { onServer } from "../../../.ci/testServers.ts"
+import * as MysqlClient from "../src/MysqlClient.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
 import { newTask } from "./internal/tasks.ts"
@@ -95,10 +96,12 @@ await onServer("postgres", (url) => {
         assert.deepStrictEqual(ended, Array.from({ length: 60 }, () => "succeeded"))
         // the connections were lost, or this test shows nothing
         assert.isAtLeast(
-          events.filter((event) => event._tag === "RunReleased" && event.reason === "rolledBack").length,
+          events.filter((event) => event._tag === "RunRetrying").length,
           20
         )
-      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
+      }).pipe(
+        Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000, maxTakeovers: 100 }), { local: true })
+      )
     }, 60_000)
 
     it.effect("more handlers than may hold a connection wait their turn, and keep nothing else from one", () => {
@@ -122,7 +125,9 @@ await onServer("postgres", (url) => {
           events.filter((event) => event._tag === "RunLost" || event._tag === "StoreUnavailable").length,
           0
         )
-      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
+      }).pipe(
+        Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000, maxTakeovers: 100 }), { local: true })
+      )
     }, 60_000)
 
     it.effect("an order that its commit refuses is a failed run without a row", () => {
@@ -135,7 +140,9 @@ await onServer("postgres", (url) => {
         assert.deepStrictEqual(yield* sql`select number from ${sql(orders)}`, [])
         const { items: [run] } = yield* scheduler.handle("it").runs()
         assert.strictEqual(run!.state, "failed")
-      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
+      }).pipe(
+        Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000, maxTakeovers: 100 }), { local: true })
+      )
     }, 60_000)
 
     it.effect("is refused by a store on a client of its own, which no handler writes with", () => {
@@ -147,7 +154,9 @@ await onServer("postgres", (url) => {
           scheduler.add(Order, { id: "it", payload: { number: 1 }, trigger: Trigger.now })
         )
         assert.strictEqual(refused._tag, "InvalidOption")
-      }).pipe(Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000 }), { local: true }))
+      }).pipe(
+        Effect.provide(TestScheduler.layer(App, { store: Store, patience: 30_000, maxTakeovers: 100 }), { local: true })
+      )
     }, 60_000)
   })
 
@@ -174,4 +183,47 @@ for each row execute function ${sql(`${name}_kill`)}()`
       { local: true }
     ))
   }, 60_000)
+})
+
+await onServer("mysql", (url) => {
+  describe("delivery: transactional, on MySQL", () => {
+    it.effect("each order is written once, though every first attempt loses its connection or fails", () => {
+      const prefix = `t${crypto.randomUUID().slice(0, 8)}`
+      const Client = MysqlClient.layer({ url: Redacted.make(url) })
+      const Handler = Order.toLayer(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`create table ${sql(`${prefix}_orders`)} (number int not null)`
+        return Effect.fn(function*({ number }, { attempt }) {
+          yield* sql`insert into ${sql(`${prefix}_orders`)} (number) values (${number})`
+          if (attempt > 1) return
+          if (number % 2 === 0) return yield* Effect.fail("after it has written")
+          const [session] = yield* sql<{ readonly id: number }>`select connection_id() as id`
+          yield* Effect.exit(sql`kill connection ${sql.literal(String(session!.id))}`)
+        }, Effect.mapError((error) => String(error)))
+      }))
+      return Effect.gen(function*() {
+        const scheduler = yield* TaskScheduler.TaskScheduler
+        const sql = yield* SqlClient.SqlClient
+        const numbers = Array.from({ length: 20 }, (_, number) => number)
+        yield* scheduler.addAll(
+          numbers.map((number) =>
+            Task.scheduled(Order, { id: `order-${number}`, payload: { number }, trigger: Trigger.now })
+          )
+        )
+        yield* TestScheduler.advance("10 minutes")
+        const rows = yield* sql<{ number: number }>`select number from ${sql(`${prefix}_orders`)} order by number`
+        assert.deepStrictEqual(rows.map(({ number }) => number), numbers)
+        const ended = (yield* TestScheduler.events).flatMap((event) =>
+          event._tag === "RunEnded" ? [[event.run.state, event.run.attempt]] : []
+        )
+        assert.deepStrictEqual(ended, numbers.map(() => ["succeeded", 2]))
+      }).pipe(Effect.provide(
+        TestScheduler.layer(Handler.pipe(Layer.provideMerge(Client)), {
+          store: SqlTaskStore.layer({ prefix }).pipe(Layer.provide(Client)),
+          patience: 30_000
+        }),
+        { local: true }
+      ))
+    }, 60_000)
+  })
 })

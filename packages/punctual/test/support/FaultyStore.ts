@@ -19,8 +19,6 @@ export interface Faults {
   refuse: string | undefined
   /** Every call takes so many milliseconds of the clock it is called on; a function draws one for each. */
   delay: (() => number) | undefined
-  /** Whether it says that it forgets nothing. */
-  durable: boolean
   /** Calls so far, by operation. */
   readonly calls: Map<string, number>
 }
@@ -31,7 +29,6 @@ export const makeFaults = (): Faults => ({
   loseReplies: undefined,
   refuse: undefined,
   delay: undefined,
-  durable: true,
   calls: new Map()
 })
 
@@ -52,7 +49,7 @@ export const through = (store: TaskStore["Service"], faults: Faults): TaskStore[
     })
   return {
     name: store.name,
-    capabilities: { ...store.capabilities, durable: faults.durable, shared: true },
+    capabilities: { ...store.capabilities, durable: true, shared: true },
     insert: (tasks) => wrap("insert", store.insert(tasks)),
     get: (ids) => wrap("get", store.get(ids)),
     due: (options) => wrap("due", store.due(options)),

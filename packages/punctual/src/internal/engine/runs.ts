@@ -376,10 +376,13 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       case "Committed":
       case "Lost":
         return undefined
-      case "RolledBack":
-        return attempt.error.retryable
-          ? { outcome: { _tag: "Release", reason: "rolledBack" } }
-          : end(entry, "failed", encodeFailure(Cause.die(attempt.error)))
+      case "RolledBack": {
+        // As a lost lease, it may be tried again so often, whatever `retry` says: it is the store that failed.
+        const exit = encodeFailure(Cause.die(attempt.error))
+        return attempt.error.retryable && entry.run.attempt <= settings.maxTakeovers
+          ? { outcome: { _tag: "Retry", readyAt: at + rolledBackWait, exit } }
+          : end(entry, "failed", exit)
+      }
     }
   }
 
@@ -710,6 +713,9 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     loops: [settleLoop, heartbeatLoop]
   }
 }
+
+/** Before the next attempt, in milliseconds. */
+const rolledBackWait = 1_000
 
 /** Rolls back. */
 class NotCommitted {
