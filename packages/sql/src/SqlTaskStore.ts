@@ -18,6 +18,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -40,7 +41,7 @@ import { makeLists } from "./internal/lists.ts"
 import { collationOf, mysql, wakesOf } from "./internal/mysql.ts"
 import { channelOf, minimumServer, postgres } from "./internal/postgres.ts"
 import { int, orNull, readable, text, Unreadable } from "./internal/records.ts"
-import { migrate } from "./internal/schema.ts"
+import * as Schema from "./internal/schema.ts"
 import { makeSettlements } from "./internal/settlements.ts"
 import { makeTasks } from "./internal/tasks.ts"
 import * as Wakes from "./internal/wakes.ts"
@@ -58,6 +59,8 @@ export interface Options {
   readonly name?: string | undefined
   /** What the names of its tables begin with: letters, digits and `_`. Default: `punctual`. */
   readonly prefix?: string | undefined
+  /** Whether the layer brings the database to this version's schema. Default: `true`; see `migrate`. */
+  readonly migrate?: boolean | undefined
   /** Whether changes of other processes wake this one's listeners. Default: `true`. */
   readonly crossProcess?: boolean | undefined
   /** How often it is asked, while somebody listens, whether another process changed something. Default: 100 ms. */
@@ -89,54 +92,27 @@ export const make: (options?: Options) => Effect.Effect<
   TaskStoreError,
   SqlClient.SqlClient | Scope.Scope
 > = Effect.fnUntraced(function*(options: Options = {}) {
-  const sql = yield* SqlClient.SqlClient
+  const connected = yield* connect(options)
+  const { dialect, failed, name, prefix, refuse, sql } = connected
   const scope = yield* Scope.Scope
-  const name = options.name ?? (sql.driver as string | undefined) ?? "postgres"
-  const prefix = options.prefix ?? "punctual"
   const crossProcess = options.crossProcess ?? true
-  const refuse = (message: string) =>
-    new TaskStoreError({ store: name, operation: "open", reason: "Invalid", message: `${name}: ${message}` })
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(prefix)) {
-    return yield* refuse(`"${prefix}" cannot begin names of tables: use letters, digits and _, a letter first`)
-  }
-
   const maxTransactions = options.maxTransactions ?? 5
   if (!(Number.isSafeInteger(maxTransactions) && maxTransactions >= 1)) {
     return yield* refuse(`maxTransactions must be an integer of at least 1, not ${maxTransactions}`)
   }
 
-  const dialect = yield* sql.onDialectOrElse({
-    sqlite: (): Effect.Effect<Dialect, TaskStoreError> =>
-      Effect.match(probeJsonbEach(sql).values, {
-        onSuccess: () => sqlite("jsonb_each"),
-        onFailure: () => sqlite("json_each")
-      }),
-    pg: (): Effect.Effect<Dialect, TaskStoreError> => Effect.as(checkServer(sql, name), postgres),
-    mysql: (): Effect.Effect<Dialect, TaskStoreError> => Effect.map(checkMysql(sql, name), mysql),
-    orElse: (): Effect.Effect<Dialect, TaskStoreError> =>
-      refuse("this version stores tasks in SQLite, Postgres, MySQL and MariaDB only")
-  })
-  if (prefix.length > dialect.longestPrefix) {
-    return yield* refuse(
-      `"${prefix}" has ${prefix.length} characters; names of tables may begin with ${dialect.longestPrefix} at most`
-    )
-  }
-  const newer = yield* Effect.mapError(
-    migrate(sql, dialect, prefix),
-    (error) => Database.storeError(name, dialect, "open", error)
-  )
-  if (newer !== undefined) return yield* Database.newerSchema(name, "open", newer)
+  yield* options.migrate === false ? requireCurrent(connected) : bringUpToDate(connected)
 
   const others = crossProcess && dialect.name === "mysql" ? wakesOf(sql, prefix) : undefined
   if (others !== undefined) {
-    yield* Effect.mapError(others.forget, (error) => Database.storeError(name, dialect, "open", error))
+    yield* Effect.mapError(others.forget, failed)
   }
   const changed = dialect.changed === undefined
     ? others === undefined ? undefined : untraced(others.changed)
     : Effect.map(untraced(dialect.changed(sql).values), (rows) => rows[0]?.[0])
   const clock = sql.literal(`${prefix}_clock`)
   const channel = crossProcess && hears(sql)
-    ? yield* Effect.mapError(channelOf(sql, prefix), (error) => Database.storeError(name, dialect, "open", error))
+    ? yield* Effect.mapError(channelOf(sql, prefix), failed)
     : undefined
   const earliest = Effect.map(
     untraced(dialect.values(sql`select min(c.due) from ${clock} c where c.due is not null`)),
@@ -290,6 +266,42 @@ where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
   })
 })
 
+/** The database and how to speak to it. */
+const connect = Effect.fnUntraced(function*(options: Pick<Options, "name" | "prefix">) {
+  const sql = yield* SqlClient.SqlClient
+  const name = options.name ?? (sql.driver as string | undefined) ?? "postgres"
+  const prefix = options.prefix ?? "punctual"
+  const refuse = (message: string) =>
+    new TaskStoreError({ store: name, operation: "open", reason: "Invalid", message: `${name}: ${message}` })
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(prefix)) {
+    return yield* refuse(`"${prefix}" cannot begin names of tables: use letters, digits and _, a letter first`)
+  }
+  const dialect = yield* sql.onDialectOrElse({
+    sqlite: (): Effect.Effect<Dialect, TaskStoreError> =>
+      Effect.match(probeJsonbEach(sql).values, {
+        onSuccess: () => sqlite("jsonb_each"),
+        onFailure: () => sqlite("json_each")
+      }),
+    pg: (): Effect.Effect<Dialect, TaskStoreError> => Effect.as(checkServer(sql, name), postgres),
+    mysql: (): Effect.Effect<Dialect, TaskStoreError> => Effect.map(checkMysql(sql, name), mysql),
+    orElse: (): Effect.Effect<Dialect, TaskStoreError> =>
+      refuse("this version stores tasks in SQLite, Postgres, MySQL and MariaDB only")
+  })
+  if (prefix.length > dialect.longestPrefix) {
+    return yield* refuse(
+      `"${prefix}" has ${prefix.length} characters; names of tables may begin with ${dialect.longestPrefix} at most`
+    )
+  }
+  return {
+    sql,
+    name,
+    prefix,
+    dialect,
+    refuse,
+    failed: (error: SqlError) => Database.storeError(name, dialect, "open", error)
+  }
+})
+
 /** A `PgClient`: a `SqlClient` that can also listen. Its package is not imported, since most programs have no Postgres. */
 const hears = (sql: SqlClient.SqlClient): sql is SqlClient.SqlClient & {
   readonly listen: (channel: string) => Wakes.Channel["hear"]
@@ -332,6 +344,88 @@ const untraced = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, 
 /** Where `effect/sql` keeps the innermost open transaction, of whatever client: the reference itself is internal to it. */
 const CurrentTransaction = Context.Reference<object | undefined>("effect/sql/CurrentTransactionService", {
   defaultValue: () => undefined
+})
+
+// -----------------------------------------------------------------------------
+// migrations
+// -----------------------------------------------------------------------------
+
+/**
+ * The schema of a database.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SchemaStatus {
+  /** Of the database; 0 before its tables are there. */
+  readonly version: number
+  /** Of this version of the package. */
+  readonly latest: number
+  /** Programs that know an older schema than this are refused at every write. */
+  readonly minimumWriter: number
+  /** What was done to the database, in order. */
+  readonly applied: ReadonlyArray<{ readonly version: number; readonly name: string; readonly at: DateTime.Utc }>
+}
+
+/**
+ * Reads which schema the database has, and changes nothing.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const status: (
+  options?: Pick<Options, "name" | "prefix">
+) => Effect.Effect<SchemaStatus, TaskStoreError, SqlClient.SqlClient> = Effect.fnUntraced(function*(options = {}) {
+  const { dialect, failed, prefix, sql } = yield* connect(options)
+  return yield* Effect.gen(function*() {
+    const { minimumWriter, version } = yield* Schema.readVersions(sql, dialect, prefix)
+    const applied = version === 0 ? [] : yield* Schema.readMigrations(sql, prefix)
+    return {
+      version,
+      latest: Schema.schemaVersion,
+      minimumWriter,
+      applied: applied.map(({ at, ...migration }) => ({ ...migration, at: DateTime.makeUnsafe(at) }))
+    }
+  }).pipe(Effect.mapError(failed))
+})
+
+/**
+ * Brings the database to the schema of this version, once, however many processes do it together; nothing where it has
+ * that already, or a newer one that this version may write to.
+ *
+ * **When to use**
+ *
+ * In a deployment whose programs may not create tables: run it there with a role that may, and give the programs' layers
+ * `migrate: false`. Otherwise the layer does it.
+ *
+ * **Details**
+ *
+ * Fails with `NewerSchema` when a newer version has changed the database in a way that this one must not write to.
+ *
+ * @category migrations
+ * @since 0.1.0
+ */
+export const migrate: (
+  options?: Pick<Options, "name" | "prefix">
+) => Effect.Effect<void, TaskStoreError, SqlClient.SqlClient> = (options = {}) =>
+  Effect.flatMap(connect(options), bringUpToDate)
+
+type Connected = Effect.Success<ReturnType<typeof connect>>
+
+const bringUpToDate = Effect.fnUntraced(function*({ dialect, failed, name, prefix, sql }: Connected) {
+  const newer = yield* Effect.mapError(Schema.migrate(sql, dialect, prefix), failed)
+  if (newer !== undefined) return yield* Database.newerSchema(name, "open", newer)
+})
+
+const requireCurrent = Effect.fnUntraced(function*({ dialect, failed, name, prefix, refuse, sql }: Connected) {
+  const found = yield* Effect.mapError(Schema.readVersions(sql, dialect, prefix), failed)
+  if (found.minimumWriter > Schema.schemaVersion) return yield* Database.newerSchema(name, "open", found)
+  if (found.version < Schema.schemaVersion) {
+    return yield* refuse(
+      `its schema has version ${found.version}, this program needs ${Schema.schemaVersion}, and \`migrate\` is false: ` +
+        "run SqlTaskStore.migrate first, as somebody who may create tables"
+    )
+  }
 })
 
 // -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import { existsSync, openSync, readFileSync, statSync, writeFileSync, writeSync 
 import { DatabaseSync } from "node:sqlite"
 import type { Settlement, Wake } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
+import { schemaVersion } from "../src/internal/schema.ts"
 import * as SqliteClient from "../src/SqliteClient.ts"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
@@ -56,6 +57,28 @@ const listening = (store: TaskStore["Service"]) =>
   })
 
 describe("SqlTaskStore", () => {
+  describe("migrations of a deployment", () => {
+    it.effect("are made once, told, and not by a program that must not", () =>
+      Effect.gen(function*() {
+        const client = yield* Layer.build(SqliteClient.layer({ filename: yield* databaseFile }))
+        const open = Layer.build(Layer.fresh(SqlTaskStore.layer({ migrate: false })))
+        yield* Effect.gen(function*() {
+          assert.deepInclude(yield* SqlTaskStore.status(), { version: 0, latest: schemaVersion, applied: [] })
+          const refused = yield* Effect.flip(open)
+          assert.strictEqual(refused.reason, "Invalid")
+          assert.match(refused.message, /has version 0, this program needs \d+.*run SqlTaskStore\.migrate first/)
+          assert.strictEqual((yield* SqlTaskStore.status()).version, 0)
+          yield* SqlTaskStore.migrate()
+          yield* SqlTaskStore.migrate()
+          const { applied, version } = yield* SqlTaskStore.status()
+          assert.strictEqual(version, schemaVersion)
+          assert.deepStrictEqual(applied.map((migration) => migration.version), [1, 2])
+          const store = Context.get(yield* open, TaskStore)
+          assert.strictEqual((yield* store.insert([newTask("a")]))[0]!._tag, "Inserted")
+        }).pipe(Effect.provideContext(client))
+      }))
+  })
+
   describe("transactions of the program", () => {
     it.effect("a task added in one is there after the commit, and wakes then", () =>
       Effect.gen(function*() {

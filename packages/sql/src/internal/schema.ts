@@ -199,9 +199,29 @@ const migrations: ReadonlyArray<Migration> = [{
 }, instances]
 
 export interface Versions {
+  /** 0: there are no tables yet. */
   readonly version: number
   readonly minimumWriter: number
 }
+
+/** What the database says of itself. */
+export const readVersions = Effect.fnUntraced(function*(
+  sql: SqlClient.SqlClient,
+  dialect: Dialect,
+  prefix: string
+): Effect.fn.Return<Versions, SqlError> {
+  const exists = yield* dialect.tableExists(sql, `${prefix}_meta`).values
+  if (exists.length === 0) return { version: 0, minimumWriter: 0 }
+  const rows = yield* sql`select version, minimum_writer from ${tables(sql, prefix).meta}`.values
+  return { version: Number(rows[0]?.[0] ?? 0), minimumWriter: Number(rows[0]?.[1] ?? 0) }
+})
+
+/** What was done to it, in order. */
+export const readMigrations = (sql: SqlClient.SqlClient, prefix: string) =>
+  Effect.map(
+    sql`select version, name, applied_at from ${tables(sql, prefix).migration} order by version`.values,
+    (rows) => rows.map(([version, name, at]) => ({ version: Number(version), name: String(name), at: Number(at) }))
+  )
 
 /**
  * Brings the database to this module's schema, once, however many processes start together.
@@ -216,12 +236,7 @@ export const migrate = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Versions | undefined, SqlError> {
   const { schema } = dialect
   const t = tables(sql, prefix)
-  const read = Effect.gen(function*() {
-    const exists = yield* dialect.tableExists(sql, `${prefix}_meta`).values
-    if (exists.length === 0) return { version: 0, minimumWriter: 0 }
-    const rows = yield* sql`select version, minimum_writer from ${t.meta}`.values
-    return { version: Number(rows[0]?.[0] ?? 0), minimumWriter: Number(rows[0]?.[1] ?? 0) }
-  })
+  const read = readVersions(sql, dialect, prefix)
   const before = yield* read
   if (before.minimumWriter > schemaVersion) return before
   if (before.version >= schemaVersion) return undefined
