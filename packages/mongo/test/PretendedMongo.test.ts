@@ -1,6 +1,7 @@
 /**
  * The suite on a pretended MongoDB: there what fibers do at once is interleaved on purpose.
  */
+import * as DumpLaws from "@punctual/testing/DumpLaws"
 import * as TaskStoreSuite from "@punctual/testing/TaskStoreSuite"
 import * as Layer from "effect/Layer"
 import { TaskStore } from "punctual/TaskStore"
@@ -16,3 +17,5 @@ TaskStoreSuite.suite("pretended mongodb", pretended, {
 })
 
 TaskStoreSuite.model("pretended mongodb", pretended)
+
+DumpLaws.suite("pretended mongodb", pretended, { runs: 20 })

@@ -46,7 +46,7 @@ import type {
   Verdict,
   Wake
 } from "./TaskStore.ts"
-import { TaskStore, TaskStoreError, zoneRulesPatience } from "./TaskStore.ts"
+import { extendLease, TaskStore, TaskStoreError, zoneRulesPatience } from "./TaskStore.ts"
 
 /**
  * Volatile, of one process, and its wake-ups arrive by themselves.
@@ -501,7 +501,7 @@ class Memory {
       const run = this.owned(ref, options.lease.owner)
       if (run === undefined) return { alive: false, cancel: null }
       this.indexes.unlink(run)
-      run.leaseUntil = options.lease.until
+      run.leaseUntil = extendLease(run.leaseUntil, options.lease.until)
       this.indexes.link(run)
       return { alive: true, cancel: run.cancel }
     })

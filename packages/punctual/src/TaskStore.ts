@@ -377,6 +377,25 @@ export interface Wake {
  */
 export const zoneRulesPatience = 60_000
 
+/**
+ * How much longer than a heartbeat says a lease may be before it is taken for one of a clock that was wrong, in
+ * milliseconds.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const plausibleLease = 3_600_000
+
+/**
+ * When a lease ends after a heartbeat: as it says, or as before where that is later. Only a lease that is implausibly
+ * long, since it was given while a clock showed another year, is cut.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const extendLease = (current: number | null, until: number): number =>
+  current !== null && current > until && current - until < plausibleLease ? current : until
+
 // -----------------------------------------------------------------------------
 // service
 // -----------------------------------------------------------------------------
@@ -478,7 +497,10 @@ export class TaskStore extends Context.Service<TaskStore, {
     ) => Effect.Effect<A, E | TaskStoreError>)
     | undefined
 
-  /** Extends leases of the runs named, and only those. */
+  /**
+   * Extends leases of the runs named, and only those, each to what `extendLease` says: a call that is carried out late
+   * shortens none.
+   */
   readonly heartbeat: (options: {
     readonly now: number
     readonly lease: Lease

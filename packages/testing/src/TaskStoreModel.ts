@@ -22,7 +22,7 @@ import type {
   Slot,
   Verdict
 } from "punctual/TaskStore"
-import { zoneRulesPatience } from "punctual/TaskStore"
+import { extendLease, zoneRulesPatience } from "punctual/TaskStore"
 
 /**
  * The store did what the port does not allow.
@@ -417,7 +417,7 @@ export class Model {
     return runs.map((ref) => {
       const run = this.owned(ref, lease.owner)
       if (run === undefined) return { alive: false, cancel: null }
-      run.leaseUntil = lease.until
+      run.leaseUntil = extendLease(run.leaseUntil, lease.until)
       return { alive: true, cancel: run.cancel }
     })
   }

@@ -23,6 +23,7 @@ import type {
   TakenOver,
   Verdict
 } from "punctual/TaskStore"
+import { extendLease } from "punctual/TaskStore"
 import * as Documents from "./documents.ts"
 import type { EndedRun, Mutable, StoredRow, StoredRun, StoredVerdict, TaskDocument } from "./documents.ts"
 import { bringsDue, type Brought, brought } from "./wakes.ts"
@@ -376,7 +377,7 @@ export class Draft {
   heartbeat(ref: RunRef, lease: Lease): Heartbeat {
     const run = this.owned(ref, lease.owner)
     if (run === undefined) return { alive: false, cancel: null }
-    run.leaseUntil = lease.until
+    run.leaseUntil = extendLease(run.leaseUntil, lease.until)
     return { alive: true, cancel: run.cancel }
   }
 

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Redis from "effect/persistence/Redis"
+import { plausibleLease } from "punctual/TaskStore"
 import { library } from "./library.ts"
 
 const script = (body: string) =>
@@ -396,7 +397,8 @@ for i, ref in ipairs(A.runs) do
   if not r then answer[i] = { 0, false }
   else
     unlink(r)
-    r.a[R.leaseUntil] = S(A.lease['until'])
+    local current, lease = num(r.a[R.leaseUntil]), A.lease['until']
+    if not (current and current > lease and current - lease < ${plausibleLease}) then r.a[R.leaseUntil] = S(lease) end
     touch(r)
     link(r)
     answer[i] = { 1, r.a[R.cancel] ~= null and r.a[R.cancel] }

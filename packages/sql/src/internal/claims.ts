@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
 import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
+import { plausibleLease } from "punctual/TaskStore"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
 import { inOrder } from "./locks.ts"
@@ -230,7 +231,14 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
   const heartbeat: Store["heartbeat"] = ({ lease, runs }) =>
     runs.length === 0 ? Effect.succeed([]) : db.write("heartbeat", () =>
       Effect.map(
-        updateOwned(lease.owner, runs, sql`lease_until = ${lease.until}`, "n, run_key, token, cancel"),
+        // as `extendLease`
+        updateOwned(
+          lease.owner,
+          runs,
+          sql`lease_until = case when r.lease_until > ${lease.until} and r.lease_until < ${lease.until + plausibleLease}
+then r.lease_until else ${lease.until} end`,
+          "n, run_key, token, cancel"
+        ),
         (rows) => {
           const alive = new Map(
             rows.map(([n, key, token, cancel]) => [refKey(n, key), [Number(token), cancel] as const])

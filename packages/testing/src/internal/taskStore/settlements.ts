@@ -41,6 +41,25 @@ export const tokens = (test: Test): void => {
       assert.deepStrictEqual(yield* lab.takeover(now + 49), {})
     }))
 
+  test("I3: a heartbeat that is carried out late does not shorten a lease, but one that is years long", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a")
+      const run = yield* lab.claimOne()
+      const beat = (at: number, until: number) =>
+        lab.store.heartbeat({ now: at, lease: lab.lease(lab.owner, until), runs: [ref(run)] })
+      const ends = Effect.map(lab.get("a"), (task) => task!.open[0]!.leaseUntil)
+      yield* beat(now + 20_000, now + 50_000)
+      assert.deepStrictEqual(yield* beat(now + 10_000, now + 40_000), [{ alive: true, cancel: null }])
+      assert.strictEqual(yield* ends, now + 50_000)
+      yield* beat(now + 30_000, now + 60_000)
+      assert.strictEqual(yield* ends, now + 60_000)
+      const year = 366 * 86_400_000
+      yield* beat(now + 73 * year, now + 73 * year + 30_000)
+      yield* beat(now + 40_000, now + 70_000)
+      assert.strictEqual(yield* ends, now + 70_000)
+    }))
+
   test("I4: a stale token changes nothing and is told so", (lab) =>
     Effect.gen(function*() {
       const { now } = lab
