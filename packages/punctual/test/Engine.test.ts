@@ -598,6 +598,10 @@ describe("a store that fails", () => {
       assert.deepStrictEqual(quarantined.map((verdict) => verdict.id), ["bad"])
       const info = yield* scheduler.handle("bad").snapshot
       assert.isTrue(Option.isSome(info.unreadable))
+      yield* scheduler.handle("bad").reschedule(Trigger.every("1 minute"))
+      const repaired = yield* TestScheduler.advance("2 minutes")
+      assert.deepStrictEqual(repaired.map((run) => run.taskId).sort(), ["bad", "bad", "good", "good"])
+      assert.deepStrictEqual(yield* scheduler.quarantined(), [])
     }).pipe(Effect.provide(
       TestScheduler.layerProgram(TaskScheduler.layer(App).pipe(Layer.provideMerge(MemoryTaskStore.layer)), { now })
     ))
