@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
 import * as Task from "../src/Task.ts"
 import * as TaskScheduler from "../src/TaskScheduler.ts"
@@ -100,11 +101,7 @@ describe("exportLines", () => {
       const forced = yield* exported(store, { running: "takeOver" })
       const { open } = JSON.parse(forced[1]!) as { readonly open: ReadonlyArray<Record<string, unknown>> }
       assert.deepInclude(open[0]!, { key: "x:1", state: "ready", attempt: 1, takeovers: 1 })
-      yield* store.heartbeat({
-        now: 0,
-        lease: { owner: "me", until: until - 1 },
-        runs: [{ generation: row!.generation, key: "x:1", token: 1 }]
-      })
+      yield* TestClock.setTime(until)
       assert.deepStrictEqual(yield* exported(store), forced)
     }))
 
