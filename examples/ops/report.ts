@@ -177,6 +177,7 @@ const released: Readonly<Record<Extract<SchedulerEvent.SchedulerEvent, { _tag: "
   leaseEnded: "whoever ran it was not heard of again; it runs again",
   unreadable: "cannot be read here; another program may run it",
   unhandled: "nobody here runs it any more; another program may",
+  workerLost: "another run ended the worker it ran in; it runs again",
   lateClaim: "the database answered too late to begin it; it runs again"
 }
 

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import { Executor } from "./Executor.ts"
 import { buildAliases } from "./internal/aliases.ts"
 import { closest } from "./internal/options.ts"
+import type { Handler } from "./Task.ts"
 
 /**
  * A task names an executor that this program does not have.
@@ -57,7 +58,8 @@ export const make = (aliases: ReadonlyMap<string, Executor["Service"]>): Executo
 })
 
 /**
- * Builds one executor per alias, each of its own even where two aliases are given the same layer.
+ * Builds one executor per alias, each of its own even where two aliases are given the same layer. What executors say
+ * they handle (`Handler<Tag>`) is said of all of them together.
  *
  * **Example**
  *
@@ -73,5 +75,10 @@ export const make = (aliases: ReadonlyMap<string, Executor["Service"]>): Executo
  */
 export const layer = <const Entries extends Readonly<Record<string, Layer.Layer<Executor, unknown, unknown>>>>(
   entries: Entries
-): Layer.Layer<Executors, Layer.Error<Entries[keyof Entries]>, Layer.Services<Entries[keyof Entries]>> =>
-  Layer.effect(Executors)(Effect.map(buildAliases(Executor, entries), make))
+): Layer.Layer<
+  Executors | Extract<Layer.Success<Entries[keyof Entries]>, Handler<string>>,
+  Layer.Error<Entries[keyof Entries]>,
+  Layer.Services<Entries[keyof Entries]>
+> =>
+  // Facts about handlers are for the compiler: there is nothing to provide.
+  Layer.effect(Executors)(Effect.map(buildAliases(Executor, entries), make)) as never

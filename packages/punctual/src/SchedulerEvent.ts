@@ -91,6 +91,7 @@ export type SchedulerEvent =
    * | `leaseEnded` | its owner, this scheduler or another one, had not extended its lease |
    * | `unreadable` | its payload, trigger or policy cannot be read here: the task was set aside, for this scheduler only |
    * | `unhandled` | its handler's layer was released between the claim and the start |
+   * | `workerLost` | the thread or process it ran in was ended because of another run there |
    * | `lateClaim` | the store answered the claim so late that the lease was about to end: it was not begun |
    */
   | {
@@ -98,7 +99,7 @@ export type SchedulerEvent =
     readonly at: DateTime.Utc
     readonly store: string
     readonly run: RunInfo
-    readonly reason: "shutdown" | "leaseEnded" | "unreadable" | "unhandled" | "lateClaim"
+    readonly reason: "shutdown" | "leaseEnded" | "unreadable" | "unhandled" | "workerLost" | "lateClaim"
   }
   /**
    * This scheduler lost a run it was executing; its result, if any, was refused. Where the store's answer to the result

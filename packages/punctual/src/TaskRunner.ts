@@ -74,6 +74,24 @@ export const run = (registry: TaskRegistry["Service"], record: RunRecord): Effec
     })
   })
 
+/**
+ * What `run` answers when an attempt's time is up, found before it begins: for who ends handlers that nothing interrupts.
+ *
+ * @category destructors
+ * @since 0.1.0
+ */
+export const timedOut = (registry: TaskRegistry["Service"], record: RunRecord): Effect.Effect<RunResult> =>
+  Effect.withFiber((fiber) => {
+    const registered = registry.get(record.run.tag)
+    const error = timeoutError(record)
+    return registered === undefined
+      ? unreadable(`no handler for task \`${record.run.tag}\` in \`${registry.name}\``)
+      : Effect.updateContext(
+        settle(registered.task, record, Cause.die(error), error),
+        () => baseOf(registered, fiber.context).context
+      )
+  })
+
 const unreadable = (reason: string): Effect.Effect<RunResult> => Effect.succeed({ _tag: "Unreadable", reason })
 
 const inWords = (cause: Cause.Cause<unknown>): string => {

@@ -217,7 +217,8 @@ export type Provided = TaskScheduler | TaskSchedulerClient | TaskRegistry.TaskRe
  * evaluation sees every handler and every task App adds. When the scope closes: nothing more is evaluated or claimed,
  * runs in progress end or are interrupted and given back, shutdown tasks run, the last added first, and then App closes.
  *
- * `Handler<Tag>` requirements of App are met by App's own handlers: scheduling what nobody handles does not compile.
+ * `Handler<Tag>` requirements of App are met by App's own handlers, and by executors that say what they handle:
+ * scheduling what nobody handles does not compile.
  *
  * **Example**
  *
@@ -232,17 +233,17 @@ export type Provided = TaskScheduler | TaskSchedulerClient | TaskRegistry.TaskRe
  * @category layers
  * @since 0.1.0
  */
-export const layer = <A, E, R, XE = never, XR = never>(
+export const layer = <A, E, R, XA = never, XE = never, XR = never>(
   App: Layer.Layer<A, E, R>,
   options?: Options & {
-    /** Executors by alias. Default: fibers, as `default`. */
-    readonly executors?: Layer.Layer<Executors.Executors, XE, XR> | undefined
+    /** Executors by alias. Default: fibers, as `default`. Those that handle tags elsewhere provide `Handler<Tag>`, too. */
+    readonly executors?: Layer.Layer<Executors.Executors | XA, XE, XR> | undefined
   }
 ): Layer.Layer<
   A | TaskScheduler | TaskSchedulerClient,
   E | XE | InvalidOption | Policy.InvalidPolicy,
   | TaskStore
-  | Exclude<R, Provided | Extract<A, Task.Handler<string>>>
+  | Exclude<R, Provided | Extract<A | XA, Task.Handler<string>>>
   | Exclude<XR, TaskRegistry.TaskRegistry>
 > => Layer.effectContext(make(App as Layer.Layer<unknown, unknown, never>, options ?? {})) as never
 

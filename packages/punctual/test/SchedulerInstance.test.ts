@@ -32,7 +32,7 @@ const BothLive = Layer.mergeAll(EchoLive, TickLive)
 
 type Start = (
   App: typeof EchoLive | typeof TickLive | typeof BothLive,
-  options?: Parameters<typeof Scheduler.layer>[1]
+  options?: Scheduler.Options & { readonly executors?: Layer.Layer<Executors.Executors, unknown, unknown> }
 ) => Effect.Effect<{ readonly scheduler: TaskScheduler["Service"]; readonly close: Effect.Effect<void> }>
 
 /** A client of one store, and schedulers that come and go. */

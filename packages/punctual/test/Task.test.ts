@@ -350,7 +350,7 @@ describe("stored exits", () => {
         Effect.provideService(TaskRegistry.TaskRegistry, registry)
       )
       const result = yield* TaskRunner.run(registry, makeRecord(task, null))
-      return yield* decodeExit(task, result._tag === "Unreadable" ? "" : result.exit)
+      return yield* decodeExit(task, "exit" in result ? result.exit : "")
     })
 
   it.effect("read back as values", () =>

@@ -41,7 +41,7 @@ const handled = Effect.fnUntraced(function*<E, R>(
 })
 
 const causeOf = (task: Task.Any, result: RunResult) =>
-  Effect.map(decodeExit(task, result._tag === "Unreadable" ? result.reason : result.exit), (exit) => {
+  Effect.map(decodeExit(task, "exit" in result ? result.exit : result.reason), (exit) => {
     assert.isTrue(Exit.isFailure(exit))
     return Exit.isFailure(exit) ? exit.cause : Cause.empty
   })

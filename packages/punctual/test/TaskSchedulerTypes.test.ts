@@ -5,6 +5,8 @@ import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Executor from "../src/Executor.ts"
+import * as Executors from "../src/Executors.ts"
 import * as Task from "../src/Task.ts"
 import * as TaskScheduler from "../src/TaskScheduler.ts"
 import * as TaskSchedulerClient from "../src/TaskSchedulerClient.ts"
@@ -25,6 +27,19 @@ const unhandled: Complete = TaskScheduler.layer(Scheduled)
 
 // @ts-expect-error Ping's handler is not Count's
 const otherHandler: Complete = TaskScheduler.layer(Layer.mergeAll(PingLive, Scheduled))
+
+// An executor that runs a tag elsewhere says so.
+const elsewhere: Layer.Layer<Executor.Executor | Task.Handler<"Count">, "down"> = Layer.effectContext(
+  Effect.fail("down" as const)
+)
+const executed: Layer.Layer<never, unknown, TaskStore> = TaskScheduler.layer(Scheduled, {
+  executors: Executors.layer({ default: Executor.layerFibers(), threads: elsewhere })
+})
+
+// @ts-expect-error it does not run Ping
+const notExecuted: Complete = TaskScheduler.layer(Task.layerScheduled(Ping, { id: "ping" }), {
+  executors: Executors.layer({ default: elsewhere })
+})
 
 const wrong = TaskScheduler.TaskScheduler.use((scheduler) =>
   Effect.all([
@@ -68,5 +83,5 @@ const result = TaskScheduler.TaskScheduler.use((scheduler) =>
 const typed: Effect.Effect<number, unknown, TaskScheduler.TaskScheduler> = result
 
 it("type tests are checked by the compiler", () => {
-  assert.isDefined([handled, unhandled, otherHandler, wrong, itself, client, many, typed])
+  assert.isDefined([handled, executed, notExecuted, unhandled, otherHandler, wrong, itself, client, many, typed])
 })

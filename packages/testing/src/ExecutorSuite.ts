@@ -241,7 +241,7 @@ const exitOf = <A extends Schema.Top, E extends Schema.Top>(
   result: RunResult
 ): Effect.Effect<Exit.Exit<A["Type"], E["Type"]>> => {
   const schema = Schema.fromJsonString(Schema.toCodecJson(Schema.Exit(task.success, task.error, Schema.Defect())))
-  const text = result._tag === "Unreadable" ? "no exit" : result.exit
+  const text = "exit" in result ? result.exit : result.reason
   return Schema.decodeUnknownEffect(schema)(text).pipe(Effect.orDie) as Effect.Effect<Exit.Exit<A["Type"], E["Type"]>>
 }
 

@@ -38,6 +38,15 @@ export type RunResult =
   /** `retryAfter`: milliseconds until the next attempt, `null` when there is none. */
   | { readonly _tag: "Failed"; readonly exit: string; readonly retryAfter: number | null }
   | { readonly _tag: "TimedOut"; readonly exit: string; readonly retryAfter: number | null }
+  /**
+   * The thread or process it ran in is gone: nobody knows how far the attempt came.
+   *
+   * | | at least once | at most once |
+   * |---|---|---|
+   * | its own doing, for all anybody knows | ready again after a second, abandoned after `maxTakeovers` attempts | abandoned |
+   * | `blameless`: ended because of another run in the same place | ready again, not counted as an attempt | abandoned |
+   */
+  | { readonly _tag: "WorkerLost"; readonly reason: string; readonly blameless: boolean }
   /** The payload cannot be decoded here: the run is given back and the row set aside for this reader. */
   | {
     readonly _tag: "Unreadable"

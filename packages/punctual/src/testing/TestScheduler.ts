@@ -126,16 +126,16 @@ export interface Options {
  * @category layers
  * @since 0.1.0
  */
-export const layer = <A, E, R, SE = never, SR = never, XE = never, XR = never>(
+export const layer = <A, E, R, SE = never, SR = never, XA = never, XE = never, XR = never>(
   App: Layer.Layer<A, E, R>,
   options?: Options & TaskScheduler.Options & {
     readonly store?: Layer.Layer<TaskStore, SE, SR> | undefined
-    readonly executors?: Layer.Layer<Executors.Executors, XE, XR> | undefined
+    readonly executors?: Layer.Layer<Executors.Executors | XA, XE, XR> | undefined
   }
 ): Layer.Layer<
   A | TaskScheduler.TaskScheduler | TaskSchedulerClient | TestScheduler,
   E | SE | XE | InvalidOption | Policy.InvalidPolicy,
-  | Exclude<R, TaskScheduler.Provided | Extract<A, Task.Handler<string>>>
+  | Exclude<R, TaskScheduler.Provided | Extract<A | XA, Task.Handler<string>>>
   | SR
   | Exclude<XR, TaskRegistry>
 > => {

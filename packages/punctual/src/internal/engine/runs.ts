@@ -366,6 +366,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
           return { outcome: { _tag: "Retry", readyAt: at + attempt.retryAfter, exit: attempt.exit } }
         }
         return end(entry, attempt._tag === "Failed" ? "failed" : "timedOut", attempt.exit)
+      case "WorkerLost":
+        return workerLost(entry, attempt, at)
       case "Unreadable":
         // A tag that is handled no longer is not the row's fault.
         return {
@@ -384,6 +386,20 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
           : end(entry, "failed", exit)
       }
     }
+  }
+
+  /** As a lost lease: what may begin once only is abandoned, and what keeps ending its worker is, too. */
+  const workerLost = (
+    entry: Running,
+    { blameless, reason }: Extract<RunResult, { readonly _tag: "WorkerLost" }>,
+    at: number
+  ): Decision => {
+    const { atMostOnce, attempt } = entry.run
+    if (blameless && !atMostOnce) return { outcome: { _tag: "Release", reason: "workerLost" } }
+    const exit = encodeFailure(Cause.die(new Error(reason)))
+    return !atMostOnce && attempt < settings.maxTakeovers
+      ? { outcome: { _tag: "Retry", readyAt: at + lostWait, exit } }
+      : end(entry, "abandoned", exit)
   }
 
   const end = (entry: Running, state: TerminalState, exit: string | null): Decision => ({
@@ -716,6 +732,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
 
 /** Before the next attempt, in milliseconds. */
 const rolledBackWait = 1_000
+const lostWait = 1_000
 
 /** Rolls back. */
 class NotCommitted {
