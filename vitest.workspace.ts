@@ -18,6 +18,7 @@ const projects: Array<TestProjectConfiguration> = [
   project("node", "packages/node"),
   project("mongo", "packages/mongo"),
   project("redis", "packages/redis"),
+  project("cluster", "packages/cluster"),
   project("examples", "examples"),
   project("benchmarks", "benchmarks")
 ]

@@ -240,7 +240,7 @@ export const layer = <A, E, R, XA = never, XE = never, XR = never>(
     readonly executors?: Layer.Layer<Executors.Executors | XA, XE, XR> | undefined
   }
 ): Layer.Layer<
-  A | TaskScheduler | TaskSchedulerClient,
+  A | Extract<XA, Task.Handler<string>> | TaskScheduler | TaskSchedulerClient,
   E | XE | InvalidOption | Policy.InvalidPolicy,
   | TaskStore
   | Exclude<R, Provided | Extract<A | XA, Task.Handler<string>>>

@@ -82,6 +82,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["node/**", "adapters", "sql"],
   ["mongo/**", "adapters", "mongo"],
   ["redis/**", "adapters", "redis"],
+  ["cluster/**", "adapters", "cluster"],
 
   ["punctual/TaskScheduler", "engine"],
   ["punctual/TaskSchedulerClient", "engine"],

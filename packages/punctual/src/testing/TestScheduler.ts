@@ -133,7 +133,11 @@ export const layer = <A, E, R, SE = never, SR = never, XA = never, XE = never, X
     readonly executors?: Layer.Layer<Executors.Executors | XA, XE, XR> | undefined
   }
 ): Layer.Layer<
-  A | TaskScheduler.TaskScheduler | TaskSchedulerClient | TestScheduler,
+  | A
+  | Extract<XA, Task.Handler<string>>
+  | TaskScheduler.TaskScheduler
+  | TaskSchedulerClient
+  | TestScheduler,
   E | SE | XE | InvalidOption | Policy.InvalidPolicy,
   | Exclude<R, TaskScheduler.Provided | Extract<A | XA, Task.Handler<string>>>
   | SR
