@@ -4,8 +4,15 @@
 import * as ExecutorSuite from "@punctual/testing/ExecutorSuite"
 import * as ProcessExecutor from "../src/ProcessExecutor.ts"
 
-const suiteModule = new URL("./fixtures/suite.worker.ts", import.meta.url)
+const layer = (grace: "1 minute" | "200 millis") =>
+  ProcessExecutor.layer({
+    module: new URL("./fixtures/suite.worker.ts", import.meta.url),
+    max: 2,
+    grace,
+    execArgv: []
+  })
 
-ExecutorSuite.suite("processes", ProcessExecutor.layer({ module: suiteModule, max: 2, execArgv: [] }), {
-  capabilities: { inProcess: false, supervises: true }
+ExecutorSuite.suite("processes", layer("1 minute"), {
+  capabilities: { inProcess: false, supervises: true, isolates: true, stopsComputing: true },
+  impatient: layer("200 millis")
 })

@@ -4,8 +4,15 @@
 import * as ExecutorSuite from "@punctual/testing/ExecutorSuite"
 import * as WorkerExecutor from "../src/WorkerExecutor.ts"
 
-const suiteModule = new URL("./fixtures/suite.worker.ts", import.meta.url)
+const layer = (grace: "1 minute" | "200 millis") =>
+  WorkerExecutor.layer({
+    module: new URL("./fixtures/suite.worker.ts", import.meta.url),
+    max: 2,
+    grace,
+    execArgv: []
+  })
 
-ExecutorSuite.suite("threads", WorkerExecutor.layer({ module: suiteModule, max: 2, execArgv: [] }), {
-  capabilities: { inProcess: false, supervises: true }
+ExecutorSuite.suite("threads", layer("1 minute"), {
+  capabilities: { inProcess: false, supervises: true, isolates: true, stopsComputing: true },
+  impatient: layer("200 millis")
 })

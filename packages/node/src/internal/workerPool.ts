@@ -239,8 +239,8 @@ export const make = (settings: Settings, open: Open): Effect.Effect<Pool, NotSta
       Deferred.doneUnsafe(member.exited, Exit.void)
       const lost = [...member.runs.values()].filter(({ asked, timedOut }) => !asked && timedOut === undefined)
       if (!closed && !expected) {
-        // One that works is replaced at once; one that only ends is waited with.
-        if (member.worked === 0) failures++
+        // One that ends whatever it does is replaced less and less often; one that a run has ended, at once.
+        if (member.worked === 0 && member.runs.size === 0) failures++
         fork(Effect.logWarning(
           `Executor \`${settings.name}\`: ${member.channel.name} ended by itself (${how})${
             lost.length === 0 ? "" : ` while it ran ${lost.map(({ record }) => labelOf(record)).join(", ")}`
