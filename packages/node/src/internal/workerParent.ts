@@ -44,7 +44,11 @@ const processParent = (): Parent | undefined => {
     },
     listen: (onMessage, onGone) =>
       void process.on("message", (message) => onMessage(message as ToWorker)).on("disconnect", onGone),
-    exit: (code) => process.exit(code)
+    exit: (code) => {
+      // Nobody else ends what this process has started.
+      if (!process.connected && process.platform !== "win32") process.kill(-process.pid, "SIGKILL")
+      process.exit(code)
+    }
   }
 }
 
