@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import { readFileSync } from "node:fs"
+import { setTimeout } from "node:timers/promises"
 import * as Executor from "punctual/Executor"
 
 /** Waits until so many lines with this text were logged, and answers the last of those. */
@@ -59,6 +60,9 @@ export const isAlive = (pid: number): boolean => {
   }
 }
 
-/** Waits until they are gone: the end of a process that is not a child has no event. */
-export const gone = (...pids: ReadonlyArray<number>): Effect.Effect<void> =>
-  Effect.suspend(() => pids.some(isAlive) ? Effect.andThen(Effect.sleep("20 millis"), gone(...pids)) : Effect.void)
+/** Waits until it is so, in real time: what other processes do has no event here. */
+export const until = (holds: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Effect.promise(() => setTimeout(20)), until(holds)))
+
+/** Waits until they are gone. */
+export const gone = (...pids: ReadonlyArray<number>): Effect.Effect<void> => until(() => !pids.some(isAlive))
