@@ -1,11 +1,23 @@
 /**
- * Punctual on one machine: a store in a folder, and stores as files.
+ * Punctual on one machine: a store in a folder, stores as files, workers in threads and processes, commands as tasks.
  *
  * @since 0.1.0
  */
 
 /** @since 0.1.0 */
+export * as CommandTask from "./CommandTask.ts"
+
+/** @since 0.1.0 */
 export * as FileTaskStore from "./FileTaskStore.ts"
 
 /** @since 0.1.0 */
+export * as ProcessExecutor from "./ProcessExecutor.ts"
+
+/** @since 0.1.0 */
 export * as TaskFile from "./TaskFile.ts"
+
+/** @since 0.1.0 */
+export * as TaskWorker from "./TaskWorker.ts"
+
+/** @since 0.1.0 */
+export * as WorkerExecutor from "./WorkerExecutor.ts"

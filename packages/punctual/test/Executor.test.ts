@@ -14,11 +14,11 @@ import * as Task from "../src/Task.ts"
 import * as TaskRegistry from "../src/TaskRegistry.ts"
 
 ExecutorSuite.suite("fibers", Executor.layerFibers({ concurrency: 3 }), {
-  capabilities: { inProcess: true, supervises: true }
+  capabilities: { inProcess: true, supervises: true, isolates: false, stopsComputing: false }
 })
 
 ExecutorSuite.suite("inline", Executor.layerInline, {
-  capabilities: { inProcess: true, supervises: false }
+  capabilities: { inProcess: true, supervises: false, isolates: false, stopsComputing: false }
 })
 
 it("a concurrency that is no positive integer is refused where it is written", () => {

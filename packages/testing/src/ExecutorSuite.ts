@@ -4,10 +4,13 @@
  * **Example**
  *
  * ```ts
- * ExecutorSuite.suite("fibers", Executor.layerFibers(), { capabilities: { inProcess: true, supervises: true } })
+ * ExecutorSuite.suite("fibers", Executor.layerFibers(), {
+ *   capabilities: { inProcess: true, supervises: true, isolates: false, stopsComputing: false }
+ * })
  * ```
  *
- * An executor that runs handlers in another process or thread serves `handlers(silent)` there.
+ * An executor that runs handlers in another process or thread serves `handlers(logging(end))` there: what handlers log
+ * must come back, and is how the suite sees what they do.
  *
  * @since 0.1.0
  */
@@ -21,6 +24,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -43,6 +47,10 @@ export interface Capabilities {
   readonly inProcess: boolean
   /** Closing the layer interrupts what runs. `false`: runs belong to the fibers that asked for them. */
   readonly supervises: boolean
+  /** A handler may end the thread or process it is in: its run is lost, and nothing else. */
+  readonly isolates: boolean
+  /** A handler that computes and never yields is ended when it is interrupted, or its time is up. */
+  readonly stopsComputing: boolean
 }
 
 /**
@@ -55,15 +63,23 @@ export interface Probe {
   readonly saw: (event: string) => Effect.Effect<void>
   /** What a waiting handler waits for. */
   readonly gate: Effect.Effect<void>
+  /** Ends the thread or process of the handler at once. */
+  readonly end: Effect.Effect<void>
 }
 
 /**
- * For handlers that are out of sight.
+ * For handlers elsewhere: what they tell is logged.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const silent: Probe = { saw: () => Effect.void, gate: Effect.never }
+export const logging = (end: Effect.Effect<void>): Probe => ({
+  saw: (event) => Effect.logInfo(`${logPrefix}${event}`),
+  gate: Effect.never,
+  end
+})
+
+const logPrefix = "ExecutorSuite saw "
 
 // -----------------------------------------------------------------------------
 // tasks
@@ -87,6 +103,10 @@ const Fails = Task.make("ExecutorSuite/Fails", {
 const Dies = Task.make("ExecutorSuite/Dies", { retry: { times: 3 } })
 const Waits = Task.make("ExecutorSuite/Waits", { retry: { times: 1, schedule: Schedule.spaced("1 minute") } })
 const InterruptsItself = Task.make("ExecutorSuite/InterruptsItself")
+const Computes = Task.make("ExecutorSuite/Computes", { retry: { times: 1, schedule: Schedule.spaced("1 minute") } })
+const Ends = Task.make("ExecutorSuite/Ends")
+const Logs = Task.make("ExecutorSuite/Logs")
+const Spans = Task.make("ExecutorSuite/Spans", { success: Schema.Array(Schema.String) })
 const Acquires = Task.make("ExecutorSuite/Acquires", { payload: { name: Schema.String } })
 const Tells = Task.make("ExecutorSuite/Tells", {
   success: Schema.Struct({
@@ -122,6 +142,22 @@ export const handlers = (
         Effect.ensuring(probe.saw("ended"))
       )
     ),
+    Computes.toLayer(() =>
+      Effect.andThen(
+        probe.saw("computing"),
+        Effect.sync(() => {
+          for (let n = 0; n >= 0; n = (n + 1) % 1_000);
+        })
+      )
+    ),
+    Ends.toLayer(() => Effect.andThen(probe.saw("ending"), probe.end)),
+    Logs.toLayer(() =>
+      Effect.logWarning("hello", { n: 1 }).pipe(
+        Effect.annotateLogs("mood", "good"),
+        Effect.andThen(Effect.logDebug("quiet"))
+      )
+    ),
+    Spans.toLayer(() => Effect.map(Effect.orDie(Effect.currentParentSpan), ({ spanId, traceId }) => [traceId, spanId])),
     InterruptsItself.toLayer(() => Effect.interrupt),
     Acquires.toLayer(Effect.fnUntraced(function*({ name }) {
       yield* Effect.acquireRelease(probe.saw(`${name} acquired`), () => probe.saw(`${name} released`))
@@ -261,13 +297,24 @@ export const suite = (
   options: {
     readonly capabilities: Capabilities
     readonly skip?: ReadonlyArray<{ readonly test: string; readonly reason: string }> | undefined
+    /** The same executor, that waits a moment only for handlers to end: for the tests in which none does. */
+    readonly impatient?: Layer.Layer<Executor, unknown, TaskRegistry.TaskRegistry> | undefined
   }
 ): void => {
-  const { inProcess, supervises } = options.capabilities
+  const { inProcess, isolates, stopsComputing, supervises } = options.capabilities
+
+  type Layered = Layer.Layer<Executor, unknown, TaskRegistry.TaskRegistry>
+
+  interface Logged {
+    readonly level: string
+    readonly message: ReadonlyArray<unknown>
+    readonly annotations: Readonly<Record<string, unknown>>
+  }
 
   interface Setup {
     readonly executor: Executor["Service"]
     readonly seen: Array<string>
+    readonly logged: ReadonlyArray<Logged>
     readonly open: Effect.Effect<boolean>
     /** Waits until a handler reported it so many times. */
     readonly until: (event: string, times?: number) => Effect.Effect<void>
@@ -275,19 +322,25 @@ export const suite = (
     readonly closeExecutor: Effect.Effect<void>
   }
 
-  const setup = Effect.gen(function*() {
+  const setup = Effect.fnUntraced(function*(layer: Layered, listening: { heard: (logged: Logged) => void }) {
+    const logged: Array<Logged> = []
     const seen: Array<string> = []
     const waiting = new Set<() => void>()
     const gate = yield* Deferred.make<void>()
     const registry = yield* TaskRegistry.make("suite")
     const context = Context.make(TaskRegistry.TaskRegistry, registry)
-    const saw = (event: string) =>
-      Effect.sync(() => {
-        seen.push(event)
-        for (const check of waiting) check()
-      })
+    const sawUnsafe = (event: string) => {
+      seen.push(event)
+      for (const check of waiting) check()
+    }
+    const saw = (event: string) => Effect.sync(() => sawUnsafe(event))
+    listening.heard = (entry) => {
+      const text = String(entry.message[0])
+      if (text.startsWith(logPrefix)) sawUnsafe(text.slice(logPrefix.length))
+      else logged.push(entry)
+    }
     const handled = yield* Scope.fork(yield* Effect.scope)
-    yield* Layer.buildWithScope(handlers({ saw, gate: Deferred.await(gate) }), handled).pipe(
+    yield* Layer.buildWithScope(handlers({ saw, gate: Deferred.await(gate), end: Effect.void }), handled).pipe(
       Effect.provideContext(context)
     )
     const executing = yield* Scope.fork(yield* Effect.scope)
@@ -304,6 +357,7 @@ export const suite = (
     return {
       executor: Context.get(built, Executor),
       seen,
+      logged,
       until,
       open: Deferred.succeed(gate, undefined),
       closeHandlers: Scope.close(handled, Exit.void),
@@ -311,12 +365,26 @@ export const suite = (
     } satisfies Setup
   })
 
-  const test = (title: string, needs: boolean, body: (setup: Setup) => Effect.Effect<void, unknown, Scope.Scope>) => {
+  const test = (
+    title: string,
+    needs: boolean,
+    body: (setup: Setup) => Effect.Effect<void, unknown, Scope.Scope>,
+    tested: Layered = layer
+  ) => {
     const skipped = !needs || options.skip?.some((skip) => skip.test === title) === true
     const run = inProcess ? it.effect : it.live
     const define = skipped ? run.skip : run
-    define(title, () => Effect.scoped(Effect.flatMap(setup, body)))
+    define(title, () => {
+      const listening: { heard: (logged: Logged) => void } = { heard: () => {} }
+      const logger = Logger.make((given) => {
+        const { annotations, message } = Logger.formatStructured.log(given)
+        listening.heard({ level: given.logLevel, message: Array.isArray(message) ? message : [message], annotations })
+      })
+      return Effect.scoped(Effect.flatMap(setup(tested, listening), body)).pipe(Effect.provide(Logger.layer([logger])))
+    }, inProcess ? undefined : patience)
   }
+  // Real time, in which workers start.
+  const patience = 60_000
   // Virtual time where there is any; elsewhere it passes by itself.
   const pass = (millis: number) => inProcess ? TestClock.adjust(millis) : Effect.void
   const settle = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
@@ -377,13 +445,13 @@ export const suite = (
       ({ executor, seen, until }) =>
         Effect.gen(function*() {
           const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null, { timeout: 100 })))
-          if (inProcess) yield* until("began")
+          yield* until("began")
           yield* pass(99)
           if (inProcess) assert.deepStrictEqual(seen, ["began"])
           yield* pass(1)
           const result = yield* Fiber.join(fiber)
           assert.deepInclude(result, { _tag: "TimedOut", retryAfter: 60_000 })
-          if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
+          assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
         })
     )
 
@@ -393,11 +461,11 @@ export const suite = (
       ({ executor, seen, until }) =>
         Effect.gen(function*() {
           const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null)))
-          if (inProcess) yield* until("began")
+          yield* until("began")
           yield* Fiber.interrupt(fiber)
           const exit = yield* Fiber.await(fiber)
           assert.isTrue(Exit.hasInterrupts(exit))
-          if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
+          assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
         })
     )
 
@@ -407,11 +475,11 @@ export const suite = (
       ({ executor, seen, until }) =>
         Effect.gen(function*() {
           const fiber = yield* Effect.forkChild(executor.run(makeRecord(Waits, null, { timeout: 60_000 })))
-          if (inProcess) yield* until("began")
+          yield* until("began")
           yield* Fiber.interrupt(fiber)
           const exit = yield* Fiber.await(fiber)
           assert.isTrue(Exit.hasInterrupts(exit))
-          if (inProcess) assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
+          assert.deepStrictEqual(seen, ["began", "finalized", "ended"])
         })
     )
 
@@ -466,7 +534,7 @@ export const suite = (
 
     test(
       "gives back the place of a run that was interrupted",
-      inProcess,
+      true,
       ({ executor, seen, until }) =>
         Effect.gen(function*() {
           const runs = yield* Effect.forEach(
@@ -483,7 +551,7 @@ export const suite = (
         })
     )
 
-    test("closes the scope of an attempt before it answers", inProcess, ({ executor, seen }) =>
+    test("closes the scope of an attempt before it answers", true, ({ executor, seen }) =>
       Effect.gen(function*() {
         for (const name of ["a", "b"]) {
           yield* executor.run(makeRecord(Acquires, { name }))
@@ -525,6 +593,105 @@ export const suite = (
       }))
 
     test(
+      "what a handler logs is logged here, and says of which attempt it is",
+      true,
+      ({ executor, logged }) =>
+        Effect.gen(function*() {
+          yield* executor.run(makeRecord(Logs, null, { run: { attempt: 2 } }))
+          assert.strictEqual(logged.length, 1)
+          assert.deepInclude(logged[0], { level: "Warn", message: ["hello", { n: 1 }] })
+          assert.deepInclude(logged[0]!.annotations, {
+            task: "suite",
+            run: "7:1700000000000",
+            attempt: 2,
+            mood: "good"
+          })
+        })
+    )
+
+    test("a handler's spans belong to the trace of its run", true, ({ executor }) =>
+      Effect.gen(function*() {
+        const { result, span } = yield* Effect.gen(function*() {
+          return { span: yield* Effect.currentSpan, result: yield* executor.run(makeRecord(Spans, null)) }
+        }).pipe(Effect.withSpan("run"))
+        assert.deepStrictEqual(yield* exitOf(Spans, result), Exit.succeed([span.traceId, span.spanId]))
+      }))
+
+    test(
+      "a run in a transaction is not run where the transaction cannot follow",
+      !inProcess,
+      ({ executor, seen }) =>
+        Effect.gen(function*() {
+          const record = makeRecord(Acquires, { name: "a" })
+          const result = yield* executor.run({ ...record, within: Context.empty() })
+          assert.strictEqual(result._tag, "Unreadable")
+          assert.deepStrictEqual(seen, [])
+        })
+    )
+
+    test(
+      "a handler that computes is ended when it is interrupted",
+      stopsComputing,
+      ({ executor, until }) =>
+        Effect.gen(function*() {
+          const runs = yield* Effect.forEach(
+            Array.from({ length: executor.capacity }),
+            () => Effect.forkChild(executor.run(makeRecord(Computes, null)))
+          )
+          yield* until("computing", executor.capacity)
+          yield* Fiber.interruptAll(runs)
+          for (const run of runs) assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(run)))
+          const next = yield* executor.run(makeRecord(Acquires, { name: "next" }))
+          assert.strictEqual(next._tag, "Succeeded")
+        }),
+      options.impatient
+    )
+
+    test(
+      "a handler that computes is ended when its time is up, and tried again",
+      stopsComputing,
+      ({ executor }) =>
+        Effect.gen(function*() {
+          const result = yield* executor.run(makeRecord(Computes, null, { timeout: 50 }))
+          assert.deepInclude(result, { _tag: "TimedOut", retryAfter: 60_000 })
+          assert.isTrue(Exit.isFailure(yield* exitOf(Computes, result)))
+          const next = yield* executor.run(makeRecord(Acquires, { name: "next" }))
+          assert.strictEqual(next._tag, "Succeeded")
+        }),
+      options.impatient
+    )
+
+    test(
+      "a handler that ends its worker has lost its run, and no other",
+      isolates,
+      ({ executor, until }) =>
+        Effect.gen(function*() {
+          const waits = yield* Effect.forkChild(executor.run(makeRecord(Waits, null)))
+          yield* until("began")
+          for (let i = 0; i < 3; i++) {
+            const result = yield* executor.run(makeRecord(Ends, null))
+            assert.deepInclude(result, { _tag: "WorkerLost", blameless: false })
+          }
+          assert.isUndefined(waits.pollUnsafe())
+          const next = yield* executor.run(makeRecord(Acquires, { name: "next" }))
+          assert.strictEqual(next._tag, "Succeeded")
+        })
+    )
+
+    test(
+      "closing it ends what computes",
+      stopsComputing && supervises,
+      ({ closeExecutor, executor, until }) =>
+        Effect.gen(function*() {
+          const run = yield* Effect.forkChild(Effect.exit(executor.run(makeRecord(Computes, null))))
+          yield* until("computing")
+          yield* closeExecutor
+          assert.isTrue(Exit.hasInterrupts(yield* Fiber.join(run)))
+        }),
+      options.impatient
+    )
+
+    test(
       "closing it interrupts what runs",
       supervises,
       ({ closeExecutor, executor, seen, until }) =>
@@ -534,9 +701,9 @@ export const suite = (
             Array.from({ length: count }),
             () => Effect.forkChild(Effect.exit(executor.run(makeRecord(Waits, null))))
           )
-          if (inProcess) yield* until("began", count)
+          yield* until("began", count)
           yield* closeExecutor
-          if (inProcess) assert.strictEqual(seen.filter((event) => event === "finalized").length, count)
+          assert.strictEqual(seen.filter((event) => event === "finalized").length, count)
           for (const exit of yield* Fiber.joinAll(runs)) assert.isTrue(Exit.hasInterrupts(exit))
           const late = yield* Effect.exit(executor.run(makeRecord(Waits, null)))
           assert.isTrue(Exit.hasInterrupts(late))
