@@ -21,6 +21,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import * as Activity from "punctual/Activity"
 import { Executor } from "punctual/Executor"
 import type { RunRecord, RunResult } from "punctual/Executor"
@@ -98,11 +99,10 @@ export const layer = <const Tasks extends ReadonlyArray<Task.Any>>(options: {
       const text = JSON.stringify(record)
       const attempt: Effect.Effect<RunResult> = Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
+          const fiber = Fiber.getCurrent()!
           const ticket = yield* restore(live(untilHandedOut(entity.ticket())))
-          const label = yield* Activity.Label
-          const asked = yield* Effect.forkChild(
-            live(Effect.retry(entity.run({ ticket, record: text, ...(label === undefined ? {} : { label }) }), busy))
-          )
+          const payload = { ticket, record: text, ...circumstances(fiber.context) }
+          const asked = yield* Effect.forkChild(live(Effect.retry(entity.run(payload), busy)))
           const exit = yield* Effect.onInterrupt(restore(Fiber.await(asked)), () =>
             Effect.andThen(live(Effect.ignoreCause(entity.stop({ ticket }))), Fiber.interrupt(asked)))
           return exit._tag === "Success" ? exit.value : unanswered(exit.cause)
@@ -130,6 +130,15 @@ const busy = Schedule.spaced("100 millis")
 
 // A runner that closes gives its shards back within moments.
 const closingWait = "250 millis"
+
+const circumstances = (context: Context.Context<never>) => {
+  const label = Context.get(context, Activity.Label)
+  const span = Context.getOrUndefined(context, Tracer.ParentSpan)
+  return {
+    ...(label === undefined ? {} : { label }),
+    ...(span === undefined ? {} : { span: { traceId: span.traceId, spanId: span.spanId, sampled: span.sampled } })
+  }
+}
 
 const unanswered = (cause: Cause.Cause<unknown>): RunResult => ({
   _tag: "WorkerLost",
@@ -213,7 +222,7 @@ export const serve = <A, E, R>(
     yield* Layer.buildWithScope(
       entity.toLayer({
         ticket: () => Effect.sync(served.ticket),
-        run: ({ payload }) => served.run(payload.ticket, JSON.parse(payload.record), payload.label),
+        run: ({ payload }) => served.run(payload.ticket, JSON.parse(payload.record), payload),
         stop: ({ payload }) => served.stop(payload.ticket)
       }, { concurrency: "unbounded", maxIdleTime: "1 minute" }),
       scope

@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import * as ExecutorSuite from "@punctual/testing/ExecutorSuite"
 import * as TestRunner from "effect/cluster/TestRunner"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { InvalidOption } from "punctual/SchedulerError"
 import * as Task from "punctual/Task"
@@ -9,11 +10,13 @@ import * as ClusterExecutor from "../src/ClusterExecutor.ts"
 ExecutorSuite.suite(
   "cluster",
   ClusterExecutor.layer({ handles: [Task.make("ExecutorSuite/Doubles")], capacity: 3 }).pipe(
-    Layer.provide(ClusterExecutor.serve(ExecutorSuite.handlers(ExecutorSuite.silent), { concurrency: 3 })),
+    Layer.provide(
+      ClusterExecutor.serve(ExecutorSuite.handlers(ExecutorSuite.logging(Effect.void)), { concurrency: 3 })
+    ),
     Layer.provide(TestRunner.layer)
   ),
   {
-    capabilities: { inProcess: false, supervises: false },
+    capabilities: { inProcess: false, supervises: false, isolates: false, stopsComputing: false },
     skip: [{
       test: "a tag nobody handles is unreadable here",
       reason: "the run waits until a runner handles it, see VirtualTime.test.ts"

@@ -6,7 +6,7 @@
  *
  * | encrypted | in clear: the store finds and orders rows by it |
  * |---|---|
- * | payloads, their display forms, declarations, exits | ids, names, tags, labels, owners, triggers, policies, instants, states, notes, sizes |
+ * | payloads, their display forms, declarations, exits; events on their way | ids, names, tags, labels, owners, triggers, policies, instants, states, notes, sizes |
  *
  * @since 0.1.0
  */
@@ -14,15 +14,17 @@ import * as Aead from "effect/crypto/Aead"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { refuseUnknown } from "./internal/options.ts"
-import { keyIdOf, makeCipher } from "./internal/taskCipher.ts"
+import { type Cipher, keyIdOf, makeCipher } from "./internal/taskCipher.ts"
 import { unreadableReason, unreadableText } from "./internal/taskUnreadable.ts"
 import type { RunRow, TaskDefinition, TaskRow } from "./TaskRecord.ts"
-import type { Change, Committed, Inserted, NewTask, Settlement, TaskWithRuns } from "./TaskStore.ts"
+import type { Broadcast, Change, Committed, Inserted, NewTask, Settlement, TaskWithRuns } from "./TaskStore.ts"
 import { TaskStore, TaskStoreError } from "./TaskStore.ts"
+import { audience } from "./TaskStoreKit.ts"
 
 // -----------------------------------------------------------------------------
 // errors
@@ -179,6 +181,7 @@ export const make = (
 
     return TaskStore.of({
       ...inner,
+      broadcast: inner.broadcast && (yield* sealedBroadcast(inner.broadcast, seal, cipher.open)),
       insert: (tasks) =>
         each(tasks, sealNew).pipe(
           Effect.flatMap(inner.insert),
@@ -288,6 +291,36 @@ export const reencrypt = (
     } while (after !== undefined)
     return count
   })
+
+/** Events on their way are sealed like what is stored. Calls say nothing of anybody's tasks. */
+const sealedBroadcast = (
+  inner: Broadcast,
+  seal: (text: string, place: string) => Effect.Effect<string, TaskStoreError>,
+  open: Cipher["open"]
+): Effect.Effect<Broadcast, TaskStoreError> =>
+  Effect.map(seal("", placeOfEvents), (empty): Broadcast => ({
+    // a key's id may have any characters, of up to three bytes each; four of base64 are three bytes of text
+    limit: Math.floor((inner.limit - empty.replace(/[^ -~]/g, "???").length) / 4) * 3,
+    say: (topic, texts) =>
+      topic === "calls"
+        ? inner.say(topic, texts)
+        : Effect.flatMap(each(texts, (text) => seal(text, placeOfEvents)), (sealed) => inner.say(topic, sealed)),
+    hear: (topic, onText) =>
+      topic === "calls" ? inner.hear(topic, onText) : Effect.gen(function*() {
+        // opened one after another, so that they stay in order; what does not open is another's
+        const heard = yield* Queue.sliding<string>(mostUnopened)
+        const opened = audience<string>()
+        yield* opened.join(onText)
+        const next = Effect.flatMap(Queue.take(heard), (text) => open(text, placeOfEvents))
+        yield* Effect.forkScoped(Effect.forever(Effect.ignore(Effect.flatMap(next, opened.tell))))
+        yield* inner.hear(topic, (text) => void Queue.offerUnsafe(heard, text))
+      })
+  }))
+
+const placeOfEvents = JSON.stringify(["events"])
+
+/** Texts that have been heard and not been opened yet: of more, the oldest are lost. */
+const mostUnopened = 1_024
 
 const pageSize = 200
 

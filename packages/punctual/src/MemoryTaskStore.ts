@@ -47,6 +47,7 @@ import type {
   Wake
 } from "./TaskStore.ts"
 import { extendLease, TaskStore, TaskStoreError, zoneRulesPatience } from "./TaskStore.ts"
+import { audience } from "./TaskStoreKit.ts"
 
 /**
  * Volatile, of one process, and its wake-ups arrive by themselves.
@@ -55,6 +56,9 @@ import { extendLease, TaskStore, TaskStoreError, zoneRulesPatience } from "./Tas
  * @since 0.1.0
  */
 export const capabilities: Capabilities = { durable: false, shared: false, notifies: true }
+
+/** Of events, in characters: a listener that is slow has a thousand of them. */
+const longestText = 65_536
 
 // -----------------------------------------------------------------------------
 // operations
@@ -673,6 +677,7 @@ const merge = (cursors: ReadonlyArray<Cursor<Run>>): Cursor<Run> => {
  */
 export const make: Effect.Effect<TaskStore["Service"]> = Effect.sync(() => {
   const memory = new Memory()
+  const topics = { calls: audience<string>(), events: audience<string>() }
 
   /** One step: applies it, then tells the listeners. */
   const apply = <A>(step: () => A): Effect.Effect<A> =>
@@ -734,7 +739,12 @@ export const make: Effect.Effect<TaskStore["Service"]> = Effect.sync(() => {
           }),
           (listener) => Effect.sync(() => memory.listeners.delete(listener))
         )
-      )
+      ),
+    broadcast: {
+      limit: longestText,
+      say: (topic, texts) => Effect.forEach(texts, topics[topic].tell, { discard: true }),
+      hear: (topic, onText) => topics[topic].join(onText)
+    }
   })
 })
 

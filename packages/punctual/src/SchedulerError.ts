@@ -160,3 +160,22 @@ export class TaskUnreadable extends Schema.TaggedError<TaskUnreadable>()("TaskUn
     return `Task \`${this.id}\` cannot be read here: ${this.reason}`
   }
 }
+
+/**
+ * Events of other processes were asked for, and the store carries none.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EventsNotShared extends Schema.TaggedError<EventsNotShared>()("EventsNotShared", {
+  /** Alias of the store. */
+  store: Schema.String,
+  /** What it calls itself. */
+  name: Schema.String
+}) {
+  override get message(): string {
+    return `Store \`${this.store}\` (${this.name}) carries no events between processes; Postgres (unless \`crossProcess\` is ` +
+      `false), PGlite, Redis and memory do. \`events\` tells what one scheduler does, on any store; what became of tasks ` +
+      `and runs everywhere is in \`list\` and \`runs\`.`
+  }
+}

@@ -131,3 +131,21 @@ export type SchedulerEvent =
     readonly id: string
     readonly cursor: DateTime.Utc
   }
+
+/**
+ * An event of one of the schedulers that share a store, as any of them can hear it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SharedEvent {
+  /** Whose it is: the `id` of its `SchedulerInstance`, and the `owner` of its runs. */
+  readonly scheduler: string
+  /**
+   * Its `store` is the alias of whoever listens. Where a result would not fit what the store carries, `run.exit` is
+   * `{ _tag: "Withheld", reason }`.
+   */
+  readonly event: SchedulerEvent
+  /** How many events of this scheduler between the one before and this one were lost, or not understood. */
+  readonly lost: number
+}

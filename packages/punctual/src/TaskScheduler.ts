@@ -26,6 +26,7 @@ import * as Effects from "./internal/engine/effects.ts"
 import * as Engine from "./internal/engine/engine.ts"
 import { type ExecutorSlot, type Host, Hub, type Listener } from "./internal/engine/host.ts"
 import * as Settings from "./internal/engine/settings.ts"
+import { share } from "./internal/engine/sharing.ts"
 import { watched } from "./internal/engine/watchedClock.ts"
 import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
@@ -361,6 +362,7 @@ const make = (
     )
 
     yield* registry.onChange(engine.wake)
+    for (const [alias, store] of stores.aliases) yield* share(host, alias, store)
     // What the engine left behind, App's handlers do not wait for again.
     yield* Effect.addFinalizer(() => Effect.sync(() => drained = true))
     yield* engine.serve(options.start ?? "auto")

@@ -368,6 +368,38 @@ export interface Wake {
 }
 
 /**
+ * What can be said to others who use the store.
+ *
+ * | | how much | who hears it |
+ * |---|---|---|
+ * | `calls` | a short text now and then | every scheduler, so it must cost them nothing |
+ * | `events` | much | those who asked for it |
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Topic = "calls" | "events"
+
+/**
+ * Texts between those who share a store, at most once: nothing is kept for who is not there, and what was said while a
+ * connection was lost is lost. Whoever says something hears it too, if he listens.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Broadcast {
+  /** Characters of a text at most. Texts are ASCII. */
+  readonly limit: number
+  /** Says texts, in their order. */
+  readonly say: (topic: Topic, texts: ReadonlyArray<string>) => Effect.Effect<void, TaskStoreError>
+  /**
+   * Calls back until the scope closes, with what is said once this has answered; from a reconnection on where the
+   * connection is lost, or could not be had. The callback never blocks; one that throws harms nobody else.
+   */
+  readonly hear: (topic: Topic, onText: (text: string) => void) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/**
  * For how long a due task is left to those with newer rules of time zones, in milliseconds: twice the time in which a
  * scheduler that is there looks at it, whatever wake-ups were lost. A scheduler that is alone, with older rules than the
  * one before it, is late by that once for each of these tasks.
@@ -570,4 +602,7 @@ export class TaskStore extends Context.Service<TaskStore, {
    * The callback never blocks; one that throws harms nobody else.
    */
   readonly listen: (onWake: (wake: Wake) => void) => Effect.Effect<void, never, Scope.Scope>
+
+  /** `undefined`: it carries nothing between those who share it but what it keeps. */
+  readonly broadcast?: Broadcast | undefined
 }>()("punctual/TaskStore") {}

@@ -1,11 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import { readFileSync } from "node:fs"
 import * as Executor from "../src/Executor.ts"
 import * as Executors from "../src/Executors.ts"
@@ -13,15 +10,14 @@ import { packageVersion } from "../src/internal/packageVersion.ts"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
 import type { SchedulerInstance } from "../src/SchedulerInstance.ts"
 import * as Task from "../src/Task.ts"
-import type { TaskScheduler } from "../src/TaskScheduler.ts"
 import * as Scheduler from "../src/TaskScheduler.ts"
 import { TaskSchedulerClient } from "../src/TaskSchedulerClient.ts"
-import * as Client from "../src/TaskSchedulerClient.ts"
 import { TaskStore } from "../src/TaskStore.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
 import * as Faulty from "./support/FaultyStore.ts"
-import { at, clock, Echo, hourly, scheduled, start, Tick } from "./utils.ts"
+import { together } from "./support/together.ts"
+import { at, clock, Echo, hourly, scheduled, Tick } from "./utils.ts"
 
 const EchoNew = Task.make("Echo", { payload: { text: Schema.String }, version: 3 })
 
@@ -29,37 +25,6 @@ const EchoLive = Echo.toLayer(({ text }) => Effect.succeed(text))
 const EchoNewLive = EchoNew.toLayer(() => Effect.void)
 const TickLive = Tick.toLayer(() => Effect.void)
 const BothLive = Layer.mergeAll(EchoLive, TickLive)
-
-type Start = (
-  App: typeof EchoLive | typeof TickLive | typeof BothLive,
-  options?: Scheduler.Options & { readonly executors?: Layer.Layer<Executors.Executors, unknown, unknown> }
-) => Effect.Effect<{ readonly scheduler: TaskScheduler["Service"]; readonly close: Effect.Effect<void> }>
-
-/** A client of one store, and schedulers that come and go. */
-const together = <A, E>(
-  test: (start: Start) => Effect.Effect<A, E, TaskSchedulerClient | TaskStore | TestScheduler.TestScheduler>,
-  Store: Layer.Layer<TaskStore> = MemoryTaskStore.layer
-) => {
-  class Later extends Context.Service<Later, Start>()("Later") {}
-  const Program = Layer.mergeAll(
-    Client.layer(),
-    Layer.effect(Later)(Effect.gen(function*() {
-      const context = yield* Effect.context<Scope.Scope>()
-      return (App, options) =>
-        Effect.gen(function*() {
-          const scope = yield* Scope.fork(Context.get(context, Scope.Scope))
-          const layer = Scheduler.layer(App as typeof BothLive, { drainTimeout: 0, ...options })
-          const built = yield* Layer.buildWithScope(layer, scope).pipe(
-            Effect.provideContext(context as Context.Context<never>)
-          ) as Effect.Effect<Context.Context<TaskScheduler>>
-          return { scheduler: Context.get(built, Scheduler.TaskScheduler), close: Scope.close(scope, Exit.void) }
-        })
-    }))
-  ).pipe(Layer.provideMerge(Store))
-  return Effect.gen(function*() {
-    return yield* test(yield* Later)
-  }).pipe(Effect.provide(TestScheduler.layerProgram(Program, { now: start })))
-}
 
 const instances = Effect.flatMap(TaskSchedulerClient, (client) => client.instances())
 

@@ -68,6 +68,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/TaskRunner", "ports"],
   ["punctual/TaskStore", "ports"],
   ["punctual/TaskStoreDump", "ports"],
+  ["punctual/TaskStoreKit", "ports"],
   ["punctual/TaskStores", "ports"],
   ["punctual/internal/aliases", "ports"],
   ["punctual/internal/runRecord", "ports"],

@@ -33,6 +33,7 @@ import * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import type { Change, Claimed, Committed, RunChange, Settled, Settlement, TakenOver } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError, zoneRulesPatience } from "punctual/TaskStore"
+import { makeBroadcast } from "./internal/broadcast.ts"
 import { storeError } from "./internal/errors.ts"
 import * as Lists from "./internal/lists.ts"
 import * as Records from "./internal/records.ts"
@@ -109,9 +110,10 @@ export const make: (options?: Options) => Effect.Effect<
     )
 
   yield* run("open", "open", {})
+  const channels = { calls: `${root}:wake`, events: `${root}:events` }
   const wakes = yield* Wakes.make({
     redis,
-    channel: `${root}:wake`,
+    channel: channels.calls,
     sender,
     pollInterval: Duration.toMillis(Duration.fromInputUnsafe(options.pollInterval ?? "1 second")),
     latest: Effect.map(redis.send<string | null>("HGET", root, "wake"), (wake) => wake === null ? null : Number(wake))
@@ -354,7 +356,8 @@ export const make: (options?: Options) => Effect.Effect<
 
     leave: (ids) => Effect.asVoid(batch("leave", ids, (ids) => ({ ids }), () => undefined)),
 
-    listen: wakes.listen
+    listen: wakes.listen,
+    broadcast: makeBroadcast({ redis, scope: yield* Effect.scope, channels, wakes, failed: failed("broadcast") })
   })
 })
 

@@ -29,6 +29,7 @@ import { SqlError } from "effect/sql/SqlError"
 import * as Activity from "punctual/Activity"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { makeBroadcast } from "./internal/broadcast.ts"
 import { makeClaims } from "./internal/claims.ts"
 import { makeCommits } from "./internal/commits.ts"
 import { makeCreations } from "./internal/creations.ts"
@@ -262,7 +263,10 @@ where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
           }
         })),
     ...makeInstances(db),
-    listen: wakes.listen
+    listen: wakes.listen,
+    broadcast: channel !== undefined && hears(sql)
+      ? makeBroadcast({ sql, scope, channel, hear: sql.listen, wakes, failed: db.fail("broadcast") })
+      : undefined
   })
 })
 

@@ -22,6 +22,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
+import { broadcasts } from "./internal/taskStore/broadcasts.ts"
 import { claims } from "./internal/taskStore/claims.ts"
 import * as Commands from "./internal/taskStore/commands.ts"
 import { commits, runChanges } from "./internal/taskStore/commits.ts"
@@ -43,6 +44,8 @@ import { wakes } from "./internal/taskStore/wakes.ts"
 export interface Options {
   /** What the store must say of itself. */
   readonly capabilities?: Capabilities | undefined
+  /** Whether it has a `broadcast`: carries events between those who share it. Default: `false`. */
+  readonly broadcasts?: boolean | undefined
   /** Tests this store cannot pass, each with the reason, which is printed. A name that no test has fails. */
   readonly skip?: ReadonlyArray<{ readonly test: string; readonly reason: string }> | undefined
 }
@@ -55,7 +58,7 @@ export interface Options {
  */
 export const suite = <R, E>(name: string, layer: Layer.Layer<TaskStore | R, E>, options: Options = {}): void => {
   vitest.layer(layer, { timeout: "30 seconds" })(`TaskStore (${name})`, (it) => {
-    const tests = collect()
+    const tests = collect(options)
     const skip = new Map((options.skip ?? []).map(({ reason, test }) => [test, reason]))
     tests.forEach(({ body, name }, index) => {
       const reason = skip.get(name)
@@ -113,12 +116,17 @@ const described = <R>(
         assert.notStrictEqual(store.name, "")
       }))
   }
+  it.effect("carries events between processes, or says that it does not", () =>
+    Effect.map(
+      TaskStore,
+      (store) => assert.strictEqual(store.broadcast !== undefined, options.broadcasts ?? false)
+    ))
   it("skips only tests that exist", () => {
     assert.deepStrictEqual((options.skip ?? []).map(({ test }) => test).filter((test) => !names.includes(test)), [])
   })
 }
 
-const collect = (): ReadonlyArray<{ readonly name: string; readonly body: Body }> => {
+const collect = (options: Options): ReadonlyArray<{ readonly name: string; readonly body: Body }> => {
   const tests: Array<{ readonly name: string; readonly body: Body }> = []
   const test: Test = (name, body) => tests.push({ name, body })
   records(test)
@@ -138,5 +146,6 @@ const collect = (): ReadonlyArray<{ readonly name: string; readonly body: Body }
   wakes(test)
   concurrency(test)
   instances(test)
+  if (options.broadcasts === true) broadcasts(test)
   return tests
 }

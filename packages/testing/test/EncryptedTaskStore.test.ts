@@ -9,6 +9,6 @@ const layer = EncryptedTaskStore.layer({
   keys: { "2026-11": Redacted.make(new Uint8Array(32).fill(7)) }
 }).pipe(Layer.provide(MemoryTaskStore.layer))
 
-TaskStoreSuite.suite("memory, encrypted", layer, { capabilities: MemoryTaskStore.capabilities })
+TaskStoreSuite.suite("memory, encrypted", layer, { capabilities: MemoryTaskStore.capabilities, broadcasts: true })
 
 TaskStoreSuite.model("memory, encrypted", layer, { runs: 20 })

@@ -1,4 +1,4 @@
 import * as MemoryTaskStore from "punctual/MemoryTaskStore"
 import * as TaskStoreSuite from "../src/TaskStoreSuite.ts"
 
-TaskStoreSuite.suite("memory", MemoryTaskStore.layer, { capabilities: MemoryTaskStore.capabilities })
+TaskStoreSuite.suite("memory", MemoryTaskStore.layer, { capabilities: MemoryTaskStore.capabilities, broadcasts: true })

@@ -22,6 +22,15 @@ import type { RunRecord, RunResult } from "punctual/Executor"
  */
 export const protocolVersion = 1
 
+const SpanIds = Schema.Struct({ traceId: Schema.String, spanId: Schema.String, sampled: Schema.Boolean })
+
+/**
+ * The span that an attempt's own belong under.
+ *
+ * @internal
+ */
+export type SpanIds = typeof SpanIds.Type
+
 const Ended = { exit: Schema.String, retryAfter: Schema.NullOr(Schema.Number) }
 
 const Result: Schema.Codec<RunResult> = Schema.Union([
@@ -48,6 +57,7 @@ export const make = (name: string) =>
         ticket: Schema.String,
         /** JSON text of the `RunRecord`: the runner's own version of Punctual reads it. */
         record: Schema.String,
+        span: Schema.optionalKey(SpanIds),
         /** What the run is counted as under virtual time. */
         label: Schema.optionalKey(Schema.String)
       },

@@ -10,11 +10,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Semaphore from "effect/Semaphore"
+import * as Tracer from "effect/Tracer"
 import * as Activity from "punctual/Activity"
 import type { RunRecord, RunResult } from "punctual/Executor"
 import type { TaskRegistry } from "punctual/TaskRegistry"
 import * as TaskRunner from "punctual/TaskRunner"
-import { identityOf } from "./runEntity.ts"
+import * as RunEntity from "./runEntity.ts"
 
 /**
  * @internal
@@ -22,11 +23,27 @@ import { identityOf } from "./runEntity.ts"
 export interface Served {
   /** `null`: nothing more is begun here. */
   readonly ticket: () => string | null
-  readonly run: (ticket: string, record: RunRecord, label: string | undefined) => Effect.Effect<RunResult>
+  readonly run: (ticket: string, record: RunRecord, circumstances: Circumstances) => Effect.Effect<RunResult>
   /** Interrupts what runs under a ticket, and waits for its finalizers. */
   readonly stop: (ticket: string) => Effect.Effect<void>
   /** Hands out no more tickets, waits for what runs so many milliseconds, then interrupts it and gives it back. */
   readonly close: (drain: number) => Effect.Effect<void>
+}
+
+/**
+ * What a run is given of the fiber that sent it.
+ *
+ * @internal
+ */
+export interface Circumstances {
+  readonly span?: RunEntity.SpanIds | undefined
+  /** What it is counted as under virtual time. */
+  readonly label?: string | undefined
+}
+
+const contextOf = (context: Context.Context<never>, { label, span }: Circumstances): Context.Context<never> => {
+  const counted = label === undefined ? context : Context.add(context, Activity.Label, label)
+  return span === undefined ? counted : Context.add(counted, Tracer.ParentSpan, Tracer.externalSpan(span))
 }
 
 /** What runs, or ran, under a ticket. */
@@ -47,6 +64,7 @@ export const make = (options: {
 }): Served => {
   const slots = Semaphore.makeUnsafe(options.concurrency)
   const tickets = new Map<string, Begun | undefined>()
+  const running = new Set<Fiber.Fiber<RunResult>>()
   const latest = new Map<string, Begun>()
   let handedOut = 0
   let closing = false
@@ -67,27 +85,32 @@ export const make = (options: {
     }
   }
 
-  const begin = (record: RunRecord, label: string | undefined): Begun => {
-    const identity = identityOf(record)
+  const begin = (record: RunRecord, circumstances: Circumstances): Begun => {
+    const identity = RunEntity.identityOf(record)
     const token = record.run.token ?? 0
     const earlier = latest.get(identity)
-    const attempt = inTurn(TaskRunner.run(options.registry, record))
-    const context = label === undefined ? options.context : Context.add(options.context, Activity.Label, label)
+    // Not before its ticket knows of it: what its first steps set off may stop it.
+    const attempt = Effect.andThen(Effect.yieldNow, inTurn(TaskRunner.run(options.registry, record)))
+    const context = contextOf(options.context, circumstances)
     const begun: Begun = {
       token,
       fiber: Effect.runForkWith(context)(
-        earlier === undefined ? attempt : Effect.andThen(Fiber.interrupt(earlier.fiber), attempt)
+        earlier === undefined || earlier.token === token
+          ? attempt
+          : Effect.andThen(Fiber.interrupt(earlier.fiber), attempt)
       )
     }
     latest.set(identity, begun)
+    running.add(begun.fiber)
     begun.fiber.addObserver(() => {
+      running.delete(begun.fiber)
       if (latest.get(identity) === begun) latest.delete(identity)
     })
     return begun
   }
 
   const isOutdated = (record: RunRecord): boolean => {
-    const other = latest.get(identityOf(record))
+    const other = latest.get(RunEntity.identityOf(record))
     return other !== undefined && other.token > (record.run.token ?? 0)
   }
 
@@ -99,14 +122,14 @@ export const make = (options: {
       forgetOldest()
       return ticket
     },
-    run: (ticket, record, label) =>
+    run: (ticket, record, circumstances) =>
       Effect.suspend(() => {
         if (!tickets.has(ticket)) return Effect.succeed(gone)
         let begun = tickets.get(ticket)
         if (begun === undefined) {
           if (closing) return Effect.succeed(givenBack)
           if (isOutdated(record)) return Effect.succeed(givenBack)
-          begun = begin(record, label)
+          begun = begin(record, circumstances)
           tickets.set(ticket, begun)
         }
         const { fiber } = begun
@@ -126,7 +149,7 @@ export const make = (options: {
     close: (drain) =>
       Effect.suspend(() => {
         closing = true
-        const fibers = Array.from(latest.values(), ({ fiber }) => fiber)
+        const fibers = [...running]
         return Effect.forEach(fibers, (fiber) => Fiber.await(fiber), { concurrency: "unbounded", discard: true }).pipe(
           Effect.timeoutOption(drain),
           Effect.andThen(Fiber.interruptAll(fibers)),

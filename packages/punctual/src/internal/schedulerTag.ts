@@ -8,8 +8,8 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CurrentRun } from "../CurrentRun.ts"
-import type { InvalidOption, RunNotFound } from "../SchedulerError.ts"
-import type { SchedulerEvent } from "../SchedulerEvent.ts"
+import type { EventsNotShared, InvalidOption, RunNotFound } from "../SchedulerError.ts"
+import type { SchedulerEvent, SharedEvent } from "../SchedulerEvent.ts"
 import type { SchedulerInstance } from "../SchedulerInstance.ts"
 import type * as Task from "../Task.ts"
 import type {
@@ -91,6 +91,13 @@ export interface Api<Mode extends "handled" | "anywhere"> {
   readonly instances: (
     options?: { readonly store?: string | undefined }
   ) => Effect.Effect<ReadonlyArray<SchedulerInstance>, TaskStoreError | UnknownStore>
+  /**
+   * What all schedulers that share a store tell from now on, this one included, where the store carries it; at most once.
+   * They tell as long as somebody listens. It does not end by itself.
+   */
+  readonly eventsEverywhere: (
+    options?: { readonly store?: string | undefined }
+  ) => Stream.Stream<SharedEvent, EventsNotShared | UnknownStore>
 }
 
 export interface SchedulerStatus {

@@ -9,10 +9,12 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import type * as Redis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Wake } from "punctual/TaskStore"
+import { audience } from "punctual/TaskStoreKit"
 import { sleepUnref } from "./liveClock.ts"
 import type { Told } from "./records.ts"
 import * as Records from "./records.ts"
@@ -21,7 +23,12 @@ export interface Wakes {
   /** After a script of this instance. */
   readonly tell: (told: Told) => Effect.Effect<void>
   readonly listen: (onWake: (wake: Wake) => void) => Effect.Effect<void, never, Scope.Scope>
+  /** What is said on the channel beside wake-ups: see `callText`. */
+  readonly hearCalls: (onCall: (call: string) => void) => Effect.Effect<void, never, Scope.Scope>
 }
+
+/** What is said on the channel for a call. */
+export const callText = (call: string): string => JSON.stringify({ call })
 
 /** How many numbers of wake-ups are remembered: more than arrive while one is on its way. */
 const remembered = 10_000
@@ -38,7 +45,8 @@ export const make = Effect.fnUntraced(function*(options: {
   /** The number of the store's latest wake-up. */
   readonly latest: Effect.Effect<number | null, unknown>
 }) {
-  const listeners = new Set<{ readonly onWake: (wake: Wake) => void }>()
+  const listeners = audience<Wake>()
+  const callers = audience<string>()
   /** Numbers of the latest wake-ups, and those known of but not heard. */
   const heard = new Set<number>()
   const missing = new Map<number, "new" | "old">()
@@ -56,36 +64,29 @@ export const make = Effect.fnUntraced(function*(options: {
     if (number !== null && !heard.has(number) && !missing.has(number)) missing.set(number, "new")
   }
 
-  const call = (wake: Wake): Effect.Effect<void> => {
-    const thrown: Array<unknown> = []
-    for (const listener of [...listeners]) {
-      try {
-        listener.onWake({ ...wake })
-      } catch (error) {
-        thrown.push(error)
-      }
-    }
-    return thrown.length === 0 ? Effect.void : Effect.logError("A listener of a task store threw", ...thrown)
-  }
-
   const tell = ({ number, previous, wake }: Told): Effect.Effect<void> =>
     Effect.suspend(() => {
       hear(number)
       expect(previous)
-      return call(wake)
+      return listeners.tell(wake)
     })
 
   const received = (message: string): Effect.Effect<void> =>
     Effect.suspend(() => {
       const read = readMessage(message)
-      if (read === undefined) return call(everything)
+      if (read === undefined) return listeners.tell(everything)
+      if ("call" in read) return callers.tell(read.call)
       return read.sender === options.sender ? Effect.void : tell(read)
     })
+
+  /** Open once what is said is heard, or cannot be for now. */
+  const attended = yield* Latch.make()
 
   /** One subscription, until it ends. What was said before it began is looked for. */
   const subscription = Effect.scoped(
     Effect.gen(function*() {
       const queue = yield* options.redis.subscribe(options.channel)
+      yield* attended.open
       return Effect.forever(Effect.flatMap(Queue.take(queue), ({ message }) => received(message)))
     }).pipe(Effect.flatten)
   )
@@ -94,15 +95,16 @@ export const make = Effect.fnUntraced(function*(options: {
     Effect.catchCause(subscription, (cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.failCause(cause)
-        : Effect.andThen(
-          Effect.logWarning("The wake-ups of a task store stopped: subscribing again", cause),
-          Effect.andThen(sleepUnref(options.pollInterval), call(everything))
+        : Effect.logWarning("The wake-ups of a task store stopped: subscribing again", cause).pipe(
+          Effect.andThen(attended.open),
+          Effect.andThen(sleepUnref(options.pollInterval)),
+          Effect.andThen(listeners.tell(everything))
         ))
   )
 
   const polled = Effect.forever(Effect.gen(function*() {
     yield* sleepUnref(options.pollInterval)
-    if (listeners.size === 0) return
+    if (listeners.isEmpty()) return
     const before = newest
     const latest = yield* Effect.option(options.latest)
     // a server that does not answer is asked again: its changes are noticed then
@@ -118,7 +120,7 @@ export const make = Effect.fnUntraced(function*(options: {
         hear(number)
       }
     }
-    if (lost) yield* call(everything)
+    if (lost) yield* listeners.tell(everything)
   }))
 
   const latest = yield* Effect.orElseSucceed(options.latest, () => null)
@@ -128,21 +130,18 @@ export const make = Effect.fnUntraced(function*(options: {
 
   return {
     tell,
-    listen: (onWake) =>
-      Effect.asVoid(Effect.acquireRelease(
-        Effect.sync(() => {
-          const listener = { onWake }
-          listeners.add(listener)
-          return listener
-        }),
-        (listener) => Effect.sync(() => void listeners.delete(listener))
-      ))
+    listen: (onWake) => listeners.join((wake) => onWake({ ...wake })),
+    hearCalls: (onCall) => Effect.andThen(callers.join(onCall), attended.await)
   } satisfies Wakes
 })
 
-const readMessage = (message: string): (Told & { readonly sender: string }) | undefined => {
+type Message = (Told & { readonly sender: string }) | { readonly call: string }
+
+const readMessage = (message: string): Message | undefined => {
   try {
-    const [sender, wake] = Records.list(JSON.parse(message))
+    const value: unknown = JSON.parse(message)
+    if (typeof value === "object" && value !== null && "call" in value) return { call: String(value.call) }
+    const [sender, wake] = Records.list(value)
     return { ...Records.told(wake), sender: String(sender) }
   } catch {
     return undefined

@@ -12,11 +12,10 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Wake } from "punctual/TaskStore"
+import { audience } from "punctual/TaskStoreKit"
 import { sleepUnref } from "./liveClock.ts"
 
 /** What a change brought, collected while it is made. */
@@ -55,7 +54,15 @@ export interface Wakes {
   /** Says on the channel what has not been said yet. */
   readonly flush: Effect.Effect<void>
   readonly listen: (onWake: (wake: Wake) => void) => Effect.Effect<void, never, Scope.Scope>
+  /** What is said on the channel beside wake-ups: see `callText`. */
+  readonly hearCalls: (onCall: (call: string) => void) => Effect.Effect<void, never, Scope.Scope>
 }
+
+/** What those who listen hear. */
+type Heard = { readonly wake: Wake } | { readonly call: string }
+
+/** What is said on the channel for a call. */
+export const callText = (call: string): string => JSON.stringify({ call })
 
 /**
  * `changed` answers another value after each commit of another connection; `earliest` the first due instant. The fiber
@@ -73,23 +80,11 @@ export const make = (options: {
   readonly channel?: Channel | Mailbox | undefined
 }): Wakes => {
   const { channel, poll, scope } = options
-  const listeners = new Set<{ readonly onWake: (wake: Wake) => void }>()
   // What readers know: the `next` of their last read, moved back by what they were told since. Comparing with the
   // earliest row instead would go silent as soon as one row stays due.
   let known = Infinity
-  let poller: Fiber.Fiber<void> | undefined
 
-  const call = (wake: Wake): Effect.Effect<void> => {
-    const thrown: Array<unknown> = []
-    for (const listener of [...listeners]) {
-      try {
-        listener.onWake({ ...wake })
-      } catch (error) {
-        thrown.push(error)
-      }
-    }
-    return thrown.length === 0 ? Effect.void : Effect.logError("A listener of a task store threw", ...thrown)
-  }
+  const call = (wake: Wake): Effect.Effect<void> => listeners.tell({ wake })
 
   const tell = (brought: Brought): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -138,8 +133,8 @@ export const make = (options: {
     )
   })
 
-  /** Hears until it is interrupted. `listening` opens when the others are heard, or cannot be for now. */
-  const attend = (channel: Channel, listening: Latch.Latch) => {
+  /** Hears until it is interrupted. It is `ready` when the others are heard, or cannot be for now. */
+  const attend = (channel: Channel, ready: Effect.Effect<void>): Effect.Effect<never> => {
     let lost = false
     let wait = minimumWait
     const once = Effect.scoped(Effect.gen(function*() {
@@ -150,10 +145,15 @@ export const make = (options: {
         if (due !== null && due < known) known = due
         yield* call({ due, ready: true, cancel: true })
       }
-      yield* listening.open
+      yield* ready
       while (true) {
-        const wake = wakeOf((yield* Queue.take(heard)).payload)
-        if (wake === undefined) continue
+        const said = saidOf((yield* Queue.take(heard)).payload)
+        if (said === undefined) continue
+        if ("call" in said) {
+          yield* listeners.tell(said)
+          continue
+        }
+        const { wake } = said
         const due = wake.due !== null && wake.due < known ? wake.due : null
         if (due !== null) known = due
         if (due !== null || wake.ready || wake.cancel) yield* call({ ...wake, due })
@@ -164,21 +164,23 @@ export const make = (options: {
         ? Effect.interrupt
         : Effect.gen(function*() {
           lost = true
-          yield* listening.open
+          yield* ready
           yield* sleepUnref(wait)
           wait = Math.min(wait * 2, maximumWait)
         })))
   }
 
-  const wakeOf = (payload: string): Wake | undefined => {
+  const saidOf = (payload: string): Heard | undefined => {
     try {
       const value: unknown = JSON.parse(payload)
+      if (typeof value === "object" && value !== null && "call" in value) return { call: String(value.call) }
       if (!Array.isArray(value) || value[0] === me) return undefined
-      return {
+      const wake = {
         due: typeof value[1] === "number" ? value[1] : null,
         ready: value[2] === true,
         cancel: value[3] === true
       }
+      return { wake }
     } catch {
       return undefined
     }
@@ -204,17 +206,14 @@ export const make = (options: {
       )
     )
 
-  /** What notices the changes of others. */
-  const notice: Effect.Effect<void> = Effect.gen(function*() {
-    if (poller !== undefined) return
-    // started at once, so that what changes after this line is noticed
-    if (poll !== undefined) poller = yield* Effect.forkIn(watch(poll), scope, { startImmediately: true })
-    if (channel !== undefined && "hear" in channel) {
-      const listening = yield* Latch.make()
-      poller = yield* Effect.forkIn(attend(channel, listening), scope, { startImmediately: true })
-      yield* listening.await
-    }
-  })
+  /** Of this program. While there are any, the changes of others are noticed. */
+  const listeners = audience<Heard>(
+    poll !== undefined
+      ? { scope, hear: (ready) => Effect.andThen(ready, watch(poll)) }
+      : channel !== undefined && "hear" in channel
+      ? { scope, hear: (ready) => attend(channel, ready) }
+      : undefined
+  )
 
   return {
     tell,
@@ -223,22 +222,7 @@ export const make = (options: {
       const due = next ?? Infinity
       if (due > known) known = due
     },
-    listen: (onWake) =>
-      Effect.asVoid(Effect.acquireRelease(
-        Effect.gen(function*() {
-          const listener = { onWake }
-          listeners.add(listener)
-          yield* notice
-          return listener
-        }),
-        (listener) =>
-          Effect.suspend(() => {
-            listeners.delete(listener)
-            if (listeners.size > 0 || poller === undefined) return Effect.void
-            const stopped = poller
-            poller = undefined
-            return Fiber.interrupt(stopped)
-          })
-      ))
+    listen: (onWake) => listeners.join((heard) => "wake" in heard ? onWake({ ...heard.wake }) : undefined),
+    hearCalls: (onCall) => listeners.join((heard) => "call" in heard ? onCall(heard.call) : undefined)
   }
 }

@@ -16,6 +16,7 @@ import { batchSize, instant } from "./host.ts"
 import * as Lists from "./lists.ts"
 import { instancesOf } from "./presence.ts"
 import { cancelRun } from "./runCommands.ts"
+import { everywhere } from "./sharing.ts"
 
 export const make = (commanding: Commanding): Api<"anywhere"> => {
   const adding = Adding.make(commanding)
@@ -83,6 +84,7 @@ export const make = (commanding: Commanding): Api<"anywhere"> => {
       Effect.flatMap(
         commanding.stores.get(options?.store ?? "default"),
         (store) => instancesOf(store, commanding.clock.currentTimeMillisUnsafe())
-      )
+      ),
+    eventsEverywhere: (options) => everywhere(commanding.stores, options?.store ?? "default")
   }
 }

@@ -152,5 +152,9 @@ const onLiveClock = (
   beat: (instance) => live(store.beat(instance)),
   instances: (options) => live(store.instances(options)),
   leave: (ids) => live(store.leave(ids)),
-  listen: (onWake) => store.listen(onWake)
+  listen: (onWake) => store.listen(onWake),
+  broadcast: store.broadcast && {
+    ...store.broadcast,
+    say: (topic, texts) => live(store.broadcast!.say(topic, texts))
+  }
 })
