@@ -228,10 +228,16 @@ describe("cleanup", () => {
 
 describe("after", () => {
   const family = (fails: { at: number }) => {
-    const { log, resource, say } = journal()
+    const { log, say } = journal()
+    // Those that must go first take longest.
+    const slow = (name: string) =>
+      Effect.acquireRelease(
+        say(`+${name}`),
+        () => Effect.andThen(Effect.sleep({ report: 9_000, cache: 5_000 }[name] ?? 1_000), say(`-${name}`))
+      )
     const one = (name: string, after: ReadonlyArray<string>, tick: Effect.Effect<void, string> = Effect.void) =>
       Lifecycle.layer(name, {
-        acquire: resource(name),
+        acquire: slow(name),
         tick: () => tick,
         trigger: minutely,
         after,

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { counted } from "../../Activity.ts"
+import * as Activity from "../../Activity.ts"
 
 type Finalizer = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown>
 
@@ -20,12 +20,14 @@ export const closeWithin = (
   budget: Duration.Duration,
   what: string
 ): Effect.Effect<void> =>
-  Effect.suspend(() => {
+  Effect.withFiber((self) => {
     const finalizers = take(scope, exit)
+    // They have the label that they were added under, which is ours, and are counted beside us, who wait for a time.
+    const label = self.getRef(Activity.Label) ?? what
     return Effect.forEach(finalizers, (finalizer, i) => {
       const name = `Cleanup ${i + 1} of ${finalizers.length} of ${what}`
       return Effect.gen(function*() {
-        const fiber = yield* Effect.forkDetach(counted(Effect.suspend(() => finalizer(exit)), name), {
+        const fiber = yield* Effect.forkDetach(Activity.during(Effect.suspend(() => finalizer(exit)), label), {
           startImmediately: true
         })
         const ended = yield* Effect.timeoutOption(Fiber.await(fiber), budget)
