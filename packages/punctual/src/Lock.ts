@@ -28,10 +28,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Turns } from "./internal/lockTurns.ts"
 import { refuseUnknown } from "./internal/options.ts"
+import { InvalidOption } from "./SchedulerError.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -315,6 +317,52 @@ export interface Backend {
   readonly holder: (name: string) => Effect.Effect<Option.Option<Holder>, LockUnavailable>
 }
 
+/**
+ * For backends that can only ask again: an attempt, repeated after pauses that grow.
+ *
+ * The clock is the pauses': who waits for other processes waits in real time, which virtual time cannot bring about.
+ *
+ * @category backends
+ * @since 0.1.0
+ */
+export const poll = <A, E>(
+  attempt: Effect.Effect<Option.Option<A>, E>,
+  options: {
+    readonly clock: Clock.Clock
+    /** Milliseconds. */
+    readonly first: number
+    readonly longest: number
+  }
+): Effect.Effect<Option.Option<A>, E> => {
+  const after = (pause: number): Effect.Effect<Option.Option<A>, E> =>
+    Effect.flatMap(
+      attempt,
+      (answer) =>
+        Option.isSome(answer) ? Effect.succeed(answer) : Effect.flatMap(Random.next, (random) =>
+          Effect.andThen(
+            // Two that poll in step would ask at the same instant for ever.
+            Effect.interruptible(options.clock.sleep(Duration.millis(pause * (0.5 + random / 2)))),
+            after(Math.min(options.longest, pause * 2))
+          ))
+    )
+  return after(options.first)
+}
+
+/**
+ * For layers: what is wrong with the names of their options, or nothing.
+ *
+ * @category backends
+ * @since 0.1.0
+ */
+export const refuseOptions = (
+  options: object,
+  known: ReadonlyArray<string>,
+  where: string
+): InvalidOption | undefined => {
+  const message = refuseUnknown(options, known, where)
+  return message === undefined ? undefined : new InvalidOption({ option: where, value: Object.keys(options), message })
+}
+
 /** A hold as this module sees it. */
 interface Hold {
   readonly held: Held
@@ -537,16 +585,16 @@ export interface LocalOptions {
  * **Details**
  *
  * A name is one lock for everybody who uses the same build of the layer, whatever alias or path it came by; two builds
- * (`Layer.fresh`, two calls of `layerLocal`) know nothing of each other. It cannot be lost. Tokens begin at 1.
+ * (`Layer.fresh`, two calls of `layerLocal`) know nothing of each other. It cannot be lost. Tokens begin at 1. Throws
+ * `InvalidOption` for an option that it does not know.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerLocal = (options: LocalOptions = {}): Layer.Layer<Lock> => {
-  const unknown = refuseUnknown(options, ["name", "identity"], "Lock.layerLocal")
-  return Layer.effect(Lock)(
-    unknown === undefined ? Effect.sync(() => make(local(options))) : Effect.die(new Error(unknown))
-  )
+  const refused = refuseOptions(options, ["name", "identity"], "Lock.layerLocal")
+  if (refused !== undefined) throw refused
+  return Layer.effect(Lock)(Effect.sync(() => make(local(options))))
 }
 
 const local = (options: LocalOptions): Backend => {

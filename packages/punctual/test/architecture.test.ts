@@ -58,6 +58,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/Executors", "ports"],
   ["punctual/Handler", "ports"],
   ["punctual/Lock", "ports"],
+  ["punctual/LockLease", "ports"],
   ["punctual/internal/lock*", "ports"],
   ["punctual/SchedulerEvent", "ports"],
   ["punctual/StoreTime", "ports"],

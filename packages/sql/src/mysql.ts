@@ -11,4 +11,7 @@ export * as MysqlClient from "./MysqlClient.ts"
 export * as MysqlTaskStore from "./MysqlTaskStore.ts"
 
 /** @since 0.1.0 */
+export * as SqlLock from "./SqlLock.ts"
+
+/** @since 0.1.0 */
 export * as SqlTaskStore from "./SqlTaskStore.ts"

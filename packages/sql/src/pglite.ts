@@ -9,4 +9,7 @@
 export * as PgliteClient from "./PgliteClient.ts"
 
 /** @since 0.1.0 */
+export * as SqlLock from "./SqlLock.ts"
+
+/** @since 0.1.0 */
 export * as SqlTaskStore from "./SqlTaskStore.ts"

@@ -5,6 +5,9 @@
  */
 
 /** @since 0.1.0 */
+export * as SqlLock from "./SqlLock.ts"
+
+/** @since 0.1.0 */
 export * as SqliteClient from "./SqliteClient.ts"
 
 /** @since 0.1.0 */
