@@ -22,6 +22,7 @@ import { refuseUnknown } from "./internal/options.ts"
 import { TaskScheduler } from "./internal/schedulerTag.ts"
 import { type Held, Lock } from "./Lock.ts"
 import { InvalidOption } from "./SchedulerError.ts"
+import type { Handler } from "./Task.ts"
 import type { AddEffectError, ScheduleSettings } from "./TaskHandle.ts"
 import type * as Trigger from "./Trigger.ts"
 
@@ -149,9 +150,10 @@ export const layer: {
     name: string,
     options: LockedOptions<Resource, E, R, E2, R2>
   ): Layer.Layer<never, AddEffectError, Lock | Needs<R, R2>>
-} =
-  ((name: string, options: AnyOptions) =>
-    Layer.effectDiscard(Effect.andThen(known(options, ["acquire", "tick"], "layer"), make(name, options)))) as never
+} = ((name: string, options: AnyOptions) =>
+  Layer.effectDiscard(
+    Effect.andThen(known(options, [...settingNames, "acquire", "tick"], "layer"), make(name, options))
+  )) as never
 
 interface AnyOptions extends Settings {
   readonly acquire: Effect.Effect<unknown, unknown> | ((held: Held) => Effect.Effect<unknown, unknown>)
@@ -163,8 +165,7 @@ interface AnyOptions extends Settings {
 const settingNames: ReadonlyArray<string> = ["trigger", "store", "after", "cleanupTimeout", "onFailure", "lock"]
 const failures: ReadonlyArray<OnFailure> = ["continue", "restart", "stop"]
 
-const known = (options: object, more: ReadonlyArray<string>, where: string): Effect.Effect<void, InvalidOption> => {
-  const names = [...more, ...settingNames]
+const known = (options: object, names: ReadonlyArray<string>, where: string): Effect.Effect<void, InvalidOption> => {
   const message = refuseUnknown(options, names, `Lifecycle.${where}`)
   if (message === undefined) return Effect.void
   const option = Object.keys(options).find((key) => !names.includes(key))!
@@ -173,19 +174,14 @@ const known = (options: object, more: ReadonlyArray<string>, where: string): Eff
 
 const make = (name: string, options: AnyOptions) =>
   Effect.gen(function*() {
-    const { after = [], lock: lockName, onFailure = "continue" } = options
+    const { acquire, onFailure = "continue" } = options
     if (!failures.includes(onFailure)) {
       const message = `\`onFailure\` is one of ${failures.join(", ")}, not ${String(onFailure)}.`
       return yield* new InvalidOption({ option: "onFailure", value: onFailure, message })
     }
-    const cleanupTimeout = Duration.millis(
-      yield* millis("cleanupTimeout", options.cleanupTimeout, 30_000, { min: 0, max: 366 * 86_400_000 })
-    )
     const scheduler = yield* TaskScheduler
-    const context = yield* Effect.context<never>()
-    const lock = lockName === undefined ? undefined : { name: lockName, hold: (yield* Lock).hold(lockName) }
-    const waits = lock !== undefined || after.length > 0
-    const { acquire } = options
+    const context = Context.omit(Scope.Scope)(yield* Effect.context<never>())
+    const waits = options.lock !== undefined || (options.after ?? []).length > 0
     // The task is there in every process; where nothing is acquired it is paused, unless somebody else has paused it.
     let heldBack = waits
     const ticking = (on: boolean): Effect.Effect<void> =>
@@ -199,17 +195,9 @@ const make = (name: string, options: AnyOptions) =>
         Effect.catchTags({ TaskFinished: () => Effect.void, TaskNotFound: () => Effect.void }),
         Effect.catch((error) => Effect.logWarning(error.message))
       )
-    const lifecycle: Lifecycles.Lifecycle = new Lifecycles.Lifecycle({
-      name,
-      after,
-      lock,
-      acquire: (held) =>
-        Effect.provideContext(
-          typeof acquire === "function" ? acquire(held!) : acquire,
-          Context.omit(Scope.Scope)(context)
-        ),
+    const lifecycle: Lifecycles.Lifecycle = yield* describe(name, options, {
+      acquire: (held) => Effect.provideContext(typeof acquire === "function" ? acquire(held!) : acquire, context),
       onFailure,
-      cleanupTimeout,
       ticking
     })
     const settings: ScheduleSettings = {
@@ -223,9 +211,87 @@ const make = (name: string, options: AnyOptions) =>
       lifecycle.tick((resource) => options.tick(resource as never)),
       settings
     )
-    const lifecycles = yield* Lifecycles.Current
-    yield* (lifecycles ?? new Lifecycles.Lifecycles({ started: true })).add(lifecycle)
+    yield* serve(lifecycle)
   })
+
+const describe = (
+  name: string,
+  { after = [], cleanupTimeout, lock }: Pick<AnyOptions, "after" | "cleanupTimeout" | "lock">,
+  rest: Pick<Lifecycles.Description, "acquire" | "onFailure" | "ticking">
+) =>
+  Effect.gen(function*() {
+    const most = yield* millis("cleanupTimeout", cleanupTimeout, 30_000, { min: 0, max: 366 * 86_400_000 })
+    return new Lifecycles.Lifecycle({
+      name,
+      after,
+      lock: lock === undefined ? undefined : { name: lock, hold: (yield* Lock).hold(lock) },
+      cleanupTimeout: Duration.millis(most),
+      ...rest
+    })
+  })
+
+const serve = (lifecycle: Lifecycles.Lifecycle) =>
+  Effect.flatMap(
+    Lifecycles.Current,
+    (lifecycles) => (lifecycles ?? new Lifecycles.Lifecycles({ started: true })).add(lifecycle)
+  )
+
+// -----------------------------------------------------------------------------
+// parts of an application
+// -----------------------------------------------------------------------------
+
+/**
+ * A part of an application that is there only while this process holds a lock.
+ *
+ * **When to use**
+ *
+ * Use it where the work of one of several processes is stored tasks: their handlers, what those need, other lifecycles. The
+ * tasks are in the shared store whoever runs them, with their schedule, their policy and their past; only the process that
+ * has the lock handles them, so every run of theirs comes to it.
+ *
+ * **Details**
+ *
+ * The part is built anew each time the lock is had, and closed before it is given back: handlers first, which waits for
+ * their runs. A part that cannot be built gives the lock back and is tried again after a pause, as in `layer`. When the
+ * lock is lost, runs in progress are waited for as well, each cleanup at most `cleanupTimeout` (30 s): what must not be
+ * overtaken compares the fencing token of its run. Until somebody has the lock, runs that are due wait, and are late.
+ *
+ * The lifecycle has the name of the lock, for `after` of others.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const App = Layer.mergeAll(
+ *   Lifecycle.exclusive("reports", ReportLive.pipe(Layer.provide(Warehouse.layer))),
+ *   Task.layerScheduled(Report, { id: "report", trigger: Trigger.every("5 minutes"), onConflict: "update" })
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const exclusive = <A, E, R>(
+  lock: string,
+  part: Layer.Layer<A, E, R>,
+  options: Pick<Settings, "after" | "cleanupTimeout"> = {}
+): Layer.Layer<Extract<A, Handler<string>>, InvalidOption, Lock | TaskScheduler | R> =>
+  Layer.effectContext(Effect.gen(function*() {
+    yield* known(options, ["after", "cleanupTimeout"], "exclusive")
+    const context = Context.omit(Scope.Scope)(yield* Effect.context<R>())
+    const lifecycle = yield* describe(lock, { ...options, lock }, {
+      acquire: () =>
+        Effect.flatMap(
+          Effect.scope,
+          (scope) => Layer.buildWithMemoMap(part, Layer.CurrentMemoMap.forkOrCreate(context), scope)
+        ).pipe(
+          Effect.provideContext(context)
+        ) as Effect.Effect<unknown, unknown, Scope.Scope>,
+      onFailure: "restart",
+      ticking: () => Effect.void
+    })
+    yield* serve(lifecycle)
+    return Context.empty()
+  })) as never
 
 // -----------------------------------------------------------------------------
 // generators
@@ -315,5 +381,5 @@ export const fromGenerator: {
     tick: (turns: GeneratorTurns) =>
       Effect.map(turns.tick as Effect.Effect<void>, () => turns.ended ? Lifecycles.finished : undefined)
   }
-  return Layer.effectDiscard(Effect.andThen(known(options, [], "fromGenerator"), make(name, lifecycle)))
+  return Layer.effectDiscard(Effect.andThen(known(options, settingNames, "fromGenerator"), make(name, lifecycle)))
 }) as never

@@ -9,15 +9,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Lifecycle from "../src/Lifecycle.ts"
 import * as Lock from "../src/Lock.ts"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
+import * as Task from "../src/Task.ts"
 import * as TaskScheduler from "../src/TaskScheduler.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
-import { isolated, Scheduler } from "./support/engine.ts"
+import { isolated, Scheduler, storeOf } from "./support/engine.ts"
 import { clock, start as now } from "./utils.ts"
 
 const minutely = Trigger.every("1 minute")
@@ -39,6 +39,33 @@ const logging = (said: Array<string>) =>
   Logger.layer([Logger.make(({ logLevel, message }) => {
     if (logLevel === "Warn" || logLevel === "Error") said.push(String(Array.isArray(message) ? message[0] : message))
   })])
+
+/** A lock that a test can take away, and keep from being had again: whoever asks then fails. */
+const losable = () => {
+  const grips: Array<Deferred.Deferred<string>> = []
+  const backend: Lock.Backend = {
+    name: "losable",
+    identity: "test",
+    capabilities: { spans: "program", fair: true, fenced: true, leased: true },
+    acquire: () =>
+      Effect.suspend(() => {
+        if (handle.full) {
+          return Effect.fail(new Lock.LockUnavailable({ lock: "losable", operation: "acquire", message: "no answer" }))
+        }
+        const lost = Deferred.makeUnsafe<string>()
+        grips.push(lost)
+        return Effect.succeedSome({ token: grips.length, lost: Deferred.await(lost), release: Effect.succeed(true) })
+      }),
+    isHeld: () => Effect.succeed(true),
+    holder: () => Effect.succeedNone
+  }
+  const handle = {
+    full: false,
+    lose: () => Deferred.doneUnsafe(grips.at(-1)!, Exit.succeed("stolen")),
+    layer: Layer.succeed(Lock.Lock)(Lock.make(backend))
+  }
+  return handle
+}
 
 const refusal = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
   Effect.map(Effect.exit(Effect.scoped(Layer.build(layer))), (exit) => {
@@ -335,28 +362,6 @@ describe("one of several processes", () => {
       )
     )
 
-  /** A lock that a test can take away. */
-  const losable = () => {
-    const grips: Array<Deferred.Deferred<string>> = []
-    const lock = Lock.make({
-      name: "losable",
-      identity: "test",
-      capabilities: { spans: "program", fair: true, fenced: true, leased: true },
-      acquire: () =>
-        Effect.sync(() => {
-          const lost = Deferred.makeUnsafe<string>()
-          grips.push(lost)
-          return Option.some({ token: grips.length, lost: Deferred.await(lost), release: Effect.succeed(true) })
-        }),
-      isHeld: () => Effect.succeed(true),
-      holder: () => Effect.succeedNone
-    })
-    return {
-      layer: Layer.succeed(Lock.Lock)(lock),
-      lose: () => Deferred.doneUnsafe(grips.at(-1)!, Exit.succeed("stolen"))
-    }
-  }
-
   it.effect("exactly one has acquired, the ticks reach it, and when it closes another acquires", () => {
     const { log, resource, say } = journal()
     const app = (name: string): App =>
@@ -493,6 +498,83 @@ describe("one of several processes", () => {
       yield* TestScheduler.shutdown
       assert.deepStrictEqual(log.slice(6), ["-cache", "-leader"])
     }).pipe(Effect.provide(TestScheduler.layer(App, { now }).pipe(Layer.provide(lock.layer))))
+  })
+})
+
+describe("Lifecycle.exclusive", () => {
+  const Report = Task.make("Report")
+
+  it.effect("stored tasks reach the process that has the lock, and the next one when it closes", () => {
+    const { log, resource, say } = journal()
+    const app = (name: string) => {
+      const ReportLive = Report.toLayer(Effect.as(resource(name), () => say(`${name} reports`)))
+      return Layer.mergeAll(
+        Lifecycle.exclusive("reports", ReportLive),
+        Task.layerScheduled(Report, { id: "report", trigger: minutely, onConflict: "update" })
+      )
+    }
+    return Effect.gen(function*() {
+      const shared = yield* MemoryTaskStore.make
+      const scopes: Array<Scope.Closeable> = []
+      const Program = Layer.effectDiscard(Effect.gen(function*() {
+        const parent = yield* Effect.scope
+        for (const name of ["a", "b", "c"]) {
+          const scope = yield* Scope.fork(parent)
+          yield* Layer.buildWithScope(TaskScheduler.layer(app(name), { name, drainTimeout: 0 }), scope)
+          scopes.push(scope)
+        }
+      })).pipe(Layer.provide(storeOf(shared)), Layer.provide(Lock.layerLocal()))
+      yield* isolated(
+        Effect.gen(function*() {
+          yield* TestScheduler.advance("2 minutes")
+          assert.deepStrictEqual(log, ["+a", "a reports", "a reports"])
+          yield* Effect.forkChild(Scope.close(scopes[0]!, Exit.void))
+          yield* TestScheduler.advance("1 minute")
+          assert.deepStrictEqual(log.slice(3), ["-a", "+b", "b reports"])
+        }),
+        TestScheduler.layerProgram(Program, { now })
+      )
+      const { items } = yield* shared.runs({ taskId: "report", limit: 10 })
+      assert.deepStrictEqual(items.map(({ state }) => state), ["succeeded", "succeeded", "succeeded"])
+    })
+  })
+
+  it.effect("is closed when the lock is lost, built anew when it is had, and what was due meanwhile is late", () => {
+    const { log, resource, sayAt } = journal()
+    const lock = losable()
+    const App = Layer.mergeAll(
+      Lifecycle.exclusive("reports", Report.toLayer(Effect.as(resource("a"), () => sayAt("reports")))),
+      Task.layerScheduled(Report, { id: "report", trigger: minutely })
+    )
+    return Effect.gen(function*() {
+      yield* TestScheduler.advance("1 minute")
+      lock.full = true
+      lock.lose()
+      yield* TestScheduler.advance("90 seconds")
+      assert.deepStrictEqual(log, ["+a", "reports 00:01", "-a"])
+      lock.full = false
+      yield* TestScheduler.advance("90 seconds")
+      // It is tried after 1, 2, 4 … seconds; the run of 00:02 has waited, and that of 00:03 found it waiting.
+      assert.deepStrictEqual(log.slice(3), ["+a", "reports 00:03:03", "reports 00:04"])
+    }).pipe(Effect.provide(TestScheduler.layer(App, { now }).pipe(Layer.provide(lock.layer))))
+  })
+
+  it.effect("a part that cannot be built is tried again", () => {
+    const { log, sayAt } = journal()
+    let tries = 0
+    const App = Layer.mergeAll(
+      Lifecycle.exclusive(
+        "reports",
+        Report.toLayer(
+          Effect.suspend(() => ++tries < 3 ? Effect.fail("no warehouse") : Effect.succeed(() => sayAt("reports")))
+        )
+      ),
+      Task.layerScheduled(Report, { id: "report", trigger: Trigger.now })
+    )
+    return Effect.gen(function*() {
+      yield* TestScheduler.advance("1 minute")
+      assert.deepStrictEqual(log, ["reports 00:00:03"])
+    }).pipe(Effect.provide(TestScheduler.layer(App, { now }).pipe(Layer.provide(Lock.layerLocal()))))
   })
 })
 
