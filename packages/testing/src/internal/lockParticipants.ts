@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -13,6 +14,7 @@ import * as Scope from "effect/Scope"
 import { fork } from "node:child_process"
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import process from "node:process"
+import type { AcquireError, LockLost, LockTimeout } from "punctual/Lock"
 import { Lock } from "punctual/Lock"
 
 /**
@@ -23,11 +25,12 @@ import { Lock } from "punctual/Lock"
  * | `hold` | the token, once it is held |
  * | `release` | `released` |
  * | `try` | `some` or `none`, and does not keep it |
- * | `work` | works without end under the lock, and answers the failure: its tag and the token |
+ * | `work` | the text `began` once it works under the lock, which it does without end |
+ * | `end` | how that work ended after all: the tag of the failure and the token |
  * | `count` | adds one to a number in a file, each time under the lock: `counted`, or `overlap` where another was at it |
  */
 export type Command =
-  | { readonly do: "hold" | "release" | "try" | "work"; readonly name: string }
+  | { readonly do: "hold" | "release" | "try" | "work" | "end"; readonly name: string }
   | { readonly do: "count"; readonly name: string; readonly file: string; readonly times: number }
 
 export interface Script {
@@ -92,6 +95,7 @@ export const participate = <E>(layer: Layer.Layer<Lock, E>): Promise<void> =>
     const lock = yield* Lock
     const asked = yield* Queue.unbounded<{ readonly id: number; readonly command: Command }>()
     const holds = new Map<string, Scope.Closeable>()
+    const works = new Map<string, Fiber.Fiber<never, AcquireError | LockTimeout | LockLost>>()
     const answer = (id: number, text: string) => Effect.sync(() => void process.send?.({ id, answer: text }))
 
     const obey = Effect.fnUntraced(function*(command: Command) {
@@ -110,8 +114,20 @@ export const participate = <E>(layer: Layer.Layer<Lock, E>): Promise<void> =>
         }
         case "try":
           return (yield* lock.withLockIfAvailable(name)(Effect.void))._tag === "Some" ? "some" : "none"
-        case "work":
-          return yield* Effect.match(lock.withLock(name)(Effect.never), {
+        case "work": {
+          const began = yield* Deferred.make<void>()
+          works.set(
+            name,
+            yield* Effect.forkDetach(
+              lock.withLock(name)(Effect.andThen(Deferred.succeed(began, undefined), Effect.never)),
+              { startImmediately: true }
+            )
+          )
+          yield* Deferred.await(began)
+          return "began"
+        }
+        case "end":
+          return yield* Effect.match(Fiber.join(works.get(name)!), {
             onFailure: (error) => `${error._tag} ${error._tag === "LockLost" ? error.token : error.message}`,
             onSuccess: () => "ended"
           })
