@@ -105,3 +105,19 @@ export const during = <A, E, R>(effect: Effect.Effect<A, E, R>, what: string): E
     activity.begin(what)
     return Effect.ensuring(effect, Effect.sync(() => activity.end(what)))
   })
+
+/**
+ * Counts an effect under a label of its own, apart from whoever forked it.
+ *
+ * @internal
+ */
+export const counted = <A, E, R>(effect: Effect.Effect<A, E, R>, label: string): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const activity = fiber.getRef(Activity)
+    if (!activity.virtual) return effect
+    activity.begin(label)
+    return Effect.ensuring(
+      Effect.provideService(effect, Label, label),
+      Effect.sync(() => activity.end(label))
+    )
+  })

@@ -25,6 +25,7 @@ import * as Commands from "./internal/engine/commands.ts"
 import * as Effects from "./internal/engine/effects.ts"
 import * as Engine from "./internal/engine/engine.ts"
 import { type ExecutorSlot, type Host, Hub, type Listener } from "./internal/engine/host.ts"
+import * as Lifecycles from "./internal/engine/lifecycles.ts"
 import * as Settings from "./internal/engine/settings.ts"
 import { share } from "./internal/engine/sharing.ts"
 import { watched } from "./internal/engine/watchedClock.ts"
@@ -353,14 +354,17 @@ const make = (
         ), { bufferSize: 1_024, strategy: "sliding" })
     })
 
+    const lifecycles = new Lifecycles.Lifecycles({ started: false })
     const own = Context.make(TaskScheduler, scheduler).pipe(
       Context.add(TaskSchedulerClient, api),
-      Context.add(TaskRegistry.TaskRegistry, registry)
+      Context.add(TaskRegistry.TaskRegistry, registry),
+      Context.add(Lifecycles.Current, lifecycles)
     )
     const app = yield* Layer.buildWithMemoMap(App, memoMap, scope).pipe(
       Effect.provideContext(Context.merge(outer, own))
     )
 
+    yield* lifecycles.start
     yield* registry.onChange(engine.wake)
     for (const [alias, store] of stores.aliases) yield* share(host, alias, store)
     // What the engine left behind, App's handlers do not wait for again.

@@ -91,6 +91,7 @@ const layers: ReadonlyArray<readonly [module: string, layer: Layer, group?: stri
   ["punctual/TaskSchedulerClient", "engine"],
   ["punctual/Lifecycle", "engine"],
   ["punctual/internal/engine/**", "engine"],
+  ["punctual/internal/lifecycle*", "engine"],
   ["punctual/internal/exitText", "engine"],
   ["punctual/internal/packageVersion", "engine"],
 
