@@ -17,7 +17,7 @@ const ExportLive = Export.toLayer(
       Effect.andThen(Console.log("export: ends")),
       Effect.catchTag("LockTimeout", (error) => Console.log(`export: ${error.timeout} ms were not enough`))
     )
-  })
+  }, Effect.orDie) // a lock that is lost, or a full disk, fails the run
 )
 
 // Every three seconds, but never while somebody writes: it comes again soon.
@@ -32,7 +32,7 @@ const TidyLive = Tidy.toLayer(
     yield* Console.log(
       `tidy: not now, ${Option.match(holder, { onNone: () => "nobody", onSome: (it) => it.identity })} writes`
     )
-  })
+  }, Effect.orDie)
 )
 
 export const App = Layer.mergeAll(
