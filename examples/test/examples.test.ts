@@ -5,7 +5,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, type Duration, Effect, Fiber, FileSystem, Layer, Metric, Option } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
-import { Calendar, MemoryTaskStore, TaskScheduler, Trigger } from "punctual"
+import { Calendar, Lock, MemoryTaskStore, TaskScheduler, Trigger } from "punctual"
 import { TestScheduler } from "punctual/testing"
 import * as Hello from "../01-hello.ts"
 import * as CronTimeZone from "../02-cron-time-zone.ts"
@@ -27,6 +27,7 @@ import * as CalendarApp from "../18-calendar-app.ts"
 import * as Outbox from "../19-outbox.ts"
 import * as MoveAStore from "../21-move-a-store.ts"
 import * as PayloadVersions from "../22-payload-versions.ts"
+import * as Locks from "../23-locks.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -409,4 +410,30 @@ describe("examples", () => {
         ["bob", "the payload cannot be decoded: its step from version 2 to 3 threw: not an address"]
       ])
     }).pipe(Effect.provide(TestScheduler.layer(PayloadVersions.App, { now }))))
+
+  it.effect("23-locks", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* during("12 seconds"), [
+        "tidy: done",
+        "export: begins",
+        "tidy: not now, a test writes",
+        "export: ends",
+        "tidy: done",
+        "export: begins",
+        "tidy: not now, a test writes"
+      ])
+    }).pipe(
+      Effect.provide(TestScheduler.layer(Locks.App, { now })),
+      Effect.provide(Lock.layerLocal({ identity: "a test" }))
+    ))
+
+  it.effect("23-locks: what another holds for too long is done without", () =>
+    Effect.gen(function*() {
+      const lock = yield* Lock.Lock
+      yield* lock.hold("report")
+      const lines = yield* Effect.provide(during("8 seconds"), TestScheduler.layer(Locks.App, { now }))
+      assert.deepStrictEqual(lines.filter((line) => String(line).startsWith("export")), [
+        "export: 2000 ms were not enough"
+      ])
+    }).pipe(Effect.provide(Lock.layerLocal())))
 })

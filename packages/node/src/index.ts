@@ -1,11 +1,15 @@
 /**
- * Punctual on one machine: a store in a folder, stores as files, workers in threads and processes, commands as tasks.
+ * Punctual on one machine: a store in a folder, locks in files, stores as files, workers in threads and processes, commands
+ * as tasks.
  *
  * @since 0.1.0
  */
 
 /** @since 0.1.0 */
 export * as CommandTask from "./CommandTask.ts"
+
+/** @since 0.1.0 */
+export * as FileLock from "./FileLock.ts"
 
 /** @since 0.1.0 */
 export * as FileTaskStore from "./FileTaskStore.ts"

@@ -20,17 +20,19 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { Turns } from "./internal/lockTurns.ts"
 import { refuseUnknown } from "./internal/options.ts"
 import { InvalidOption } from "./SchedulerError.ts"
@@ -460,21 +462,24 @@ export const make = (backend: Backend): Lock["Service"] => {
         }
         let taken: Option.Option<Hold> = Option.none()
         const taking = Effect.uninterruptible(
-          Effect.tap(take(name, wait, fiber.id), (hold) =>
-            Effect.sync(() => {
-              taken = hold
-            }))
+          Effect.map(take(name, wait, fiber.id), (hold) => {
+            taken = hold
+            return hold
+          })
         )
-        return restore(Effect.raceFirst(taking, tooLate(name, options?.timeout))).pipe(
-          // Whatever ended the race: what was taken is either answered or given back.
+        return unless(taking, tooLate(name, options?.timeout), restore).pipe(
+          // Whatever ended the wait: what was taken is either answered or given back.
           Effect.onInterrupt(() => Option.isSome(taken) ? taken.value.release : Effect.void),
           Effect.catchTag("LockTimeout", (error) => Option.isSome(taken) ? Effect.succeed(taken) : Effect.fail(error))
         )
       })
     )
 
-  const tooLate = (name: string, timeout: Duration.Input | undefined): Effect.Effect<never, LockTimeout> => {
-    if (timeout === undefined) return Effect.never
+  const tooLate = (
+    name: string,
+    timeout: Duration.Input | undefined
+  ): Effect.Effect<never, LockTimeout> | undefined => {
+    if (timeout === undefined) return undefined
     const duration = Duration.fromInputUnsafe(timeout)
     return Effect.sleep(duration).pipe(
       Effect.andThen(Effect.orElseSucceed(backend.holder(name), () => Option.none())),
@@ -495,9 +500,9 @@ export const make = (backend: Backend): Lock["Service"] => {
     const inside = Effect.withFiber<A, E, R>((fiber) =>
       Effect.provideService(effect, Inside, [...fiber.getRef(Inside), hold])
     )
-    const guarded = hold.lost === undefined ? inside : Effect.raceFirst(inside, hold.held.awaitLost)
+    const guarded = hold.lost === undefined ? restore(inside) : unless(inside, hold.held.awaitLost, restore)
     return Effect.flatMap(
-      Effect.exit(restore(guarded)),
+      Effect.exit(guarded),
       (exit) =>
         Effect.flatMap(
           hold.release,
@@ -543,6 +548,30 @@ export const make = (backend: Backend): Lock["Service"] => {
     holder: (name) => checked(name, backend.holder(name))
   }
 }
+
+/**
+ * Runs an effect in a fiber of its own until it ends, or until another fails: then it is interrupted, and that is the
+ * failure. Either way it has ended afterwards, with its finalizers, which a race would not wait for. For regions that cannot
+ * be interrupted; `restore` makes the wait what it was outside.
+ */
+const unless = <A, E, R, E2>(
+  effect: Effect.Effect<A, E, R>,
+  failing: Effect.Effect<never, E2> | undefined,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | E2, R> =>
+  Effect.flatMap(Effect.forkChild(effect, { startImmediately: true }), (work) => {
+    let failure: Cause.Cause<E2> | undefined
+    const ended = Effect.onInterrupt(restore(Fiber.await(work)), () => Fiber.interrupt(work))
+    if (failing === undefined || work.pollUnsafe() !== undefined) return Effect.flatten(ended)
+    const watch = Effect.catchCause(failing, (cause) =>
+      Effect.suspend(() => {
+        failure = cause
+        return Fiber.interrupt(work)
+      }))
+    return Effect.flatMap(Effect.forkChild(watch), (watching) =>
+      Effect.flatMap(Effect.ensuring(ended, Fiber.interrupt(watching)), (exit): Effect.Effect<A, E | E2> =>
+        failure !== undefined && Exit.hasInterrupts(exit) ? Effect.failCause(failure) : exit))
+  })
 
 const withoutTimeout = <A, E, R>(effect: Effect.Effect<A, E | LockTimeout, R>) =>
   Effect.catchTag(effect, "LockTimeout", (error) => Effect.die(error))

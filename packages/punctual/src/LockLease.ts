@@ -64,8 +64,11 @@ export interface Options extends Pick<Lock.Backend, "name" | "capabilities" | "i
  */
 export const defaultLease = Duration.seconds(10)
 
-/** A lease is extended when a third of it has passed, so that two attempts may fail. */
+/** A lease is extended when a third of it has passed, well before it ends. */
 const beats = 3
+
+/** After an attempt that failed, the next one comes when a twentieth of a lease has passed. */
+const retries = 20
 
 /** The part of a lease that its holder does not count on. */
 const margin = 0.1
@@ -103,7 +106,7 @@ export const make = (options: Options): Lock.Backend => {
             Effect.option(leases.extend(name, owner)),
             Effect.as(clock.sleep(Duration.millis(until - began)), Option.none<boolean>())
           )
-          if (Option.isNone(answer)) pause = lease / 10
+          if (Option.isNone(answer)) pause = lease / retries
           else if (!answer.value) return yield* lose("its lease had ended, or was ended by hand")
           else {
             pause = lease / beats

@@ -168,7 +168,7 @@ const addOne = (file: string): Effect.Effect<boolean> =>
     }))
     if (Option.isNone(mark)) return false
     const count = Number(readFileSync(file, "utf8"))
-    yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    yield* Effect.sleep("1 millis")
     writeFileSync(file, String(count + 1))
     closeSync(mark.value)
     rmSync(`${file}.busy`)
