@@ -164,7 +164,7 @@ const moduleUrl = (module: URL | string): Effect.Effect<URL, InvalidOption> => {
       option: "module",
       value: String(module),
       message: `\`module\` must be a file: URL or an absolute path, not ${String(module)}: write ` +
-        `new URL("./my.worker.ts", import.meta.url).`
+        `new URL("my.worker.ts", import.meta.url).`
     })
   )
 }
