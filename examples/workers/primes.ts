@@ -31,7 +31,8 @@ const PrimesLive = Primes.toLayer(({ below }) =>
 
 const LargestLive = Largest.toLayer(() =>
   Effect.sync(() => {
-    for (let n = 2n; n > 0n; n++);
+    let n = 2
+    while (isPrime(n) || n > 0) n++
   })
 )
 
