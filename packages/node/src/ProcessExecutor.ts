@@ -18,7 +18,12 @@ import type { InvalidOption } from "punctual/SchedulerError"
 import type * as Task from "punctual/Task"
 import { openChild } from "./internal/childChannel.ts"
 import { millis } from "./internal/options.ts"
-import { commonNames, type CommonOptions, workerLayer, WorkerNotStarted } from "./internal/workerLayer.ts"
+import { commonNames, type CommonOptions, type Handled, workerLayer, WorkerNotStarted } from "./internal/workerLayer.ts"
+
+export type {
+  /** @category utility types @since 0.1.0 */
+  Handled
+} from "./internal/workerLayer.ts"
 
 export {
   /** @category errors @since 0.1.0 */
@@ -57,7 +62,7 @@ export interface Options<T extends Task.Any = never> extends CommonOptions<T> {
  */
 export const layer = <const T extends Task.Any = never>(
   options: Options<T>
-): Layer.Layer<Executor | Task.Handlers<T>, WorkerNotStarted | InvalidOption> =>
+): Layer.Layer<Executor | Handled<T>, WorkerNotStarted | InvalidOption> =>
   Layer.unwrap(Effect.map(millis("killAfter", options.killAfter, 1_000), (killAfter) =>
     workerLayer(options, {
       where: "ProcessExecutor.layer",

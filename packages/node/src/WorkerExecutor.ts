@@ -15,7 +15,12 @@ import type { Executor } from "punctual/Executor"
 import type { InvalidOption } from "punctual/SchedulerError"
 import type * as Task from "punctual/Task"
 import { openThread } from "./internal/threadChannel.ts"
-import { commonNames, type CommonOptions, workerLayer, WorkerNotStarted } from "./internal/workerLayer.ts"
+import { commonNames, type CommonOptions, type Handled, workerLayer, WorkerNotStarted } from "./internal/workerLayer.ts"
+
+export type {
+  /** @category utility types @since 0.1.0 */
+  Handled
+} from "./internal/workerLayer.ts"
 
 export {
   /** @category errors @since 0.1.0 */
@@ -52,7 +57,7 @@ export type Options<T extends Task.Any = never> = CommonOptions<T>
  */
 export const layer = <const T extends Task.Any = never>(
   options: Options<T>
-): Layer.Layer<Executor | Task.Handlers<T>, WorkerNotStarted | InvalidOption> =>
+): Layer.Layer<Executor | Handled<T>, WorkerNotStarted | InvalidOption> =>
   workerLayer(options, {
     where: "WorkerExecutor.layer",
     name: "threads",

@@ -27,14 +27,18 @@ const executor = ProcessExecutor.layer({
 
 const starts = (then: "wait" | "compute" | "block" | "exit") => ExecutorSuite.makeRecord(Starts, { then })
 
-/** The worker and the process it has started, both of which are there. */
-const pidsOf = (line: string) => {
-  const [, worker, started] = line.split(" ").map(Number)
-  assert.isTrue(isAlive(worker!) && isAlive(started!))
-  return [worker!, started!] as const
-}
+/** The worker and the process it has started; where a test fails, they end with it. */
+const pidsOf = (line: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => line.split(" ").slice(1).map(Number)),
+    (pids) => Effect.sync(() => pids.filter(isAlive).forEach((pid) => process.kill(pid, "SIGKILL")))
+  )
 
-const started = (heard: Heard) => Effect.map(heard("started"), pidsOf)
+const started = (heard: Heard) =>
+  Effect.tap(
+    Effect.flatMap(heard("started"), pidsOf),
+    (pids) => Effect.sync(() => assert.isTrue(pids.length === 2 && pids.every(isAlive)))
+  )
 
 describe("nothing is left", () => {
   for (const then of ["compute", "block"] as const) {
@@ -56,11 +60,11 @@ describe("nothing is left", () => {
     running(executor, (executor, heard) =>
       Effect.gen(function*() {
         const run = yield* Effect.forkChild(executor.run(starts("exit")))
-        const line = yield* heard("started")
+        const pids = yield* Effect.flatMap(heard("started"), pidsOf)
         const lost = yield* Fiber.join(run)
         assert.deepInclude(lost, { _tag: "WorkerLost", blameless: false })
         assert.include(lost._tag === "WorkerLost" ? lost.reason : "", "exit code 7")
-        yield* gone(...line.split(" ").slice(1).map(Number))
+        yield* gone(...pids)
       })), patience)
 
   it.live(
@@ -70,7 +74,7 @@ describe("nothing is left", () => {
         Effect.gen(function*() {
           const run = yield* Effect.forkChild(executor.run(starts("compute")))
           const pids = yield* started(heard)
-          process.kill(pids[0], "SIGKILL")
+          process.kill(pids[0]!, "SIGKILL")
           const lost = yield* Fiber.join(run)
           assert.include(lost._tag === "WorkerLost" ? lost.reason : "", "killed by SIGKILL")
           yield* gone(...pids)
@@ -98,7 +102,7 @@ describe("nothing is left", () => {
         const program = yield* startFile(new URL("./fixtures/parent.ts", import.meta.url).pathname, then)
         let line = ""
         while (!line.startsWith("started")) line = yield* program.heard
-        const pids = pidsOf(line)
+        const pids = yield* pidsOf(line)
         yield* program.kill
         yield* gone(...pids)
       }), patience)

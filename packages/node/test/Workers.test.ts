@@ -109,7 +109,7 @@ for (
         assert.include(messages[2], "`max` must be an integer of at least 3")
         assert.include(messages[3], "`perWorker` must be")
         assert.include(messages[4], "`grace` must be a duration")
-        assert.include(messages[5], "new URL(\"./my.worker.ts\", import.meta.url)")
+        assert.include(messages[5], "new URL(\"my.worker.ts\", import.meta.url)")
       }))
 
     it.live(

@@ -82,6 +82,46 @@ describe("what an executor answers", () => {
     )
   })
 
+  describe("that lost the worker", () => {
+    const lost = (blameless: boolean) => ({ _tag: "WorkerLost", reason: "worker 3 exited", blameless }) as const
+
+    it.effect("is begun again after a second, and abandoned the third time: it would end every worker in turn", () =>
+      answering(
+        () => Effect.succeed(lost(false)),
+        Effect.gen(function*() {
+          const [run] = yield* runsOf("work")
+          assert.deepInclude(run, { state: "ready", attempt: 2 })
+          const runs = yield* TestScheduler.advance("1 minute")
+          assert.deepStrictEqual(runs.map((run) => [run.state, run.attempt]), [["abandoned", 3]])
+          assert.include(JSON.stringify(runs[0]!.exit), "worker 3 exited")
+          assert.strictEqual(yield* count("RunRetrying"), 2)
+        })
+      ))
+
+    it.effect("is abandoned where it may begin once only, whoever's fault it was", () =>
+      Effect.forEach([true, false], (blameless) =>
+        answering(
+          () => Effect.succeed(lost(blameless)),
+          Effect.gen(function*() {
+            const [run] = yield* runsOf("work")
+            assert.deepInclude(run, { state: "abandoned", attempt: 1 })
+          }),
+          { delivery: "atMostOnce" }
+        )))
+
+    it.effect("through another run there is given back, and does not count", () => {
+      let begun = 0
+      return answering(
+        () =>
+          Effect.sync(() => begun++ < 10 ? lost(true) : { _tag: "Succeeded", exit: "{\"_tag\":\"Success\"}" } as const),
+        Effect.gen(function*() {
+          assert.deepStrictEqual((yield* runsOf("work")).map((run) => [run.state, run.attempt]), [["succeeded", 1]])
+          assert.strictEqual(yield* count("RunReleased"), 10)
+        })
+      )
+    })
+  })
+
   it.effect("an interruption nobody asked for is a failed attempt", () =>
     answering(
       () => Effect.interrupt,

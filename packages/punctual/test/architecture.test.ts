@@ -111,6 +111,7 @@ const onlyImports: { readonly [name: string]: RegExp } = {
 const readsHost: { readonly [module: string]: string } = {
   "sql/internal/liveClock": "waits for other processes, which virtual time cannot bring about",
   "mongo/internal/liveClock": "waits for other processes, which virtual time cannot bring about",
+  "node/internal/workerParent": "looks whose child its process is, in a thread without anything else",
   "redis/internal/liveClock": "waits for a server and other processes, which virtual time cannot bring about"
 }
 

@@ -46,6 +46,9 @@ export class WorkerNotStarted extends Schema.TaggedError<WorkerNotStarted>()("Wo
   }
 }
 
+/** What `handles` says, as facts. @category utility types @since 0.1.0 */
+export type Handled<T extends Task.Any> = T extends Task.Any ? Task.Handler<T["tag"]> : never
+
 /** @category models @since 0.1.0 */
 export interface CommonOptions<T extends Task.Any> {
   /** The module whose last line is `TaskWorker.serve(…)`: a `file:` URL or an absolute path. */
@@ -102,7 +105,7 @@ export const workerLayer = <T extends Task.Any>(
     readonly optionNames: ReadonlyArray<string>
     readonly open: (start: Start, module: URL) => Open
   }
-): Layer.Layer<Executor | Task.Handlers<T>, WorkerNotStarted | InvalidOption> => {
+): Layer.Layer<Executor | Handled<T>, WorkerNotStarted | InvalidOption> => {
   const make = Effect.gen(function*() {
     yield* Options.knownOnly(options, kind.optionNames, kind.where)
     const name = options.name ?? kind.name
@@ -164,7 +167,7 @@ const moduleUrl = (module: URL | string): Effect.Effect<URL, InvalidOption> => {
       option: "module",
       value: String(module),
       message: `\`module\` must be a file: URL or an absolute path, not ${String(module)}: write ` +
-        `new URL("./my.worker.ts", import.meta.url).`
+        `new URL("my.worker.ts", import.meta.url).`
     })
   )
 }

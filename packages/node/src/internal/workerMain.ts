@@ -60,7 +60,7 @@ export const serveFrom = <A, E>(parent: Parent, handlers: Layer.Layer<A, E, Task
         case "Run":
           return run(registry, message)
         case "Interrupt":
-          return void running.get(message.id)?.interruptUnsafe()
+          return running.get(message.id)?.interruptUnsafe()
         case "Close":
           return close()
       }
