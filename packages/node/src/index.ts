@@ -5,6 +5,9 @@
  */
 
 /** @since 0.1.0 */
+export * as FileLock from "./FileLock.ts"
+
+/** @since 0.1.0 */
 export * as FileTaskStore from "./FileTaskStore.ts"
 
 /** @since 0.1.0 */
