@@ -28,6 +28,7 @@ import * as Outbox from "../19-outbox.ts"
 import * as MoveAStore from "../21-move-a-store.ts"
 import * as PayloadVersions from "../22-payload-versions.ts"
 import * as Locks from "../23-locks.ts"
+import * as AGenerator from "../26-a-generator.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -436,4 +437,11 @@ describe("examples", () => {
         "export: 2000 ms were not enough"
       ])
     }).pipe(Effect.provide(Lock.layerLocal())))
+
+  it.effect("26-a-generator", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* during("6500 millis"), ["effects: tick", "effects: tick"])
+      assert.deepStrictEqual(yield* printed(TestScheduler.shutdown), ["effects: cleanup", "plain: 3 ticks"])
+      assert.deepStrictEqual((yield* TestConsole.logLines).slice(0, 1), ["effects: setup"])
+    }).pipe(Effect.provide(TestScheduler.layer(AGenerator.App, { now }))))
 })

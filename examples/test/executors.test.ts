@@ -5,14 +5,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestConsole } from "effect/testing"
 import { TestScheduler } from "punctual/testing"
-import * as Commands from "../26-commands.ts"
-import * as WorkerThreads from "../27-worker-threads.ts"
-import * as ChildProcesses from "../28-child-processes.ts"
+import * as Commands from "../27-commands.ts"
+import * as WorkerThreads from "../28-worker-threads.ts"
+import * as ChildProcesses from "../29-child-processes.ts"
 
 const options = { now: "2026-01-01T00:00:00Z", patience: 60_000 }
 
 describe("examples", () => {
-  it.effect("26-commands", () =>
+  it.effect("27-commands", () =>
     Effect.gen(function*() {
       yield* TestScheduler.advance("5 seconds")
       assert.sameMembers([...yield* TestConsole.logLines], [
@@ -22,7 +22,7 @@ describe("examples", () => {
       ])
     }).pipe(Effect.provide(TestScheduler.layer(Commands.App, options))), 60_000)
 
-  it.effect("27-worker-threads", () =>
+  it.effect("28-worker-threads", () =>
     Effect.gen(function*() {
       yield* TestScheduler.advance("500 millis")
       const lines = (yield* TestConsole.logLines).filter((line) => /succeeded|timedOut/.test(String(line)))
@@ -36,7 +36,7 @@ describe("examples", () => {
       Effect.provide(TestScheduler.layer(WorkerThreads.App, { ...options, executors: WorkerThreads.executors }))
     ), 120_000)
 
-  it.effect("28-child-processes", () =>
+  it.effect("29-child-processes", () =>
     Effect.gen(function*() {
       yield* TestScheduler.advance("5 seconds")
       const lines = (yield* TestConsole.logLines).filter((line) => / in attempt /.test(String(line)))

@@ -1,5 +1,5 @@
 /**
- * A worker of 28-child-processes: its handlers do not always survive.
+ * A worker of 29-child-processes: its handlers do not always survive.
  */
 import { TaskWorker } from "@punctual/node"
 import { Effect, Layer, Schema } from "effect"

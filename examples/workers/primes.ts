@@ -1,5 +1,5 @@
 /**
- * A worker of 27-worker-threads: the same tasks and handlers as anywhere, and one line that serves them.
+ * A worker of 28-worker-threads: the same tasks and handlers as anywhere, and one line that serves them.
  */
 import { TaskWorker } from "@punctual/node"
 import { Effect, Layer, Schema } from "effect"

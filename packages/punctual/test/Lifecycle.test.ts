@@ -77,6 +77,19 @@ describe("Lifecycle.layer", () => {
     }).pipe(Effect.provide(TestScheduler.layer(App, { now: start })))
   })
 
+  it.effect("cleans up once also when the program beside it fails, or is interrupted", () =>
+    Effect.gen(function*() {
+      for (const end of [Effect.fail("unexpected"), Effect.die("worse"), Effect.interrupt]) {
+        const log: Array<string> = []
+        const program = Effect.andThen(TestScheduler.advance("1 hour"), end)
+        const exit = yield* Effect.exit(
+          Effect.provide(program, TestScheduler.layer(makeApp(log), { now: start }), { local: true })
+        )
+        assert.isTrue(Exit.isFailure(exit))
+        assert.deepStrictEqual(log.slice(2), ["tick cache 1", "close cache", "close connection"])
+      }
+    }))
+
   it.effect("a tick that fails is a failed run, and the next tick comes", () => {
     const log: Array<string> = []
     return Effect.gen(function*() {

@@ -321,8 +321,8 @@ describe("lifecycle tasks", () => {
 })
 
 /**
- * There is no lock between processes yet (docs/design.md, "Not yet"). So of these two examples the shared store does its
- * part, one tick in one process at a time, and each process keeps what it has made to itself.
+ * What a shared store does without a lock: one tick in one process at a time, and each process keeps what it has made to
+ * itself. With a lock: `LifecycleTerms.test.ts`, and as three real processes `examples/test/processes.test.ts`.
  */
 describe("lifecycle tasks in several processes", () => {
   const Tick = Task.make("lifecycle_tick")
