@@ -27,6 +27,7 @@ import * as CalendarApp from "../18-calendar-app.ts"
 import * as Outbox from "../19-outbox.ts"
 import * as MoveAStore from "../21-move-a-store.ts"
 import * as PayloadVersions from "../22-payload-versions.ts"
+import * as EventsEverywhere from "../23-events-everywhere.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -409,4 +410,19 @@ describe("examples", () => {
         ["bob", "the payload cannot be decoded: its step from version 2 to 3 threw: not an address"]
       ])
     }).pipe(Effect.provide(TestScheduler.layer(PayloadVersions.App, { now }))))
+
+  it.effect("23-events-everywhere", () =>
+    Effect.gen(function*() {
+      const lines = (yield* during("6500 millis")).map(String)
+      const of = (name: string) => lines.filter((line) => line.startsWith(name))
+      assert.strictEqual(of("bakery").length + of("shop").length, lines.length)
+      assert.deepStrictEqual(of("bakery"), [
+        "bakery: SchedulerStarted",
+        ...Array.from({ length: 3 }, () => "bakery: bread succeeded")
+      ])
+      assert.deepStrictEqual(of("shop"), [
+        "shop: SchedulerStarted",
+        ...Array.from({ length: 2 }, () => "shop: gift succeeded")
+      ])
+    }).pipe(Effect.provide(TestScheduler.layerProgram(EventsEverywhere.Main, { now }))))
 })
