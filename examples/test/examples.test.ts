@@ -29,6 +29,7 @@ import * as MoveAStore from "../21-move-a-store.ts"
 import * as PayloadVersions from "../22-payload-versions.ts"
 import * as Locks from "../23-locks.ts"
 import * as AGenerator from "../26-a-generator.ts"
+import * as EventsEverywhere from "../30-events-everywhere.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -444,4 +445,19 @@ describe("examples", () => {
       assert.deepStrictEqual(yield* printed(TestScheduler.shutdown), ["effects: cleanup", "plain: 3 ticks"])
       assert.deepStrictEqual((yield* TestConsole.logLines).slice(0, 1), ["effects: setup"])
     }).pipe(Effect.provide(TestScheduler.layer(AGenerator.App, { now }))))
+
+  it.effect("30-events-everywhere", () =>
+    Effect.gen(function*() {
+      const lines = (yield* during("6500 millis")).map(String)
+      const of = (name: string) => lines.filter((line) => line.startsWith(name))
+      assert.strictEqual(of("bakery").length + of("shop").length, lines.length)
+      assert.deepStrictEqual(of("bakery"), [
+        "bakery: SchedulerStarted",
+        ...Array.from({ length: 3 }, () => "bakery: bread succeeded")
+      ])
+      assert.deepStrictEqual(of("shop"), [
+        "shop: SchedulerStarted",
+        ...Array.from({ length: 2 }, () => "shop: gift succeeded")
+      ])
+    }).pipe(Effect.provide(TestScheduler.layerProgram(EventsEverywhere.Main, { now }))))
 })

@@ -40,13 +40,13 @@ import type { MongoClientOptions } from "mongodb"
 import { randomUUID } from "node:crypto"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { makeClaims } from "./internal/claims.ts"
 import type { Database, DatabaseError } from "./internal/collections.ts"
 import { schemaVersion } from "./internal/documents.ts"
 import * as Driver from "./internal/driver.ts"
 import { makeInstances } from "./internal/instances.ts"
 import { makeLists } from "./internal/lists.ts"
-import { refuseUnknown } from "./internal/options.ts"
 import * as Schema from "./internal/schema.ts"
 import { makeTasks } from "./internal/tasks.ts"
 import * as Wakes from "./internal/wakes.ts"
@@ -87,7 +87,7 @@ export interface ConnectOptions extends Options {
   readonly driver?: MongoClientOptions | undefined
 }
 
-const optionNames: { readonly [K in keyof Required<Options>]: true } = {
+const optionNames: OptionNames<Options> = {
   database: true,
   prefix: true,
   name: true,
@@ -103,7 +103,7 @@ const optionNames: { readonly [K in keyof Required<Options>]: true } = {
 const refusal = (name: string, reason: TaskStoreError["reason"], message: string): TaskStoreError =>
   new TaskStoreError({ store: name, operation: "open", reason, message: `${name}: ${message}` })
 
-/** What is wrong with the options, before anything is connected. */
+/** What is wrong with their values, before anything is connected. */
 const check = (options: Options): string | undefined => {
   const { database, pollInterval, prefix } = options
   // `.` and `$` mean something in these names
@@ -118,11 +118,13 @@ const check = (options: Options): string | undefined => {
   if (pollInterval !== undefined && Option.isNone(Duration.fromInput(pollInterval))) {
     return `\`pollInterval\` is no duration: ${JSON.stringify(pollInterval)}; write "100 millis"`
   }
-  return refuseUnknown(options, Object.keys(optionNames), "MongoTaskStore")
+  return undefined
 }
 
 const checked = (options: Options, name: string): Effect.Effect<void, TaskStoreError> =>
   Effect.suspend(() => {
+    const unknown = refuseUnknown(name, "MongoTaskStore", options, optionNames)
+    if (unknown !== undefined) return unknown
     const wrong = check(options)
     return wrong === undefined ? Effect.void : refusal(name, "Invalid", wrong)
   })

@@ -24,6 +24,7 @@ import * as Layer from "effect/Layer"
 import { mkdir, readdir, stat, writeFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { type TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { codeOf, messageOf } from "./internal/fileErrors.ts"
 
 /**
@@ -35,6 +36,19 @@ import { codeOf, messageOf } from "./internal/fileErrors.ts"
 export interface Options extends Omit<SqliteTaskStore.Options, "filename"> {
   /** Created with its parents where it does not exist; relative to the folder of the process. */
   readonly directory: string
+}
+
+const optionNames: OptionNames<Options> = {
+  directory: true,
+  prefix: true,
+  migrate: true,
+  crossProcess: true,
+  pollInterval: true,
+  capabilities: true,
+  busyTimeout: true,
+  synchronous: true,
+  cacheSize: true,
+  readonly: true
 }
 
 /**
@@ -96,13 +110,15 @@ const harmless: ReadonlySet<string> = new Set([
  * @category layers
  * @since 0.1.0
  */
-export const layer = ({ directory, ...options }: Options): Layer.Layer<TaskStore, TaskStoreError> =>
-  Layer.unwrap(
-    Effect.map(
+export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> =>
+  Layer.unwrap(Effect.suspend(() => {
+    const { directory, ...rest } = options
+    const unknown = refuseUnknown(`file:${directory}`, "FileTaskStore.layer", options, optionNames)
+    return unknown ?? Effect.map(
       prepare(directory, options.readonly ?? false),
-      (filename) => SqliteTaskStore.layer({ ...options, filename })
+      (filename) => SqliteTaskStore.layer({ ...rest, filename })
     )
-  )
+  }))
 
 /** Answers the database's path, in a folder that is fit for it. */
 const prepare = (directory: string, readonly: boolean): Effect.Effect<string, TaskStoreError> =>

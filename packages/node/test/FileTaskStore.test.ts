@@ -96,6 +96,15 @@ describe("a folder", () => {
       assert.strictEqual((yield* store.get(["a"])).length, 1)
     }))
 
+  it.effect("is not made where an option is unknown", () =>
+    Effect.gen(function*() {
+      const directory = join(yield* temporaryFolder, "tasks")
+      const refused = yield* Effect.flip(open({ directory, syncronous: "full" } as never))
+      assert.strictEqual(refused.reason, "Invalid")
+      assert.include(refused.message, "unknown option `syncronous` of FileTaskStore.layer, did you mean `synchronous`?")
+      assert.isFalse(existsSync(directory))
+    }))
+
   it.effect("that holds something else is refused, and stays as it is", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryFolder

@@ -7,6 +7,46 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
+import { refuseUnknown as textOfUnknown } from "./internal/options.ts"
+import { TaskStoreError } from "./TaskStore.ts"
+
+// -----------------------------------------------------------------------------
+// options
+// -----------------------------------------------------------------------------
+
+/**
+ * The names of all options, which the compiler holds complete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OptionNames<Options> = { readonly [K in keyof Required<Options>]: true }
+
+/**
+ * The error of options that nobody reads, with the names that were probably meant; none where all are known.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const optionNames: TaskStoreKit.OptionNames<Options> = { url: true, prefix: true }
+ *
+ * const refused = TaskStoreKit.refuseUnknown(name, "MyTaskStore.layer", options, optionNames)
+ * ```
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const refuseUnknown = <Options extends object>(
+  store: string,
+  where: string,
+  options: Options,
+  known: OptionNames<Options>
+): TaskStoreError | undefined => {
+  const text = textOfUnknown(options, Object.keys(known), where)
+  return text === undefined
+    ? undefined
+    : new TaskStoreError({ store, operation: "open", reason: "Invalid", message: `${store}: ${text}` })
+}
 
 // -----------------------------------------------------------------------------
 // audiences

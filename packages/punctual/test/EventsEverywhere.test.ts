@@ -268,16 +268,21 @@ describe("those who tell", () => {
         }), Store)
     }))
 
-  it.effect("a drain does not wait longer than for its other calls", () => {
+  it.effect("give up a call that is not answered, as any other of the store, and go on with the next", () => {
+    let calls = 0
     const Store = carrying(({ say }) => ({
-      say: (topic, texts) => topic === "calls" ? say(topic, texts) : Effect.never
+      say: (topic, texts) => topic === "events" && calls++ === 0 ? Effect.never : say(topic, texts)
     }))
     return together((start) =>
       Effect.gen(function*() {
-        yield* listening
+        const ear = yield* listening
         const one = yield* start(TickLive, { name: "one", storeTimeout: 1 })
+        yield* TestScheduler.settle
+        assert.deepStrictEqual(ear.heard, [])
+        yield* one.scheduler.pause
+        const heard = yield* ear.until("SchedulerPaused", "one")
+        assert.deepStrictEqual(heard.map(({ event, lost }) => [event._tag, lost]), [["SchedulerPaused", 0]])
         yield* one.close
-        assert.strictEqual((yield* one.scheduler.status).state, "stopping")
       }), Store)
   })
 })
@@ -306,6 +311,8 @@ describe("those who listen", () => {
         yield* broadcast!.say("events", [...texts, text([added(1)], "end")])
         yield* said.open
         yield* Fiber.join(reader)
+        // here it is the default one, whatever they call it
+        for (const { event } of heard) assert.strictEqual("store" in event && event.store, "default")
         return {
           heard: heard.map(({ event, lost, scheduler }) => [scheduler, "id" in event ? event.id : event._tag, lost]),
           logged

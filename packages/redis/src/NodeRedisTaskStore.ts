@@ -18,8 +18,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
-import { TaskStoreError } from "punctual/TaskStore"
-import type { TaskStore } from "punctual/TaskStore"
+import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { refuseUnknown } from "punctual/TaskStoreKit"
 import { storeError } from "./internal/errors.ts"
 import * as RedisTaskStore from "./RedisTaskStore.ts"
 
@@ -47,16 +47,22 @@ export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> 
   const { url, ...rest } = options
   const text = Redacted.isRedacted(url) ? Redacted.value(url) : url
   const name = rest.name ?? `redis:${rest.prefix ?? "punctual"}`
+  const unknown = refuseUnknown(name, "NodeRedisTaskStore.layer", options, {
+    ...RedisTaskStore.optionNames,
+    url: true
+  })
+  if (unknown !== undefined) return Layer.effect(TaskStore, unknown)
   const parsed = URL.parse(text)
   if (parsed === null || !/^rediss?:$/.test(parsed.protocol)) {
-    return Layer.effectContext(Effect.fail(
+    return Layer.effect(
+      TaskStore,
       new TaskStoreError({
         store: name,
         operation: "open",
         reason: "Invalid",
         message: `${name}: the url is not one of Redis: write redis://user:password@host:6379, or rediss:// with TLS`
       })
-    ))
+    )
   }
   const client: Layer.Layer<Redis.Redis, TaskStoreError> = Layer.catchTag(
     NodeRedis.layer({ url: text, disableOfflineQueue: true }),

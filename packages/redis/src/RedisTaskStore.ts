@@ -33,6 +33,7 @@ import * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import type { Change, Claimed, Committed, RunChange, Settled, Settlement, TakenOver } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError, zoneRulesPatience } from "punctual/TaskStore"
+import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { makeBroadcast } from "./internal/broadcast.ts"
 import { storeError } from "./internal/errors.ts"
 import * as Lists from "./internal/lists.ts"
@@ -60,7 +61,8 @@ export interface Options {
   readonly durable?: boolean | undefined
 }
 
-const known: Readonly<Record<keyof Options, true>> = { prefix: true, name: true, pollInterval: true, durable: true }
+/** @internal */
+export const optionNames: OptionNames<Options> = { prefix: true, name: true, pollInterval: true, durable: true }
 
 // -----------------------------------------------------------------------------
 // constructors
@@ -89,10 +91,8 @@ export const make: (options?: Options) => Effect.Effect<
   const store = options.name ?? `redis:${prefix}`
   const invalid = (operation: string, message: string) =>
     new TaskStoreError({ store, operation, reason: "Invalid", message: `${store}: ${message}` })
-  const unknown = Object.keys(options).find((key) => !Object.hasOwn(known, key))
-  if (unknown !== undefined) {
-    return yield* invalid("open", `unknown option \`${unknown}\`, known options: ${Object.keys(known).join(", ")}`)
-  }
+  const unknown = refuseUnknown(store, "RedisTaskStore.layer", options, optionNames)
+  if (unknown !== undefined) return yield* unknown
   if (prefix === "" || /[{}]/.test(prefix)) {
     return yield* invalid("open", `"${prefix}" cannot begin keys: use a text that is not empty and has no { nor }`)
   }

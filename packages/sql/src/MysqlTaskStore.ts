@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as SqlClient from "effect/sql/SqlClient"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { storeError } from "./internal/database.ts"
 import { mysql } from "./internal/mysql.ts"
 import * as MysqlClient from "./MysqlClient.ts"
@@ -32,6 +33,9 @@ export interface Options extends Omit<SqlTaskStore.Options, "maxTransactions"> {
   /** How many connections at most. Default: 10. */
   readonly maxConnections?: number | undefined
 }
+
+const { maxTransactions: _, ...inherited } = SqlTaskStore.optionNames
+const optionNames: OptionNames<Options> = { ...inherited, url: true, maxConnections: true }
 
 /** Here and not by the driver, whose error would hold the text, and with it the password. */
 const refuse = (name: string, url: unknown): TaskStoreError | undefined =>
@@ -66,7 +70,8 @@ const refuse = (name: string, url: unknown): TaskStoreError | undefined =>
  */
 export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> => {
   const { maxConnections, name = "mysql", url, ...rest } = options
-  const refused = refuse(name, Redacted.isRedacted(url) ? Redacted.value(url) : url)
+  const refused = refuseUnknown(name, "MysqlTaskStore.layer", options, optionNames) ??
+    refuse(name, Redacted.isRedacted(url) ? Redacted.value(url) : url)
   if (refused !== undefined) return Layer.effect(TaskStore, refused)
   const client = MysqlClient.layer({ url, maxConnections }).pipe(
     Layer.catchTag(

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as SqlClient from "effect/sql/SqlClient"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { storeError } from "./internal/database.ts"
 import { postgres } from "./internal/postgres.ts"
 import * as SqlTaskStore from "./SqlTaskStore.ts"
@@ -32,6 +33,9 @@ export interface Options extends Omit<SqlTaskStore.Options, "pollInterval" | "ma
   /** How many connections at most; one of them listens. Default: 10. */
   readonly maxConnections?: number | undefined
 }
+
+const { maxTransactions: _maxTransactions, pollInterval: _pollInterval, ...inherited } = SqlTaskStore.optionNames
+const optionNames: OptionNames<Options> = { ...inherited, url: true, maxConnections: true }
 
 /** Here and not by the driver, whose error would hold the text, and with it the password. */
 const refuse = (name: string, url: unknown): TaskStoreError | undefined =>
@@ -62,7 +66,8 @@ const preparedStatements = 500
  */
 export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> => {
   const { maxConnections, name = "postgres", url, ...rest } = options
-  const refused = refuse(name, Redacted.isRedacted(url) ? Redacted.value(url) : url)
+  const refused = refuseUnknown(name, "PostgresTaskStore.layer", options, optionNames) ??
+    refuse(name, Redacted.isRedacted(url) ? Redacted.value(url) : url)
   if (refused !== undefined) return Layer.effect(TaskStore, refused)
   const client = PgClient.layer({
     url: typeof url === "string" ? Redacted.make(url) : url,

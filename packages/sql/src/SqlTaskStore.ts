@@ -29,6 +29,7 @@ import { SqlError } from "effect/sql/SqlError"
 import * as Activity from "punctual/Activity"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { makeBroadcast } from "./internal/broadcast.ts"
 import { makeClaims } from "./internal/claims.ts"
 import { makeCommits } from "./internal/commits.ts"
@@ -75,6 +76,17 @@ export interface Options {
   readonly capabilities?: Partial<Capabilities> | undefined
 }
 
+/** @internal */
+export const optionNames: OptionNames<Options> = {
+  name: true,
+  prefix: true,
+  migrate: true,
+  crossProcess: true,
+  pollInterval: true,
+  maxTransactions: true,
+  capabilities: true
+}
+
 // -----------------------------------------------------------------------------
 // constructors
 // -----------------------------------------------------------------------------
@@ -93,6 +105,8 @@ export const make: (options?: Options) => Effect.Effect<
   TaskStoreError,
   SqlClient.SqlClient | Scope.Scope
 > = Effect.fnUntraced(function*(options: Options = {}) {
+  const unknown = refuseUnknown(options.name ?? "sql", "SqlTaskStore.layer", options, optionNames)
+  if (unknown !== undefined) return yield* unknown
   const connected = yield* connect(options)
   const { dialect, failed, name, prefix, refuse, sql } = connected
   const scope = yield* Scope.Scope

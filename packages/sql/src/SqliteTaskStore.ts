@@ -15,7 +15,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { TaskStore, type TaskStoreError } from "punctual/TaskStore"
+import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { storeError } from "./internal/database.ts"
 import { sqlite } from "./internal/dialect.ts"
 import * as SqliteClient from "./SqliteClient.ts"
@@ -32,6 +33,16 @@ export interface Options
 {
   /** A path, or `:memory:` for a store that ends with its layer. */
   readonly filename: string
+}
+
+const { maxTransactions: _maxTransactions, name: _name, ...inherited } = SqlTaskStore.optionNames
+const optionNames: OptionNames<Options> = {
+  ...inherited,
+  filename: true,
+  busyTimeout: true,
+  synchronous: true,
+  cacheSize: true,
+  readonly: true
 }
 
 /**
@@ -54,6 +65,8 @@ export interface Options
 export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> => {
   const { busyTimeout, cacheSize, capabilities, filename, readonly, synchronous, ...rest } = options
   const name = `sqlite:${filename}`
+  const refused = refuseUnknown(name, "SqliteTaskStore.layer", options, optionNames)
+  if (refused !== undefined) return Layer.effect(TaskStore, refused)
   const memory = filename === ":memory:" || filename === ""
   const client = SqliteClient.layer({ filename, busyTimeout, cacheSize, readonly, synchronous }).pipe(
     Layer.catchTag(

@@ -10,9 +10,9 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Wake } from "punctual/TaskStore"
+import { audience } from "punctual/TaskStoreKit"
 import { sleepUnref } from "./liveClock.ts"
 
 /** What a change brought, collected while it is made. */
@@ -72,30 +72,16 @@ const signalGap = 5
 /** The fibers that send and notice signals live in `scope`, on real time, and do not keep the process alive. */
 export const make = (options: { readonly scope: Scope.Scope; readonly signals: Signals | undefined }): Wakes => {
   const { scope, signals } = options
-  const listeners = new Set<{ readonly onWake: (wake: Wake) => void }>()
   // What readers know: the `next` of their last read, moved back by what they were told since. Comparing with the
   // earliest row instead would go silent as soon as one row stays due.
   let known = Infinity
-  let watcher: Fiber.Fiber<void> | undefined
-
-  const call = (wake: Wake): Effect.Effect<void> => {
-    const thrown: Array<unknown> = []
-    for (const listener of [...listeners]) {
-      try {
-        listener.onWake({ ...wake })
-      } catch (error) {
-        thrown.push(error)
-      }
-    }
-    return thrown.length === 0 ? Effect.void : Effect.logError("A listener of a task store threw", ...thrown)
-  }
 
   const tellHere = (brought: Brought): Effect.Effect<void> =>
     Effect.suspend(() => {
       const due = brought.due < known ? brought.due : null
       if (due !== null) known = due
       if (due === null && !brought.ready && !brought.cancel) return Effect.void
-      return call({ due, ready: brought.ready, cancel: brought.cancel })
+      return listeners.tell({ due, ready: brought.ready, cancel: brought.cancel })
     })
 
   // -- sending
@@ -111,7 +97,7 @@ export const make = (options: { readonly scope: Scope.Scope; readonly signals: S
         const signal = unsent
         unsent = brought()
         const number = yield* Effect.option(send(signal))
-        if (number._tag === "Some" && watcher !== undefined) ours.add(number.value)
+        if (number._tag === "Some" && !listeners.isEmpty()) ours.add(number.value)
         yield* sleepUnref(signalGap)
       }
     }).pipe(
@@ -180,38 +166,27 @@ export const make = (options: { readonly scope: Scope.Scope; readonly signals: S
       }
     })
 
+  /** While there are any, the signals of others are noticed. */
+  const listeners = audience<Wake>(
+    signals === undefined ? undefined : {
+      scope,
+      hear: (ready) =>
+        Effect.andThen(ready, notice(signals)).pipe(
+          Effect.withTracerEnabled(false),
+          Effect.catchCause((cause) =>
+            Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("Watching a task store failed", cause)
+          ),
+          Effect.ensuring(Effect.sync(() => ours.clear()))
+        )
+    }
+  )
+
   return {
     tell,
     learned: (next) => {
       const due = next ?? Infinity
       if (due > known) known = due
     },
-    listen: (onWake) =>
-      Effect.asVoid(Effect.acquireRelease(
-        Effect.gen(function*() {
-          const listener = { onWake }
-          listeners.add(listener)
-          if (signals !== undefined && watcher === undefined) {
-            // started at once, so that what changes after this line is noticed
-            watcher = yield* notice(signals).pipe(
-              Effect.withTracerEnabled(false),
-              Effect.catchCause((cause) =>
-                Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("Watching a task store failed", cause)
-              ),
-              Effect.forkIn(scope, { startImmediately: true })
-            )
-          }
-          return listener
-        }),
-        (listener) =>
-          Effect.suspend(() => {
-            listeners.delete(listener)
-            if (listeners.size > 0 || watcher === undefined) return Effect.void
-            const stopped = watcher
-            watcher = undefined
-            ours.clear()
-            return Fiber.interrupt(stopped)
-          })
-      ))
+    listen: (onWake) => listeners.join((wake) => onWake({ ...wake }))
   }
 }
