@@ -7,7 +7,9 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { basename, dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { type Store, stores } from "../places.ts"
 
 export interface Session {
   readonly fill: (count: number) => Promise<void>
@@ -136,8 +138,7 @@ token, started_at, '{"_tag":"Success"}', slots, queues, at_most_once, 1, 3 from 
   }
 }
 
-const punctual: Contender = async (filename) => {
-  const { SqliteTaskStore } = await import("@punctual/sql/sqlite")
+const punctual = (open: Store["open"]): Contender => async (filename) => {
   const Task = await import("punctual/Task")
   const TaskScheduler = await import("punctual/TaskScheduler")
   const Trigger = await import("punctual/Trigger")
@@ -147,7 +148,7 @@ const punctual: Contender = async (filename) => {
   const scope = Effect.runSync(Scope.make())
   const context = await Effect.runPromise(Layer.buildWithScope(
     TaskScheduler.layer(Work.toLayer(() => Effect.sync(() => run())), { start: "manual", drainTimeout: 0 }).pipe(
-      Layer.provideMerge(SqliteTaskStore.layer({ filename }))
+      Layer.provideMerge(await open(dirname(filename), basename(filename, ".db")))
     ),
     scope
   ))
@@ -208,7 +209,8 @@ const persistedQueue: Contender = async (filename) => {
 }
 
 export const contenders: Readonly<Record<string, Contender>> = {
-  punctual,
+  punctual: punctual(stores.SQLite.open),
+  "punctual, file store": punctual(stores.file.open),
   "limit (the same rows by hand)": sameRows,
   "claim and delete by hand": claimAndDelete,
   "Effect PersistedQueue": persistedQueue

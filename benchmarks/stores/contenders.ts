@@ -10,8 +10,9 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import type { TaskStoreError } from "punctual/TaskStore"
+import type { RowDataPacket } from "mysql2/promise"
 import { TaskStore } from "punctual/TaskStore"
+import { type Place, type Store, stores } from "../places.ts"
 
 export interface Session {
   /** Adds one for each number, due at once. */
@@ -24,8 +25,7 @@ export interface Session {
 }
 
 export interface Contender {
-  /** `file`: a folder of this machine. */
-  readonly server: "postgres" | "redis" | "file"
+  readonly place: Place
   /** Opens it under a name, which several processes may do. */
   readonly open: (where: string, name: string) => Promise<Session>
 }
@@ -34,55 +34,43 @@ export interface Contender {
 // punctual
 // -----------------------------------------------------------------------------
 
-const punctualOn = async (Store: Layer.Layer<TaskStore, TaskStoreError>): Promise<Session> => {
-  const Task = await import("punctual/Task")
-  const TaskScheduler = await import("punctual/TaskScheduler")
-  const Trigger = await import("punctual/Trigger")
-  let run: (n: number) => void = () => {}
-  const Work = Task.make("Work", { payload: { n: Schema.Int } })
-  const scope = Effect.runSync(Scope.make())
-  const context = await Effect.runPromise(Layer.buildWithScope(
-    TaskScheduler.layer(Work.toLayer(({ n }) => Effect.sync(() => run(n))), { start: "manual", drainTimeout: 0 }).pipe(
-      Layer.provideMerge(Store),
-      Layer.provide(Logger.layer([]))
-    ),
-    scope
-  ))
-  const scheduler = Context.get(context, TaskScheduler.TaskScheduler)
-  const store = Context.get(context, TaskStore)
-  return {
-    add: (numbers) =>
-      Effect.runPromise(Effect.asVoid(Effect.provideContext(
-        scheduler.addAll(
-          numbers.map((n) => Task.scheduled(Work, { id: `task-${n}`, payload: { n }, trigger: Trigger.now }))
+const punctual = (store: Store): Contender => ({
+  place: store.place,
+  open: async (where, name) => {
+    const Task = await import("punctual/Task")
+    const TaskScheduler = await import("punctual/TaskScheduler")
+    const Trigger = await import("punctual/Trigger")
+    let run: (n: number) => void = () => {}
+    const Work = Task.make("Work", { payload: { n: Schema.Int } })
+    const scope = Effect.runSync(Scope.make())
+    const context = await Effect.runPromise(Layer.buildWithScope(
+      TaskScheduler.layer(Work.toLayer(({ n }) => Effect.sync(() => run(n))), { start: "manual", drainTimeout: 0 })
+        .pipe(
+          Layer.provideMerge(await store.open(where, name)),
+          Layer.provide(Logger.layer([]))
         ),
-        context
-      ))),
-    work: (f) => {
-      run = f
-      return Effect.runPromise(scheduler.start)
-    },
-    settled: () =>
-      Effect.runPromise(Effect.map(store.runs({ state: "running", limit: 1 }), ({ items }) => items.length === 0)),
-    close: () => Effect.runPromise(Scope.close(scope, Exit.void))
+      scope
+    ))
+    const scheduler = Context.get(context, TaskScheduler.TaskScheduler)
+    const { runs } = Context.get(context, TaskStore)
+    return {
+      add: (numbers) =>
+        Effect.runPromise(Effect.asVoid(Effect.provideContext(
+          scheduler.addAll(
+            numbers.map((n) => Task.scheduled(Work, { id: `task-${n}`, payload: { n }, trigger: Trigger.now }))
+          ),
+          context
+        ))),
+      work: (f) => {
+        run = f
+        return Effect.runPromise(scheduler.start)
+      },
+      settled: () =>
+        Effect.runPromise(Effect.map(runs({ state: "running", limit: 1 }), ({ items }) => items.length === 0)),
+      close: () => Effect.runPromise(Scope.close(scope, Exit.void))
+    }
   }
-}
-
-const punctualSqlite: Contender = {
-  server: "file",
-  open: async (folder, name) =>
-    punctualOn((await import("@punctual/sql/SqliteTaskStore")).layer({ filename: `${folder}/${name}.db` }))
-}
-
-const punctualPostgres: Contender = {
-  server: "postgres",
-  open: async (url, prefix) => punctualOn((await import("@punctual/sql/PostgresTaskStore")).layer({ url, prefix }))
-}
-
-const punctualRedis: Contender = {
-  server: "redis",
-  open: async (url, prefix) => punctualOn((await import("@punctual/redis/NodeRedisTaskStore")).layer({ url, prefix }))
-}
+})
 
 // -----------------------------------------------------------------------------
 // Postgres
@@ -90,7 +78,7 @@ const punctualRedis: Contender = {
 
 /** Rows claimed and deleted in batches of 500: no task, no history, no policy. */
 const claimAndDelete: Contender = {
-  server: "postgres",
+  place: "postgres",
   open: async (url, name) => {
     const { default: { Client } } = await import("pg")
     const db = new Client({ connectionString: url })
@@ -134,7 +122,7 @@ const claimAndDelete: Contender = {
 }
 
 const graphileWorker: Contender = {
-  server: "postgres",
+  place: "postgres",
   open: async (url, schema) => {
     const { Logger: GraphileLogger, makeWorkerUtils, run } = await import("graphile-worker")
     const { default: { Client } } = await import("pg")
@@ -170,7 +158,7 @@ const graphileWorker: Contender = {
 }
 
 const pgBoss: Contender = {
-  server: "postgres",
+  place: "postgres",
   open: async (url, schema) => {
     const { PgBoss } = await import("pg-boss")
     const { default: { Client } } = await import("pg")
@@ -210,7 +198,7 @@ const pgBoss: Contender = {
 // -----------------------------------------------------------------------------
 
 const bullmq: Contender = {
-  server: "redis",
+  place: "redis",
   open: async (url, name) => {
     const { Queue, Worker } = await import("bullmq")
     const { hostname, port } = new URL(url)
@@ -238,12 +226,54 @@ const bullmq: Contender = {
   }
 }
 
+// -----------------------------------------------------------------------------
+// MySQL
+// -----------------------------------------------------------------------------
+
+/** As on Postgres, except that what is claimed must be read before it is updated. */
+const claimAndDeleteOnMysql: Contender = {
+  place: "mysql",
+  open: async (url, name) => {
+    const { createConnection } = await import("mysql2/promise")
+    const db = await createConnection(url)
+    await db.query(
+      `create table ${name} (id bigint primary key auto_increment, due bigint not null, payload text not null, owner varchar(32), key (owner, due))`
+    )
+    let left = 0
+    return {
+      add: async (numbers) => {
+        left += numbers.length
+        await db.query(`insert into ${name} (due, payload) values ?`, [numbers.map((n) => [0, JSON.stringify({ n })])])
+      },
+      work: async (f) => {
+        while (left > 0) {
+          await db.beginTransaction()
+          const [rows] = await db.query<Array<RowDataPacket & { readonly id: number; readonly payload: string }>>(
+            `select id, payload from ${name} where owner is null and due <= 1 order by due limit 500 for update skip locked`
+          )
+          const ids = rows.map(({ id }) => id)
+          await db.query(`update ${name} set owner = 'me' where id in (?)`, [ids])
+          await db.commit()
+          for (const { payload } of rows) f(JSON.parse(payload).n)
+          await db.query(`delete from ${name} where id in (?)`, [ids])
+          left -= rows.length
+        }
+      },
+      settled: async () => left === 0,
+      close: () => db.end()
+    }
+  }
+}
+
 export const contenders: Readonly<Record<string, Contender>> = {
-  "punctual, SQLite": punctualSqlite,
-  "punctual, Postgres": punctualPostgres,
+  "punctual, SQLite": punctual(stores.SQLite),
+  "punctual, Postgres": punctual(stores.Postgres),
   "graphile-worker": graphileWorker,
   "pg-boss": pgBoss,
   "claim and delete by hand, Postgres": claimAndDelete,
-  "punctual, Redis": punctualRedis,
-  "BullMQ": bullmq
+  "punctual, Redis": punctual(stores.Redis),
+  "BullMQ": bullmq,
+  "punctual, MySQL": punctual(stores.MySQL),
+  "claim and delete by hand, MySQL": claimAndDeleteOnMysql,
+  "punctual, MongoDB": punctual(stores.MongoDB)
 }

@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Column, measure, rounds, type RunOptions, table } from "../harness.ts"
+import { withPlaces } from "../places.ts"
 import { contenders } from "./contenders.ts"
 
 const drain: ReadonlyArray<Column> = [
@@ -19,40 +18,35 @@ const pickup: ReadonlyArray<Column> = [
 
 const script = join(import.meta.dirname, "measure.ts")
 
-export const run = async (options: RunOptions): Promise<void> => {
-  const folder = mkdtempSync(join(tmpdir(), "punctual-bench-"))
-  const places = {
-    postgres: process.env["PUNCTUAL_POSTGRES_URL"],
-    redis: process.env["PUNCTUAL_REDIS_URL"],
-    file: folder
-  }
-  for (const [server, url] of Object.entries(places)) {
-    if (url === undefined) {
-      console.log(`${server} is left out: its URL is not set; \`npm run services -- up\` starts one`)
-    }
-  }
-  const names = (servers: ReadonlyArray<string>) =>
-    Object.keys(contenders).filter((name) => {
-      const { server } = contenders[name]!
-      return servers.includes(server) && places[server] !== undefined
-    })
-  const one = (what: string, count: number) => (name: string) =>
-    measure(script, [what, name, places[contenders[name]!.server]!, String(count)])
-  try {
-    const count = options.quick ? 500 : 50_000
-    for (const [server, reference] of [["postgres", "graphile-worker"], ["redis", "BullMQ"]] as const) {
-      const title = `${count} one-off tasks in ${server}, run by one process, each ending in a stored outcome`
-      const rows = await rounds(names([server]), options, one("drain", count))
+/** Each with whom it is compared to. */
+const drains = [
+  { place: "postgres", reference: "graphile-worker" },
+  { place: "redis", reference: "BullMQ" },
+  { place: "mysql", reference: "punctual, MySQL" },
+  // what stands in for MongoDB here reads everything for each question: a hundred tasks take it minutes
+  { place: "mongodb", reference: "punctual, MongoDB", count: 20 }
+] as const
+
+export const run = (options: RunOptions): Promise<void> =>
+  withPlaces(async (places) => {
+    const names = Object.keys(contenders).filter((name) => places[contenders[name]!.place] !== undefined)
+    const one = (what: string, count: number) => (name: string) =>
+      measure(script, [what, name, places[contenders[name]!.place]!, String(count)], 600)
+    for (const { place, reference, ...drained } of drains) {
+      const count = "count" in drained ? drained.count : options.quick ? 500 : 50_000
+      const title = `${count} one-off tasks in ${place}, run by one process, each ending in a stored outcome`
+      const rows = await rounds(
+        names.filter((name) => contenders[name]!.place === place),
+        options,
+        one("drain", count)
+      )
       if (rows.length > 0) table(title, drain, rows, reference)
     }
     const adds = options.quick ? 20 : 300
     const rows = await rounds(
-      names(["file", "postgres", "redis"]).filter((name) => !name.includes("by hand")),
+      names.filter((name) => !name.includes("by hand") && contenders[name]!.place !== "mongodb"),
       options,
       one("pickup", adds)
     )
     table(`From add in one process to the handler in another, ${adds} tasks 15 ms apart`, pickup, rows, undefined)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
+  })

@@ -8,13 +8,13 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
 import { percentile, report } from "../harness.ts"
+import { fresh } from "../places.ts"
 import { contenders, type Session } from "./contenders.ts"
 import { counted } from "./wire.ts"
 
 const [what = "", name = "", where = "", size = "1000", given] = process.argv.slice(2)
 const count = Number(size)
 const contender = contenders[name]!
-const fresh = () => `b${crypto.randomUUID().slice(0, 8)}`
 const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
 /** In batches of a thousand. */
@@ -49,11 +49,10 @@ const drain = async (): Promise<void> => {
     drain: count / (drained - filled) * 1_000,
     cpu: (used.user + used.system) / count
   }
-  if (contender.server === "file") return report(figures)
 
   // what goes over the wire, in a pass of its own that nobody times
   const few = Math.min(count, 5_000)
-  const wire = await counted(contender.server, where)
+  const wire = await counted(contender.place, where)
   const watched = await contender.open(wire.url, fresh())
   await fill(watched, few)
   wire.reset()

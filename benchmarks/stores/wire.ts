@@ -1,7 +1,9 @@
 /**
- * A proxy before a server, which counts what a client sends: statements of Postgres, commands of Redis, bytes both ways.
+ * A proxy before a server, which counts what a client sends: statements of Postgres and MySQL, commands of Redis and
+ * MongoDB; and bytes both ways.
  */
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
+import type { Place } from "../places.ts"
 
 export interface Wire {
   /** Of the proxy. */
@@ -56,15 +58,45 @@ const redis = (count: () => void) => {
   }
 }
 
-export const counted = (server: "postgres" | "redis", to: string): Promise<Wire> =>
+/** Counts the packets that begin a command: a statement as text, or a prepared one. */
+const mysql = (count: () => void) => {
+  let rest: Buffer = Buffer.alloc(0)
+  return (chunk: Buffer) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    while (rest.length >= 5) {
+      const end = 4 + rest.readUIntLE(0, 3)
+      if (rest.length < end) return
+      if (rest[3] === 0 && (rest[4] === 0x03 || rest[4] === 0x17)) count()
+      rest = rest.subarray(end)
+    }
+  }
+}
+
+/** Counts messages; those of its driver that only ask how the server is are among them. */
+const mongodb = (count: () => void) => {
+  let rest: Buffer = Buffer.alloc(0)
+  return (chunk: Buffer) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    while (rest.length >= 4 && rest.length >= rest.readInt32LE(0)) {
+      count()
+      rest = rest.subarray(rest.readInt32LE(0))
+    }
+  }
+}
+
+const readers = { postgres, redis, mysql, mongodb }
+
+export const counted = (place: Place, to: string): Promise<Wire> =>
   new Promise((resolve) => {
+    if (!(place in readers)) throw new Error(`nothing goes over a wire to ${place}`)
+    const reader = readers[place as keyof typeof readers]
     const target = new URL(to)
     let commands = 0
     let bytes = 0
     const sockets = new Set<Socket>()
     const proxy = createServer((client) => {
       const upstream = connect(Number(target.port), target.hostname)
-      const read = (server === "postgres" ? postgres : redis)(() => commands++)
+      const read = reader(() => commands++)
       for (const socket of [client, upstream]) {
         sockets.add(socket)
         socket.setNoDelay(true)

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -40,6 +41,45 @@ describe("claims", () => {
           assert.deepStrictEqual(yield* memory.verdicts({ limit: 10 }), [])
         }),
         TestScheduler.layer(Work.toLayer(() => Effect.void), { now, store })
+      )
+    }))
+
+  it.effect("do not wait for the end of a backlog, which may have none", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryTaskStore.make
+      const client = yield* clientOf(memory)
+      yield* client.add(Work, { id: "first", trigger: Trigger.at(at("00:01")) })
+      const full = Latch.makeUnsafe()
+      let claims = 0
+      let added = 0
+      const backlog = patched(
+        () => ({
+          due: (options) =>
+            Effect.gen(function*() {
+              if (options.now >= at("00:01") && claims === 0 && added < 1_000) {
+                yield* Effect.orDie(client.add(Work, { id: `${added++}`, trigger: Trigger.now }))
+                // the first run ends when others have found no room
+                if (added === 3) full.openUnsafe()
+                yield* Effect.yieldNow
+              }
+              return yield* memory.due(options)
+            }),
+          claim: (options) =>
+            Effect.suspend(() => {
+              if (options.now >= at("00:01")) claims++
+              return memory.claim(options)
+            })
+        }),
+        {},
+        Effect.succeed(memory)
+      )
+      yield* isolated(
+        Effect.gen(function*() {
+          yield* TestScheduler.advance("1 minute")
+          assert.isBelow(added, 1_000)
+          assert.strictEqual(yield* count("RunStarted"), added + 1)
+        }),
+        TestScheduler.layer(Work.toLayer(() => full.await), { now, store: backlog, executors: oneAtATime })
       )
     }))
 

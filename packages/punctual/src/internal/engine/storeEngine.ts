@@ -349,6 +349,12 @@ export const make = (
       yield* runs.start(ready, askedAt)
       // Last, so that it keeps nobody else waiting.
       if (unreadable.length > 0) yield* quarantine(unreadable)
+      // A backlog may have no end: what it found no room for is claimed, and what was left behind is taken over, before
+      // the rest of it.
+      if (claimable || nextLease <= now()) {
+        evaluable = true
+        return
+      }
     }
   })
 
@@ -557,7 +563,9 @@ export const make = (
           yield* standAside(store, conflicts)
           continue
         }
-        yield* sleepUntil(Math.min(nextDue, nextReady, nextLease, now() + untilPoll()))
+        yield* evaluable
+          ? Effect.yieldNow
+          : sleepUntil(Math.min(nextDue, nextReady, nextLease, now() + untilPoll()))
         if (untilPoll() <= 0) {
           polledAt = monotonic(clock)
           wakeAll()

@@ -1,0 +1,112 @@
+/**
+ * Where benchmarks keep schedules: memory, a folder, servers; and Punctual's stores there.
+ */
+import type * as Layer from "effect/Layer"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { TaskStore, TaskStoreError } from "punctual/TaskStore"
+
+/** `file` is a folder of this machine. */
+export type Place = "memory" | "file" | "postgres" | "mysql" | "redis" | "mongodb"
+
+/** The URL or path of each; those without one are left out. */
+export type Places = Readonly<Record<Place, string | undefined>>
+
+/** Calls back with the places that there are, says which are not, and deletes the folder afterwards. */
+export const withPlaces = async (f: (places: Places) => Promise<void>): Promise<void> => {
+  const folder = mkdtempSync(join(tmpdir(), "punctual-bench-"))
+  const places: Places = {
+    memory: "memory",
+    file: folder,
+    postgres: process.env["PUNCTUAL_POSTGRES_URL"],
+    mysql: process.env["PUNCTUAL_MYSQL_URL"],
+    redis: process.env["PUNCTUAL_REDIS_URL"],
+    mongodb: process.env["PUNCTUAL_MONGODB_URL"]
+  }
+  for (const [place, where] of Object.entries(places)) {
+    if (where === undefined) {
+      console.log(`${place} is left out: its URL is not set; \`npm run services -- up\` starts one`)
+    }
+  }
+  try {
+    await f(places)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A name for tables, keys or files that nobody else has. */
+export const fresh = (): string => `b${crypto.randomUUID().slice(0, 8)}`
+
+export interface Store {
+  readonly place: Place
+  /** Several processes that open the same name share it. */
+  readonly open: (where: string, name: string) => Promise<Layer.Layer<TaskStore, TaskStoreError>>
+}
+
+/** Punctual's, at their defaults. */
+export const stores = {
+  memory: {
+    place: "memory",
+    open: async () => (await import("punctual/MemoryTaskStore")).layer
+  },
+  SQLite: {
+    place: "file",
+    open: async (folder, name) =>
+      (await import("@punctual/sql/SqliteTaskStore")).layer({ filename: join(folder, `${name}.db`) })
+  },
+  file: {
+    place: "file",
+    open: async (folder, name) =>
+      (await import("@punctual/node/FileTaskStore")).layer({ directory: join(folder, name) })
+  },
+  Postgres: {
+    place: "postgres",
+    open: async (url, prefix) => (await import("@punctual/sql/PostgresTaskStore")).layer({ url, prefix })
+  },
+  MySQL: {
+    place: "mysql",
+    open: async (url, prefix) => (await import("@punctual/sql/MysqlTaskStore")).layer({ url, prefix })
+  },
+  Redis: {
+    place: "redis",
+    open: async (url, prefix) => (await import("@punctual/redis/NodeRedisTaskStore")).layer({ url, prefix })
+  },
+  MongoDB: {
+    place: "mongodb",
+    open: async (url, prefix) => (await import("@punctual/mongo/MongoTaskStore")).layer({ url, prefix })
+  }
+} satisfies Readonly<Record<string, Store>>
+
+/**
+ * Deletes what a prefix names; without one, does at once what a server would do by itself some time after many rows
+ * were added.
+ */
+export const tidy = async (place: Place, where: string, prefix?: string): Promise<void> => {
+  if (place === "postgres") {
+    const { default: { Client } } = await import("pg")
+    const db = new Client({ connectionString: where })
+    await db.connect()
+    if (prefix === undefined) await db.query("vacuum analyze")
+    else {
+      const { rows } = await db.query<{ readonly tablename: string }>(
+        "select tablename from pg_tables where tablename ^@ $1",
+        [prefix]
+      )
+      for (const { tablename } of rows) await db.query(`drop table if exists "${tablename}" cascade`)
+    }
+    await db.end()
+  }
+  if (place === "redis" && prefix !== undefined) {
+    const { Redis } = await import("ioredis")
+    const db = new Redis(where)
+    for await (const keys of db.scanStream({ match: `*${prefix}*`, count: 10_000 })) {
+      if (keys.length > 0) await db.unlink(...keys)
+    }
+    db.disconnect()
+  }
+  if (place === "file" && prefix !== undefined) {
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(join(where, `${prefix}.db${suffix}`), { force: true })
+  }
+}
