@@ -36,6 +36,7 @@ import * as Database from "./internal/database.ts"
 import type { Dialect } from "./internal/dialect.ts"
 import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
 import { makeEnds } from "./internal/ends.ts"
+import { makeFused } from "./internal/fused.ts"
 import { makeInstances } from "./internal/instances.ts"
 import { makeLists } from "./internal/lists.ts"
 import { collationOf, mysql, wakesOf } from "./internal/mysql.ts"
@@ -143,9 +144,10 @@ export const make: (options?: Options) => Effect.Effect<
   const ends = makeEnds(db)
   const creations = makeCreations(db, ends)
   const tasks = makeTasks(db, ends, creations)
-  const commits = makeCommits(db, ends, creations)
+  const fused = dialect.fuses ? makeFused(db, ends) : undefined
+  const commits = makeCommits(db, ends, creations, fused)
   const claims = makeClaims(db, ends)
-  const settlements = makeSettlements(db, ends)
+  const settlements = makeSettlements(db, ends, fused)
   const lists = makeLists(db)
 
   /** What a command changes here would survive the rollback of a transaction that is not this client's. */

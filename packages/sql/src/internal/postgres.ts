@@ -150,6 +150,7 @@ export const postgres: Dialect = {
   longestPrefix,
   begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
   concurrent: true,
+  fuses: true,
   lock: (rows, wait) =>
     Statement.fragment([
       Statement.literal(
