@@ -12,7 +12,8 @@
  * written where this statement saw it: one that was changed while its lock was waited for is passed over, like all that is
  * not plain, and left to the transactions of `commits` and `settlements`, which know every case.
  *
- * The rules of `postgres.ts` hold: clocks that are locked are conflicts, runs are locked by (n, key).
+ * The rules of `postgres.ts` hold: clocks that are locked are conflicts, runs are locked by (n, key). Nobody else creates runs
+ * of a task whose clock passed its compare-and-set, so a key that is not open stays so until its run is there.
  *
  * @since 0.1.0
  */
@@ -45,12 +46,15 @@ export interface Fused {
 export const unfused = <Entry, A>(
   entries: ReadonlyArray<Entry>,
   fused: Effect.Effect<Answers<A>, TaskStoreError>,
-  others: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<A>, TaskStoreError>
+  others: (
+    entries: ReadonlyArray<Entry>,
+    answers: ReadonlyArray<A | undefined>
+  ) => Effect.Effect<ReadonlyArray<A>, TaskStoreError>
 ): Effect.Effect<ReadonlyArray<A>, TaskStoreError> =>
   Effect.flatMap(fused, (answers) => {
     const rest = entries.flatMap((_, i) => answers[i] === undefined ? [i] : [])
     if (rest.length === 0) return Effect.succeed(answers as Array<A>)
-    return Effect.map(others(rest.map((i) => entries[i]!)), (later) => {
+    return Effect.map(others(rest.map((i) => entries[i]!), answers), (later) => {
       later.forEach((answer, k) => answers[rest[k]!] = answer)
       return answers as Array<A>
     })
@@ -128,31 +132,33 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
     return [...groups.values()]
   }
 
-  const newRun: Columns = [
-    ["run_key", "text"],
-    ["run_due", "int"],
-    ["run_nominal", "int"],
-    ["ready_at", "int"],
-    ["slots", "int"],
-    ["queues", "int"],
-    ["at_most_once", "int"]
-  ]
+  const identity: Columns = [["n", "int"], ["id", "text"], ["revision", "int"]]
+  const newRun: Columns = [["run_key", "text"], ["run_due", "int"], ["run_nominal", "int"], ["ready_at", "int"]]
+  const flags: Columns = [["slots", "int"], ["queues", "int"], ["at_most_once", "int"]]
 
   const commitGroup = (
     { fields, lease, now, plain }: Group,
     answers: Answers<Committed>
   ): Effect.Effect<void, SqlError | TaskStoreError> => {
     const set = positionFields.filter((_, bit) => (fields & (1 << bit)) !== 0)
-    const columns = set.flatMap((field) => field.columns)
-    const cells = plain.map(({ change, run }): Cells => {
-      const row: Array<number | string | null> = [change.generation, change.id, change.revision]
-      for (const field of set) row.push(...field.encode(change.set as TaskPosition))
-      if (run === undefined) row.push(null, null, null, null, null, null, null)
-      else {
-        row.push(run.key, run.due, run.nominal, run.readyAt, run.slots, run.queues ? 1 : 0, run.atMostOnce ? 1 : 0)
-      }
-      return row
-    })
+    const position = common(
+      set.flatMap((field) => field.columns),
+      plain.map(({ change }) => set.flatMap((field) => field.encode(change.set as TaskPosition)))
+    )
+    const slots = common(
+      flags,
+      plain.map(({ run }) => run === undefined ? [1, 0, 0] : [run.slots, run.queues ? 1 : 0, run.atMostOnce ? 1 : 0])
+    )
+    const rows = source([...identity, ...newRun, ...position.columns, ...slots.columns])(
+      plain.map(({ change: { generation, id, revision }, run }, i) => [
+        generation,
+        id,
+        revision,
+        ...run === undefined ? [null, null, null, null] : [run.key, run.due, run.nominal, run.readyAt],
+        ...position.cells[i]!,
+        ...slots.cells[i]!
+      ])
+    )
     ends.isLater(now, now)
     const [state, attempt, owner, until] = lease === undefined
       ? ["ready", 0, null, null] as const
@@ -160,26 +166,29 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
     const moved = values(
       sql`with u as materialized (
   select u.*, c.row_at, c.was_due, t.tag, t.version, t.executor, t.priority
-  from ${source([["n", "int"], ["id", "text"], ["revision", "int"], ...columns, ...newRun])(cells)} u
-  cross join lateral (
+  from ${rows} u cross join lateral (
     select t.id, t.tag, t.version, t.executor, t.priority from ${t.task} t where t.n = u.n offset 0
   ) t cross join lateral (
     select c.ctid as row_at, c.due as was_due from ${t.clock} c where c.n = u.n and c.revision = u.revision
     offset 0 for no key update of c skip locked
   ) c where t.id = u.id and ${mayWrite}
 ), p as (
-  update ${t.clock} r set ${
-        sql.literal(["revision = r.revision + 1", ...columns.map(([name]) => `${name} = u.${name}`)].join(", "))
-      } from u where r.ctid = u.row_at returning u.*, ${
-        lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`
-      } as token
+  update ${t.clock} r set revision = r.revision + 1${
+        sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
+      } from u where r.ctid = u.row_at
+  returning u.n, u.id, u.i, u.was_due, u.tag, u.version, u.executor, u.priority,
+    u.run_key, u.run_due, u.run_nominal, u.ready_at, ${
+        sql.join(", ", false)(slots.values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
+      }, ${lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`} as token
 ), w as (
   insert into ${t.run} (n, run_key, task_id, tag, version, executor, priority, due, nominal, state, ready_at, attempt,
     created_at, owner, token, started_at, slots, queues, at_most_once, lease_until, later)
   select p.n, p.run_key, p.id, p.tag, p.version, p.executor, p.priority, p.run_due, p.run_nominal, ${state}, p.ready_at,
     ${attempt}, ${now}, ${owner}, p.token, case when p.token is not null and p.at_most_once = 0 then ${now}::bigint end,
     p.slots, p.queues, p.at_most_once, ${until}, case when p.ready_at > ${now} then 1 else 0 end
-  from p where p.run_key is not null on conflict do nothing returning 1
+  from p where p.run_key is not null and not exists (
+    select 1 from ${t.run} x where x.n = p.n and x.run_key = p.run_key limit 1 offset 0
+  ) returning 1
 )
 select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (select count(*) from w) from p`
     )
@@ -243,10 +252,38 @@ select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (selec
     Effect.suspend(() => {
       const answers = new Array<Committed | undefined>(changes.length).fill(undefined)
       return Effect.as(
-        Effect.forEach(groupsOf(changes), (group) => alone("commit", commitGroup(group, answers)), { discard: true }),
+        Effect.forEach(
+          groupsOf(changes),
+          (group) =>
+            Effect.catch(alone("commit", commitGroup(group, answers)), (error) => {
+              if (!anyCommitted(answers)) return Effect.fail(error)
+              for (const { i } of group.plain) answers[i] = { _tag: "Conflict" }
+              return Effect.void
+            }),
+          { discard: true }
+        ),
         answers
       )
     })
+
+  /** The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. */
+  const common = (columns: Columns, cells: ReadonlyArray<Cells>) => {
+    const [first] = cells
+    const alike = first !== undefined && cells.every((row) => row.every((cell, k) => cell === first[k]))
+    return {
+      columns: alike ? [] : columns,
+      cells: alike ? cells.map(() => nothing) : cells,
+      values: columns.map(([name, type], k) =>
+        [
+          name,
+          (alias: string) =>
+            alike
+              ? sql`${first[k] === null ? null : String(first[k])}::${sql.literal(type === "int" ? "bigint" : "text")}`
+              : sql.literal(`${alias}.${name}`)
+        ] as const
+      )
+    }
+  }
 
   // ---------------------------------------------------------------------------
   // settle
@@ -287,7 +324,8 @@ select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (selec
   select u.*, r.row_at from ${source(endColumns)(plain)} u cross join lateral (
     select r.ctid as row_at from ${t.run} r
     where r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null
-      and r.queues = 0 and not exists (select 1 from ${t.run} x where x.n = r.n and x.run_key <> r.run_key)
+      and r.queues = 0
+      and not exists (select 1 from ${t.run} x where x.n = r.n and x.run_key <> r.run_key limit 1 offset 0)
     offset 0 for update of r
   ) r where ${mayWrite}
 ), d as (
@@ -319,6 +357,11 @@ select e.i from e`
 
   return { commit, settle }
 }
+
+const nothing: Cells = []
+
+export const anyCommitted = (answers: ReadonlyArray<Committed | undefined>): boolean =>
+  answers.some((answer) => answer?._tag === "Committed")
 
 /** The generations that several entries are of: these depend on each other. */
 const duplicates = (entries: ReadonlyArray<{ readonly generation: number }>): ReadonlySet<number> => {

@@ -102,10 +102,18 @@ export const makeTasks = (
     return tasks
   })
 
-  /** What `readFor` reads, of the tasks `u` that a select of `x` finds. */
+  const busy = (alias: string) =>
+    sql`exists (select 1 from ${t.run} r where r.n = ${sql.literal(alias)}.n limit 1 offset 0)`
+
+  /** What `readFor` reads, of the tasks that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
     values(
-      sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = u.n limit 1 offset 0) from (
+      dialect.name === "pg"
+        // it looks at the rows that an index finds anyway, to see whether they are there
+        ? sql`select ${sql.literal(selectTask)}, ${busy("c")} from (select x.* from ${t.clock} x where ${select}) c${
+          dialect.beside(t.task, "t", "t.n = c.n")
+        }`
+        : sql`select ${sql.literal(selectTask)}, ${busy("u")} from (
   select x.n from ${t.clock} x where ${select}
 ) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`
     )
