@@ -9,7 +9,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Result from "effect/Result"
@@ -249,7 +248,7 @@ export const make = (
   // evaluating
   // ---------------------------------------------------------------------------
 
-  const atOnce = elsewhere ? 2 * batchSize : batchInMemory
+  const atOnce = elsewhere ? batchSize : batchInMemory
 
   interface Decided {
     readonly task: TaskWithRuns
@@ -266,7 +265,7 @@ export const make = (
 
   const slotFor = (row: TaskRow): ExecutorSlot | undefined => host.executors.get(row.executor)
 
-  /** What is due now; what comes before this call is read by it, this engine's own changes among it. */
+  /** What is due now: what changed before this call is read by it, this engine's own changes among it. */
   const readDue = Effect.suspend(() => {
     const at = now()
     // A wake-up that comes while the store answers must not be overwritten.
@@ -281,18 +280,6 @@ export const make = (
     )
   })
 
-  /** Due tasks that are decided and committed together. */
-  interface Batch {
-    readonly at: number
-    readonly askedAt: number
-    readonly planned: ReadonlyArray<Decided>
-    readonly changes: ReadonlyArray<Change>
-  }
-
-  /**
-   * A backlog keeps the store and this process busy at once: a batch is planned while the store commits the one before it,
-   * and begins while the store reads what is due next.
-   */
   const evaluate: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
     let read = yield* readDue
     while (true) {
@@ -300,116 +287,83 @@ export const make = (
       // A backlog does not keep the scheduler from closing.
       if (tasks.length === 0) conflicts = 0
       if (tasks.length === 0 || host.phase !== "running") return
+      const askedAt = monotonic(clock)
+      const lease: Lease = { owner: host.owner, until: now() + settings.lease }
       const tags = yield* handled
       const free = new Map<ExecutorSlot, number>()
       const unreadable: Array<Unreadable> = []
-      const batches: Array<readonly [Batch, Fiber.Fiber<ReadonlyArray<Committed>, TaskStoreError>]> = []
-      for (let from = 0; from < tasks.length; from += batchSize) {
-        const batch = plan(tasks.slice(from, from + batchSize), at, tags, free, unreadable)
-        batches.push([batch, yield* Effect.forkChild(commitAll(batch.changes), { startImmediately: true })])
-      }
-      let committed = 0
-      let failure: Exit.Failure<unknown, TaskStoreError> | undefined
-      let following: Fiber.Fiber<typeof read, TaskStoreError> | undefined
-      for (const [i, [batch, committing]] of batches.entries()) {
-        const exit = yield* Fiber.await(committing)
-        if (Exit.isFailure(exit)) {
-          failure ??= exit
+      const changes: Array<Change> = []
+      const planned: Array<Decided> = []
+      for (const task of tasks) {
+        const { row } = task
+        const decided = safely(() => decide(task, at))
+        if (Result.isFailure(decided)) {
+          unreadable.push({ id: row.id, generation: row.generation, reason: decided.failure })
           continue
         }
-        committed += exit.value.filter(({ _tag }) => _tag === "Committed").length
-        if (i === batches.length - 1 && tasks.length === atOnce && committed > 0 && failure === undefined) {
-          following = yield* Effect.forkChild(readDue, { startImmediately: true })
-        }
-        yield* runs.start(yield* tell(batch, exit.value), batch.askedAt)
+        const { advance } = decided.success
+        if (advance.set.due === null) forgetRules(row)
+        const slot = slotFor(row)
+        const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
+        planned.push(decided.success)
+        changes.push({
+          id: row.id,
+          generation: row.generation,
+          revision: row.revision,
+          set: advance.set,
+          now: at,
+          runs: !mine ? advance.runs : advance.runs.map((change) => {
+            // A run this scheduler has room for is claimed where it is created: no second round trip.
+            if (change._tag !== "Create" || change.run.state !== "ready") return change
+            const room = free.get(slot) ?? slot.executor.capacity - slot.running
+            if (room <= 0) return change
+            free.set(slot, room - 1)
+            return { ...change, claim: lease }
+          })
+        })
       }
-      if (failure !== undefined) return yield* failure
-      // Last, so that it keeps nobody else waiting.
-      if (unreadable.length > 0) yield* quarantine(unreadable)
-      if (committed === 0 && batches.some(([{ changes }]) => changes.length > 0)) {
+      lookAt(lease)
+      const committed = yield* commitAll(changes)
+      if (committed.length > 0 && committed.every(({ _tag }) => _tag === "Conflict")) {
         // Others have all of them, perhaps for long. The turn goes on, and the next one looks again.
         conflicts++
+        if (unreadable.length > 0) yield* quarantine(unreadable)
         return
       }
       conflicts = 0
+      const ready: Array<Runs.Ready> = []
+      for (let i = 0; i < changes.length; i++) {
+        const answer = committed[i]!
+        if (answer._tag === "Conflict") continue
+        const { advance, rules, task } = planned[i]!
+        const { row } = task
+        if (isOutdated(row)) {
+          const first = safely(() => Result.succeed(retimed(row, rules)))
+          if (Result.isSuccess(first)) tellRetimed(row, first.success, at)
+        }
+        announce(row, advance)
+        const cancelled = cancelledRuns(task.open, changes[i]!)
+        if (cancelled.size > 0) {
+          yield* tellCancelled(store, alias, changes[i]!, cancelled, hub.heard ? hub.emit : undefined, host.waiters)
+        }
+        if (answer.claimed.length > 0) {
+          const slot = slotFor(row)!
+          for (const run of answer.claimed) ready.push({ run, task: row, policy: rules.policy, slot })
+        }
+        if (advance.runs.some((change) => change._tag === "Create" && change.run.state === "ready")) {
+          // Those it had no room for.
+          if (answer.claimed.length < advance.plan.runs.length) claimable = true
+        }
+      }
+      // Of a backlog, the store reads what comes next while these begin.
+      const following = elsewhere && tasks.length === atOnce && unreadable.length === 0
+        ? yield* Effect.forkChild(readDue, { startImmediately: true })
+        : undefined
+      yield* runs.start(ready, askedAt)
+      // Last, so that it keeps nobody else waiting.
+      if (unreadable.length > 0) yield* quarantine(unreadable)
       read = following === undefined ? yield* readDue : yield* Fiber.join(following)
     }
-  })
-
-  const plan = (
-    tasks: ReadonlyArray<TaskWithRuns>,
-    at: number,
-    tags: ReadonlyMap<ExecutorSlot, ReadonlyMap<string, number>>,
-    /** Room of the executors, less what the batches before have taken of it. */
-    free: Map<ExecutorSlot, number>,
-    unreadable: Array<Unreadable>
-  ): Batch => {
-    const askedAt = monotonic(clock)
-    const lease: Lease = { owner: host.owner, until: now() + settings.lease }
-    const changes: Array<Change> = []
-    const planned: Array<Decided> = []
-    for (const task of tasks) {
-      const { row } = task
-      const decided = safely(() => decide(task, at))
-      if (Result.isFailure(decided)) {
-        unreadable.push({ id: row.id, generation: row.generation, reason: decided.failure })
-        continue
-      }
-      const { advance } = decided.success
-      if (advance.set.due === null) forgetRules(row)
-      const slot = slotFor(row)
-      const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
-      planned.push(decided.success)
-      changes.push({
-        id: row.id,
-        generation: row.generation,
-        revision: row.revision,
-        set: advance.set,
-        now: at,
-        runs: !mine ? advance.runs : advance.runs.map((change) => {
-          // A run this scheduler has room for is claimed where it is created: no second round trip.
-          if (change._tag !== "Create" || change.run.state !== "ready") return change
-          const room = free.get(slot) ?? slot.executor.capacity - slot.running
-          if (room <= 0) return change
-          free.set(slot, room - 1)
-          return { ...change, claim: lease }
-        })
-      })
-    }
-    lookAt(lease)
-    return { at, askedAt, planned, changes }
-  }
-
-  /** Tells what a batch has become, and answers the runs that it has claimed. */
-  const tell = Effect.fnUntraced(function*(
-    { at, changes, planned }: Batch,
-    committed: ReadonlyArray<Committed>
-  ): Effect.fn.Return<ReadonlyArray<Runs.Ready>> {
-    const ready: Array<Runs.Ready> = []
-    for (let i = 0; i < changes.length; i++) {
-      const answer = committed[i]!
-      if (answer._tag === "Conflict") continue
-      const { advance, rules, task } = planned[i]!
-      const { row } = task
-      if (isOutdated(row)) {
-        const first = safely(() => Result.succeed(retimed(row, rules)))
-        if (Result.isSuccess(first)) tellRetimed(row, first.success, at)
-      }
-      announce(row, advance)
-      const cancelled = cancelledRuns(task.open, changes[i]!)
-      if (cancelled.size > 0) {
-        yield* tellCancelled(store, alias, changes[i]!, cancelled, hub.heard ? hub.emit : undefined, host.waiters)
-      }
-      if (answer.claimed.length > 0) {
-        const slot = slotFor(row)!
-        for (const run of answer.claimed) ready.push({ run, task: row, policy: rules.policy, slot })
-      }
-      if (advance.runs.some((change) => change._tag === "Create" && change.run.state === "ready")) {
-        // Those it had no room for.
-        if (answer.claimed.length < advance.plan.runs.length) claimable = true
-      }
-    }
-    return ready
   })
 
   /** Which tags each executor runs now. */
