@@ -81,6 +81,40 @@ const fused = <E>(name: string, client: Layer.Layer<SqlClient.SqlClient, E>) =>
         )
       }))
 
+    it.effect("a batch of new tasks is one statement, numbered in the order given", () =>
+      Effect.gen(function*() {
+        const store = yield* open()
+        const ids = Array.from({ length: 50 }, (_, i) => `task-${i * 7 % 50}`)
+        const { answer, count } = yield* counted(
+          store.insert(ids.map((id, i) => newTask(id, { payload: String(i), due: i < 25 ? epoch : null })))
+        )
+        assert.strictEqual(count, 1)
+        assert.deepStrictEqual(
+          answer.map(({ _tag, row }) => [_tag, row.id, row.payload]),
+          ids.map((id, i) => ["Inserted", id, String(i)])
+        )
+        const rows = yield* store.get(ids)
+        assert.deepStrictEqual(
+          rows.map(({ row }) => row).toSorted((a, b) => a.generation - b.generation),
+          answer.map(({ row }) => row)
+        )
+      }))
+
+    it.effect("a batch of tasks some of which exist adds the others, in one transaction", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const prefix = freshPrefix()
+        const store = yield* open(prefix)
+        yield* insert(store, "b")
+        const answers = yield* store.insert(["a", "b", "c"].map((id) => newTask(id)))
+        assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ["Inserted", "Exists", "Inserted"])
+        // one that exists and cannot be read spoils all
+        yield* sql`update ${sql.literal(`${prefix}_clock`)} set state = 'odd' where id = 'b'`
+        const error = yield* Effect.flip(store.insert(["b", "d"].map((id) => newTask(id))))
+        assert.strictEqual(error.reason, "Corrupt")
+        assert.deepStrictEqual(yield* store.get(["d"]), [])
+      }))
+
     it.effect("what a batch has committed is told although another part of it is refused", () =>
       Effect.gen(function*() {
         const store = yield* open()

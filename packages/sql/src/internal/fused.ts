@@ -1,10 +1,11 @@
 /**
  * Plain batches in one statement each, where a database has statements that lock, write and answer at once (Postgres).
  *
- * Most batches are plain: each task's position moves and brings a new run, or each run ends and nothing else happens. As
+ * Most batches are plain: each task is new, its position moves and brings a new run, or each run ends and nothing else happens. As
  * transactions of several statements they would wait for the network again and again, with their locks held. As one they
  * are one round trip, and whoever is frozen in the middle of it holds nothing.
  *
+ *     insert:  u  ─▶  g (where all ids are free: numbered)  ─▶  a (tasks), c (their clocks)
  *     commit:  u (rows that pass their compare-and-set, locked)  ─▶  p (clocks moved)  ─▶  w (their runs)
  *     settle:  u (runs that may simply end, locked)  ─▶  d (deleted)  ─▶  e (numbered)  ─▶  h (history, and what it drops)
  *
@@ -21,13 +22,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { SqlError } from "effect/sql/SqlError"
 import type { NewRun, TaskPosition } from "punctual/TaskRecord"
-import type { Change, Committed, Lease, Settled, Settlement } from "punctual/TaskStore"
+import type { Change, Committed, Inserted, Lease, NewTask, Settled, Settlement } from "punctual/TaskStore"
 import { TaskStoreError } from "punctual/TaskStore"
+import { rowsAtOnce, textAtOnce } from "./creations.ts"
 import { type Database, newerSchema } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ends } from "./ends.ts"
 import { inOrder } from "./locks.ts"
-import { type Cells, claimedRunRow, positionFields, runColumns } from "./records.ts"
+import { type Cells, claimedRunRow, definitionFields, newTaskRow, positionFields, runColumns } from "./records.ts"
 import { schemaVersion } from "./schema.ts"
 import { bringsDue, brought } from "./wakes.ts"
 
@@ -35,6 +37,7 @@ import { bringsDue, brought } from "./wakes.ts"
 type Answers<A> = Array<A | undefined>
 
 export interface Fused {
+  readonly insert: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<Answers<Inserted>, TaskStoreError>
   readonly commit: (changes: ReadonlyArray<Change>) => Effect.Effect<Answers<Committed>, TaskStoreError>
   readonly settle: (
     settlements: ReadonlyArray<Settlement>,
@@ -104,12 +107,105 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
         Effect.catchIf(
           // a session may be read-only, or serializable, where its transactions say nothing else
           (error) =>
-            error instanceof SqlError && (dialect.isContended(error) || dialect.reason(error).reason === "ReadOnly"),
+            error instanceof SqlError &&
+            (dialect.isContended(error) || error.reason._tag === "UniqueViolation" ||
+              dialect.reason(error).reason === "ReadOnly"),
           () => Effect.void
         ),
         Effect.mapError(db.fail(operation))
       )
     )
+
+  /** The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. */
+  const common = (columns: Columns, cells: ReadonlyArray<Cells>) => {
+    const [first] = cells
+    const alike = first !== undefined && cells.every((row) => row.every((cell, k) => cell === first[k]))
+    return {
+      columns: alike ? [] : columns,
+      cells: alike ? cells.map(() => nothing) : cells,
+      values: columns.map(([name, type], k) =>
+        [
+          name,
+          (alias: string) =>
+            alike
+              ? sql`${first[k] === null ? null : String(first[k])}::${sql.literal(type === "int" ? "bigint" : "text")}`
+              : sql.literal(`${alias}.${name}`)
+        ] as const
+      )
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // insert
+  // ---------------------------------------------------------------------------
+
+  const own: Columns = [["id", "text"], ["payload", "text"], ["display", "text"]]
+  const definitions = definitionFields.filter(({ key }) => key !== "payload" && key !== "display")
+  const definitionColumns = definitions.flatMap((field) => field.columns)
+  const positionColumns = positionFields.flatMap((field) => field.columns)
+
+  /** Tasks of other ids, without labels and runs. */
+  const insert: Fused["insert"] = (tasks) =>
+    Effect.suspend(() => {
+      const answers = new Array<Inserted | undefined>(tasks.length).fill(undefined)
+      const ids = new Set<string>()
+      let text = 0
+      for (const { display, id, labels, payload, runs } of tasks) {
+        if (labels !== "{}" || (runs !== undefined && runs.length > 0)) return Effect.succeed(answers)
+        ids.add(id)
+        text += payload.length + display.length
+      }
+      if (ids.size < tasks.length || ids.size > rowsAtOnce || text > textAtOnce) return Effect.succeed(answers)
+      const definition = common(
+        definitionColumns,
+        tasks.map((task) => definitions.flatMap((field) => field.encode(task)))
+      )
+      const position = common(
+        positionColumns,
+        tasks.map((task) => positionFields.flatMap((field) => field.encode(task)))
+      )
+      const rows = source([...own, ...definition.columns, ...position.columns])(
+        tasks.map(({ display, id, payload }, i) => [
+          id,
+          payload,
+          display,
+          ...definition.cells[i]!,
+          ...position.cells[i]!
+        ])
+      )
+      const names = (columns: Columns) => sql.literal(columns.map(([name]) => name).join(", "))
+      const from = ({ values }: typeof definition) => sql.join(", ", false)(values.map(([, value]) => value("g")))
+      const statement = values(
+        sql`with u as materialized (
+  select u.* from ${rows} u
+), g as materialized (
+  select u.*, nextval(${`${db.prefix}_generation_seq`}::regclass) as n from u where ${mayWrite} and not exists (
+    select 1 from u cross join lateral (select 1 from ${t.task} t where t.id = u.id limit 1 offset 0) t
+  )
+), a as (
+  insert into ${t.task} (n, id, payload, display, ${names(definitionColumns)})
+  select g.n, g.id, g.payload, g.display, ${from(definition)} from g order by g.id
+), c as (
+  insert into ${t.clock} (n, id, revision, ${names(positionColumns)}) select g.n, g.id, 1, ${from(position)} from g
+)
+select g.i, g.n from g`
+      )
+      return Effect.as(
+        alone(
+          "insert",
+          Effect.flatMap(statement, (rows) => {
+            const change = brought()
+            for (const [i, n] of rows) {
+              const task = tasks[Number(i)]!
+              bringsDue(change, task.due)
+              answers[Number(i)] = { _tag: "Inserted", row: newTaskRow(task, Number(n)) }
+            }
+            return change.due === Infinity ? Effect.void : db.wakes.tell(change)
+          })
+        ),
+        answers
+      )
+    })
 
   // ---------------------------------------------------------------------------
   // commit
@@ -266,25 +362,6 @@ select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (selec
       )
     })
 
-  /** The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. */
-  const common = (columns: Columns, cells: ReadonlyArray<Cells>) => {
-    const [first] = cells
-    const alike = first !== undefined && cells.every((row) => row.every((cell, k) => cell === first[k]))
-    return {
-      columns: alike ? [] : columns,
-      cells: alike ? cells.map(() => nothing) : cells,
-      values: columns.map(([name, type], k) =>
-        [
-          name,
-          (alias: string) =>
-            alike
-              ? sql`${first[k] === null ? null : String(first[k])}::${sql.literal(type === "int" ? "bigint" : "text")}`
-              : sql.literal(`${alias}.${name}`)
-        ] as const
-      )
-    }
-  }
-
   // ---------------------------------------------------------------------------
   // settle
   // ---------------------------------------------------------------------------
@@ -355,7 +432,7 @@ select e.i from e`
       )
     })
 
-  return { commit, settle }
+  return { insert, commit, settle }
 }
 
 const nothing: Cells = []
