@@ -38,6 +38,7 @@ import * as Database from "./internal/database.ts"
 import type { Dialect } from "./internal/dialect.ts"
 import { probeJsonbEach, sqlite } from "./internal/dialect.ts"
 import { makeEnds } from "./internal/ends.ts"
+import { makeFused } from "./internal/fused.ts"
 import { makeInstances } from "./internal/instances.ts"
 import { makeLists } from "./internal/lists.ts"
 import { collationOf, mysql, wakesOf } from "./internal/mysql.ts"
@@ -157,10 +158,11 @@ export const make: (options?: Options) => Effect.Effect<
   const { source, t, values } = db
   const ends = makeEnds(db)
   const creations = makeCreations(db, ends)
-  const tasks = makeTasks(db, ends, creations)
-  const commits = makeCommits(db, ends, creations)
+  const fused = dialect.fuses ? makeFused(db, ends) : undefined
+  const tasks = makeTasks(db, ends, creations, fused)
+  const commits = makeCommits(db, ends, creations, fused)
   const claims = makeClaims(db, ends)
-  const settlements = makeSettlements(db, ends)
+  const settlements = makeSettlements(db, ends, fused)
   const lists = makeLists(db)
 
   /** What a command changes here would survive the rollback of a transaction that is not this client's. */

@@ -20,6 +20,11 @@ export class Cache<K, V> {
     return kept
   }
 
+  delete(key: K): void {
+    this.young.delete(key)
+    this.old.delete(key)
+  }
+
   set(key: K, value: V): void {
     if (this.young.size >= this.size) {
       this.old = this.young

@@ -11,6 +11,7 @@ import type { Creation, Creations } from "./creations.ts"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
+import { anyCommitted, type Fused, unfused } from "./fused.ts"
 import { makeLocks } from "./locks.ts"
 import { contended } from "./postgres.ts"
 import type { Cells, RunOrigin } from "./records.ts"
@@ -41,7 +42,8 @@ type Before = Partial<Record<keyof TaskPosition, unknown>>
 export const makeCommits = (
   db: Database,
   ends: Ends,
-  creations: Creations
+  creations: Creations,
+  fused: Fused | undefined
 ): Pick<TaskStore["Service"], "commit"> => {
   const { dialect, source, sql, t, values } = db
   const { create, label, unlabel } = creations
@@ -57,6 +59,12 @@ export const makeCommits = (
   const chosenDefinition = chosen(definitionFields)
 
   const commit: TaskStore["Service"]["commit"] = (changes) =>
+    fused === undefined ? commitAll(changes) : unfused(changes, fused.commit(changes), (rest, answers) =>
+      // what has been committed must be told: its runs are claimed. The rest is read, and tried, again
+      Effect.catch(commitAll(rest), (error) =>
+        anyCommitted(answers) ? Effect.succeed(rest.map((): Committed => ({ _tag: "Conflict" }))) : Effect.fail(error)))
+
+  const commitAll: TaskStore["Service"]["commit"] = (changes) =>
     changes.length === 0 ? Effect.succeed([]) : db.write("commit", (write) =>
       Effect.gen(function*() {
         const answers = new Array<Committed>(changes.length).fill({ _tag: "Conflict" })

@@ -29,10 +29,10 @@ const newRunColumns: Columns = [
 ]
 
 /** Tasks of one statement: one of all would hold the texts of all of them several times. */
-const rowsAtOnce = 5_000
+export const rowsAtOnce = 5_000
 
 /** Characters of payloads in one statement: MariaDB takes none of more than 16 MB, quoted twice and in UTF-8. */
-const textAtOnce = 1_000_000
+export const textAtOnce = 1_000_000
 
 export interface Creation {
   readonly n: number

@@ -33,6 +33,7 @@ export interface Database {
   readonly sql: SqlClient.SqlClient
   readonly dialect: Dialect
   readonly t: Tables
+  readonly prefix: string
   readonly store: string
   readonly wakes: Wakes
   readonly source: (columns: Columns) => Source
@@ -148,6 +149,7 @@ export const make = (options: {
     sql,
     dialect,
     t,
+    prefix,
     store,
     wakes,
     source,

@@ -26,6 +26,8 @@ export interface Dialect {
   readonly begin: string
   /** Whether others write between the statements of a transaction, so that it must lock what it has read. */
   readonly concurrent: boolean
+  /** Whether a statement may lock rows, write several tables and answer: see `fused.ts`. */
+  readonly fuses: boolean
   /** Follows a select, and locks the rows of one of its tables: a clock `c` or another. */
   readonly lock: (rows: string, wait: "wait" | "skip") => Statement.Fragment
   /** The cells of what a statement answers, integers as numbers where a number holds them. */
@@ -216,6 +218,7 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
   longestPrefix: Infinity,
   begin: "BEGIN IMMEDIATE",
   concurrent: false,
+  fuses: false,
   lock: () => none,
   values: (statement) =>
     Effect.catchIf(

@@ -166,6 +166,7 @@ export const mysql = (collation: Collation): Dialect => ({
   longestPrefix,
   begin: "START TRANSACTION READ WRITE",
   concurrent: true,
+  fuses: false,
   lock: (_, wait) => Statement.fragment([literal(wait === "skip" ? " for update skip locked" : " for update")]),
   values: (statement) => statement.values,
   limit: (count) => Statement.fragment([literal("limit "), Statement.parameter(count)]),

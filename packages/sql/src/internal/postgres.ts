@@ -66,15 +66,19 @@ const probe = (
 const join: Dialect["join"] = (source, table, on, lock) =>
   Statement.fragment([...source.segments, Statement.literal(" u"), ...probe(table, "r", on, lock)])
 
-/** Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. */
+/**
+ * Rows as one array for each column, written as texts: any driver passes those, whatever types it guesses. Each is selected,
+ * so that no planner counts its rows: a large batch would tempt it to read whole tables, or to compile the statement.
+ */
 const postgresRows = (columns: Columns) => {
   const names = columns.map(([name]) => name).join(", ")
   const fragments = (cells: ReadonlyArray<ReadonlyArray<unknown>>): Statement.Fragment => {
     const segments: Array<Statement.Segment> = [Statement.literal(`(select ${names}, a.nth - 1 as i from unnest(`)]
     columns.forEach(([, type], column) => {
       segments.push(
+        Statement.literal("(select "),
         Statement.parameter(type === "int" ? integers(cells, column) : texts(cells, column)),
-        Statement.literal(`::${type === "int" ? "bigint" : "text"}[]${column === columns.length - 1 ? "" : ", "}`)
+        Statement.literal(`::${type === "int" ? "bigint" : "text"}[])${column === columns.length - 1 ? "" : ", "}`)
       )
     })
     segments.push(Statement.literal(`) with ordinality a(${names}, nth))`))
@@ -94,13 +98,22 @@ const integers = (rows: ReadonlyArray<ReadonlyArray<unknown>>, column: number): 
 
 const texts = (rows: ReadonlyArray<ReadonlyArray<unknown>>, column: number): string => {
   let text = "{"
+  // a batch repeats itself: states, exits, tags
+  let before: unknown
+  let quoted = "NULL"
   for (let i = 0; i < rows.length; i++) {
     const cell = rows[i]![column]
-    text += i === 0 ? "" : ","
-    text += cell === null || cell === undefined ? "NULL" : `"${String(cell).replace(/["\\]/g, "\\$&")}"`
+    if (cell !== before) {
+      before = cell
+      quoted = cell === null || cell === undefined ? "NULL" : `"${escaped(String(cell))}"`
+    }
+    text += i === 0 ? quoted : `,${quoted}`
   }
   return `${text}}`
 }
+
+const escaped = (text: string): string =>
+  text.includes("\"") || text.includes("\\") ? text.replace(/["\\]/g, "\\$&") : text
 
 /** Integers arrive as bigints: those that a number holds become numbers, the others make their row unreadable. */
 const numbers = (rows: ReadonlyArray<ReadonlyArray<unknown>>): ReadonlyArray<ReadonlyArray<unknown>> => {
@@ -150,6 +163,7 @@ export const postgres: Dialect = {
   longestPrefix,
   begin: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
   concurrent: true,
+  fuses: true,
   lock: (rows, wait) =>
     Statement.fragment([
       Statement.literal(

@@ -12,6 +12,7 @@ import type { Settled, Settlement, TakenOver, TaskStore } from "punctual/TaskSto
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
+import { type Fused, unfused } from "./fused.ts"
 import { makeLocks } from "./locks.ts"
 import type { Cells } from "./records.ts"
 import { decodeRun, orNull, readable, refKey, selectRun, Unreadable } from "./records.ts"
@@ -21,7 +22,11 @@ type Store = TaskStore["Service"]
 /** When runs are looked at again whose leases have ended and which somebody else holds: transactions are short. */
 const heldPatience = 1000
 
-export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" | "takeover" | "prune"> => {
+export const makeSettlements = (
+  db: Database,
+  ends: Ends,
+  fused: Fused | undefined
+): Pick<Store, "settle" | "takeover" | "prune"> => {
   const { dialect, source, sql, t, values } = db
   const locks = makeLocks(db)
   const { afterEnds, bury, forget, isLater, revise } = ends
@@ -35,7 +40,12 @@ export const makeSettlements = (db: Database, ends: Ends): Pick<Store, "settle" 
     readonly settlement: Settlement
   }
 
-  const settle: Store["settle"] = (settlements, { keep }) =>
+  const settle: Store["settle"] = (settlements, options) =>
+    fused === undefined
+      ? settleAll(settlements, options)
+      : unfused(settlements, fused.settle(settlements, options.keep), (rest) => settleAll(rest, options))
+
+  const settleAll: Store["settle"] = (settlements, { keep }) =>
     settlements.length === 0 ? Effect.succeed([]) : Effect.suspend(() => {
       let clocksFirst = false
       return db.write("settle", (write) =>

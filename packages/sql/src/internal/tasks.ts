@@ -11,6 +11,7 @@ import { TaskStoreError, zoneRulesPatience } from "punctual/TaskStore"
 import type { Creations } from "./creations.ts"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
+import { type Fused, unfused } from "./fused.ts"
 import type { Cells } from "./records.ts"
 import { decodeRun, decodeTask, orNull, readable, selectRun, selectTask, taskWidth, Unreadable } from "./records.ts"
 
@@ -22,7 +23,8 @@ const loneSurrogate = /\p{Surrogate}/u
 export const makeTasks = (
   db: Database,
   ends: Ends,
-  creations: Creations
+  creations: Creations,
+  fused: Fused | undefined
 ): Pick<Store, "insert" | "get" | "due" | "outdated"> => {
   const { dialect, source, sql, t, values } = db
 
@@ -102,10 +104,18 @@ export const makeTasks = (
     return tasks
   })
 
-  /** What `readFor` reads, of the tasks `u` that a select of `x` finds. */
+  const busy = (alias: string) =>
+    sql`exists (select 1 from ${t.run} r where r.n = ${sql.literal(alias)}.n limit 1 offset 0)`
+
+  /** What `readFor` reads, of the tasks that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
     values(
-      sql`select ${sql.literal(selectTask)}, exists (select 1 from ${t.run} r where r.n = u.n limit 1 offset 0) from (
+      dialect.name === "pg"
+        // it looks at the rows that an index finds anyway, to see whether they are there
+        ? sql`select ${sql.literal(selectTask)}, ${busy("c")} from (select x.* from ${t.clock} x where ${select}) c${
+          dialect.beside(t.task, "t", "t.n = c.n")
+        }`
+        : sql`select ${sql.literal(selectTask)}, ${busy("u")} from (
   select x.n from ${t.clock} x where ${select}
 ) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`
     )
@@ -147,20 +157,24 @@ case when (select max(c.zone_rules) from ${t.clock} c where c.zone_rules is not 
       (rows) => readFor("outdated", reader, now, rows)
     )
 
-  const insert: Store["insert"] = (tasks) =>
+  const insert: Store["insert"] = (tasks) => {
+    const odd = tasks.find(({ id }) => loneSurrogate.test(id))
+    if (odd !== undefined) {
+      return Effect.fail(
+        new TaskStoreError({
+          store: db.store,
+          operation: "insert",
+          reason: "Invalid",
+          message: `${db.store}: the id ${JSON.stringify(odd.id)} has half of a surrogate pair, which no database keeps`
+        })
+      )
+    }
+    return fused === undefined ? insertAll(tasks) : unfused(tasks, fused.insert(tasks), insertAll)
+  }
+
+  const insertAll: Store["insert"] = (tasks) =>
     tasks.length === 0 ? Effect.succeed([]) : db.write("insert", (write) =>
       Effect.gen(function*() {
-        const odd = tasks.find(({ id }) => loneSurrogate.test(id))
-        if (odd !== undefined) {
-          return yield* new TaskStoreError({
-            store: db.store,
-            operation: "insert",
-            reason: "Invalid",
-            message: `${db.store}: the id ${
-              JSON.stringify(odd.id)
-            } has half of a surrogate pair, which no database keeps`
-          })
-        }
         const existing = new Map<string, TaskRow>()
         const inserted = new Set<NewTask>()
         let missing: ReadonlyArray<NewTask> = tasks

@@ -65,6 +65,9 @@ export const rulesOf = (row: TaskRow, definitions: TriggerDefinitions): Result.R
   })
 }
 
+/** A task that is due no more is not looked at again: what is known of it makes room, and garbage while it is young. */
+export const forgetRules = (row: Pick<TaskRow, "id">): void => bounds.delete(row.id)
+
 export const zoneRulesOf = (trigger: Trigger.Trigger): string | null =>
   Trigger.usesTimeZone(trigger) ? rulesVersion() : null
 

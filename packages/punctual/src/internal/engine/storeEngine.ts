@@ -9,6 +9,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -26,7 +27,7 @@ import {
   type TaskWithRuns
 } from "../../TaskStore.ts"
 import { rulesVersion } from "../timeZone.ts"
-import { type Advance, advance, newRun, type Rules, rulesOf } from "./advance.ts"
+import { type Advance, advance, forgetRules, newRun, type Rules, rulesOf } from "./advance.ts"
 import { standAside } from "./contention.ts"
 import { batchSize, type ExecutorSlot, type Host, instant, isElsewhere, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
@@ -264,23 +265,30 @@ export const make = (
 
   const slotFor = (row: TaskRow): ExecutorSlot | undefined => host.executors.get(row.executor)
 
+  /** What is due now: what changed before this call is read by it, this engine's own changes among it. */
+  const readDue = Effect.suspend(() => {
+    const at = now()
+    // A wake-up that comes while the store answers must not be overwritten.
+    evaluable = false
+    nextDue = Infinity
+    return Effect.map(
+      call("due", store.due({ now: at, limit: atOnce, reader: host.reader, zoneRules: rulesVersion() })),
+      ({ next, tasks }) => {
+        nextDue = Math.min(nextDue, next ?? Infinity)
+        return { at, tasks }
+      }
+    )
+  })
+
   const evaluate: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    let read = yield* readDue
     while (true) {
-      const at = now()
-      // What came before is read now, this engine's own changes among it. A wake-up that comes while the store answers
-      // must not be overwritten.
-      evaluable = false
-      nextDue = Infinity
-      const { next, tasks } = yield* call(
-        "due",
-        store.due({ now: at, limit: atOnce, reader: host.reader, zoneRules: rulesVersion() })
-      )
-      nextDue = Math.min(nextDue, next ?? Infinity)
+      const { at, tasks } = read
       // A backlog does not keep the scheduler from closing.
       if (tasks.length === 0) conflicts = 0
       if (tasks.length === 0 || host.phase !== "running") return
       const askedAt = monotonic(clock)
-      const lease: Lease = { owner: host.owner, until: at + settings.lease }
+      const lease: Lease = { owner: host.owner, until: now() + settings.lease }
       const tags = yield* handled
       const free = new Map<ExecutorSlot, number>()
       const unreadable: Array<Unreadable> = []
@@ -294,6 +302,7 @@ export const make = (
           continue
         }
         const { advance } = decided.success
+        if (advance.set.due === null) forgetRules(row)
         const slot = slotFor(row)
         const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
         planned.push(decided.success)
@@ -346,15 +355,21 @@ export const make = (
           if (answer.claimed.length < advance.plan.runs.length) claimable = true
         }
       }
+      // A backlog may have no end: what it found no room for is claimed, and what was left behind is taken over, before
+      // the rest of it.
+      const interlude = claimable || nextLease <= now()
+      // Of a backlog, the store reads what comes next while these begin.
+      const following = !interlude && elsewhere && tasks.length === atOnce && unreadable.length === 0
+        ? yield* Effect.forkChild(readDue, { startImmediately: true })
+        : undefined
       yield* runs.start(ready, askedAt)
       // Last, so that it keeps nobody else waiting.
       if (unreadable.length > 0) yield* quarantine(unreadable)
-      // A backlog may have no end: what it found no room for is claimed, and what was left behind is taken over, before
-      // the rest of it.
-      if (claimable || nextLease <= now()) {
+      if (interlude) {
         evaluable = true
         return
       }
+      read = following === undefined ? yield* readDue : yield* Fiber.join(following)
     }
   })
 

@@ -1,0 +1,467 @@
+/**
+ * Plain batches in one statement each, where a database has statements that lock, write and answer at once (Postgres).
+ *
+ * Most batches are plain: each task is new, its position moves and brings a new run, or each run ends and nothing else happens. As
+ * transactions of several statements they would wait for the network again and again, with their locks held. As one they
+ * are one round trip, and whoever is frozen in the middle of it holds nothing.
+ *
+ *     insert:  u  ─▶  g (where all ids are free: numbered)  ─▶  a (tasks), c (their clocks)
+ *     commit:  u (rows that pass their compare-and-set, locked)  ─▶  p (clocks moved)  ─▶  w (their runs)
+ *     settle:  u (runs that may simply end, locked)  ─▶  d (deleted)  ─▶  e (numbered)  ─▶  h (history, and what it drops)
+ *
+ * Each step takes its rows from what the one before it has written, so that all of an entry happens or nothing. A row is
+ * written where this statement saw it: one that was changed while its lock was waited for is passed over, like all that is
+ * not plain, and left to the transactions of `commits` and `settlements`, which know every case.
+ *
+ * The rules of `postgres.ts` hold: clocks that are locked are conflicts, runs are locked by (n, key). Nobody else creates runs
+ * of a task whose clock passed its compare-and-set, so a key that is not open stays so until its run is there.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { SqlError } from "effect/sql/SqlError"
+import type { NewRun, TaskPosition } from "punctual/TaskRecord"
+import type { Change, Committed, Inserted, Lease, NewTask, Settled, Settlement } from "punctual/TaskStore"
+import { TaskStoreError } from "punctual/TaskStore"
+import { rowsAtOnce, textAtOnce } from "./creations.ts"
+import { type Database, newerSchema } from "./database.ts"
+import type { Columns } from "./dialect.ts"
+import type { Ends } from "./ends.ts"
+import { inOrder } from "./locks.ts"
+import { type Cells, claimedRunRow, definitionFields, newTaskRow, positionFields, runColumns } from "./records.ts"
+import { schemaVersion } from "./schema.ts"
+import { bringsDue, brought } from "./wakes.ts"
+
+/** What each entry became; `undefined`: it is not plain, and nothing was done. */
+type Answers<A> = Array<A | undefined>
+
+export interface Fused {
+  readonly insert: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<Answers<Inserted>, TaskStoreError>
+  readonly commit: (changes: ReadonlyArray<Change>) => Effect.Effect<Answers<Committed>, TaskStoreError>
+  readonly settle: (
+    settlements: ReadonlyArray<Settlement>,
+    keep: number
+  ) => Effect.Effect<Answers<Settled>, TaskStoreError>
+}
+
+/** Does the rest: what is not plain. */
+export const unfused = <Entry, A>(
+  entries: ReadonlyArray<Entry>,
+  fused: Effect.Effect<Answers<A>, TaskStoreError>,
+  others: (
+    entries: ReadonlyArray<Entry>,
+    answers: ReadonlyArray<A | undefined>
+  ) => Effect.Effect<ReadonlyArray<A>, TaskStoreError>
+): Effect.Effect<ReadonlyArray<A>, TaskStoreError> =>
+  Effect.flatMap(fused, (answers) => {
+    const rest = entries.flatMap((_, i) => answers[i] === undefined ? [i] : [])
+    if (rest.length === 0) return Effect.succeed(answers as Array<A>)
+    return Effect.map(others(rest.map((i) => entries[i]!), answers), (later) => {
+      later.forEach((answer, k) => answers[rest[k]!] = answer)
+      return answers as Array<A>
+    })
+  })
+
+/** A change of the position alone, with at most one run, which is ready. */
+interface Plain {
+  readonly i: number
+  readonly change: Change
+  readonly run: NewRun | undefined
+}
+
+/** Plain changes that set the same fields at the same time, and claim alike. */
+interface Group {
+  readonly fields: number
+  readonly now: number
+  readonly lease: Lease | undefined
+  readonly plain: Array<Plain>
+}
+
+/** What history has of a run that ends, besides what its row has. */
+const given = new Set(["state", "exit"])
+
+export const makeFused = (db: Database, ends: Ends): Fused => {
+  const { dialect, source, sql, t, values } = db
+
+  /** Reads the versions, as every writer does: see `postgres.ts`. */
+  const mayWrite = sql`exists (select 1 from ${t.meta} where minimum_writer <= ${sql.literal(String(schemaVersion))})`
+
+  /** Nothing passed: perhaps since nobody like us may write any more. */
+  const refuse = Effect.fnUntraced(function*(operation: string) {
+    const rows = yield* values(sql`select version, minimum_writer from ${t.meta}`)
+    const [version = 0, minimumWriter = 0] = (rows[0] ?? []).map(Number)
+    if (minimumWriter > schemaVersion) return yield* newerSchema(db.store, operation, { version, minimumWriter })
+  })
+
+  /**
+   * Runs a statement as a transaction of its own. Inside another one, and where somebody is in the way, it is left to those
+   * who know what to do then.
+   */
+  const alone = (
+    operation: string,
+    statement: Effect.Effect<void, SqlError | TaskStoreError>
+  ): Effect.Effect<void, TaskStoreError> =>
+    Effect.withFiber((fiber) =>
+      Context.getOrUndefined(fiber.context, sql.transactionService) !== undefined ? Effect.void : statement.pipe(
+        Effect.catchIf(
+          // a session may be read-only, or serializable, where its transactions say nothing else
+          (error) =>
+            error instanceof SqlError &&
+            (dialect.isContended(error) || error.reason._tag === "UniqueViolation" ||
+              dialect.reason(error).reason === "ReadOnly"),
+          () => Effect.void
+        ),
+        Effect.mapError(db.fail(operation))
+      )
+    )
+
+  /** The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. */
+  const common = (columns: Columns, cells: ReadonlyArray<Cells>) => {
+    const [first] = cells
+    const alike = first !== undefined && cells.every((row) => row.every((cell, k) => cell === first[k]))
+    return {
+      columns: alike ? [] : columns,
+      cells: alike ? cells.map(() => nothing) : cells,
+      values: columns.map(([name, type], k) =>
+        [
+          name,
+          (alias: string) =>
+            alike
+              ? sql`${first[k] === null ? null : String(first[k])}::${sql.literal(type === "int" ? "bigint" : "text")}`
+              : sql.literal(`${alias}.${name}`)
+        ] as const
+      )
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // insert
+  // ---------------------------------------------------------------------------
+
+  const own: Columns = [["id", "text"], ["payload", "text"], ["display", "text"]]
+  const definitions = definitionFields.filter(({ key }) => key !== "payload" && key !== "display")
+  const definitionColumns = definitions.flatMap((field) => field.columns)
+  const positionColumns = positionFields.flatMap((field) => field.columns)
+
+  /** Tasks of other ids, without labels and runs. */
+  const insert: Fused["insert"] = (tasks) =>
+    Effect.suspend(() => {
+      const answers = new Array<Inserted | undefined>(tasks.length).fill(undefined)
+      const ids = new Set<string>()
+      let text = 0
+      for (const { display, id, labels, payload, runs } of tasks) {
+        if (labels !== "{}" || (runs !== undefined && runs.length > 0)) return Effect.succeed(answers)
+        ids.add(id)
+        text += payload.length + display.length
+      }
+      if (ids.size < tasks.length || ids.size > rowsAtOnce || text > textAtOnce) return Effect.succeed(answers)
+      const definition = common(
+        definitionColumns,
+        tasks.map((task) => definitions.flatMap((field) => field.encode(task)))
+      )
+      const position = common(
+        positionColumns,
+        tasks.map((task) => positionFields.flatMap((field) => field.encode(task)))
+      )
+      const rows = source([...own, ...definition.columns, ...position.columns])(
+        tasks.map(({ display, id, payload }, i) => [
+          id,
+          payload,
+          display,
+          ...definition.cells[i]!,
+          ...position.cells[i]!
+        ])
+      )
+      const names = (columns: Columns) => sql.literal(columns.map(([name]) => name).join(", "))
+      const from = ({ values }: typeof definition) => sql.join(", ", false)(values.map(([, value]) => value("g")))
+      const statement = values(
+        sql`with u as materialized (
+  select u.* from ${rows} u
+), g as materialized (
+  select u.*, nextval(${`${db.prefix}_generation_seq`}::regclass) as n from u where ${mayWrite} and not exists (
+    select 1 from u cross join lateral (select 1 from ${t.task} t where t.id = u.id limit 1 offset 0) t
+  )
+), a as (
+  insert into ${t.task} (n, id, payload, display, ${names(definitionColumns)})
+  select g.n, g.id, g.payload, g.display, ${from(definition)} from g order by g.id
+), c as (
+  insert into ${t.clock} (n, id, revision, ${names(positionColumns)}) select g.n, g.id, 1, ${from(position)} from g
+)
+select g.i, g.n from g`
+      )
+      return Effect.as(
+        alone(
+          "insert",
+          Effect.flatMap(statement, (rows) => {
+            const change = brought()
+            for (const [i, n] of rows) {
+              const task = tasks[Number(i)]!
+              bringsDue(change, task.due)
+              answers[Number(i)] = { _tag: "Inserted", row: newTaskRow(task, Number(n)) }
+            }
+            return change.due === Infinity ? Effect.void : db.wakes.tell(change)
+          })
+        ),
+        answers
+      )
+    })
+
+  // ---------------------------------------------------------------------------
+  // commit
+  // ---------------------------------------------------------------------------
+
+  const groupsOf = (changes: ReadonlyArray<Change>): ReadonlyArray<Group> => {
+    const groups = new Map<string, Group>()
+    const repeated = duplicates(changes)
+    changes.forEach((change, i) => {
+      const [op] = change.runs
+      const fields = fieldsOf(change.set)
+      if (fields === undefined || change.runs.length > 1 || repeated.has(change.generation)) return
+      if (op !== undefined && (op._tag !== "Create" || op.run.state !== "ready")) return
+      const lease = op?.claim
+      const key = `${fields} ${change.now} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
+      let group = groups.get(key)
+      if (group === undefined) groups.set(key, group = { fields, now: change.now, lease, plain: [] })
+      group.plain.push({ i, change, run: op?.run })
+    })
+    return [...groups.values()]
+  }
+
+  const identity: Columns = [["n", "int"], ["id", "text"], ["revision", "int"]]
+  const newRun: Columns = [["run_key", "text"], ["run_due", "int"], ["run_nominal", "int"], ["ready_at", "int"]]
+  const flags: Columns = [["slots", "int"], ["queues", "int"], ["at_most_once", "int"]]
+
+  const commitGroup = (
+    { fields, lease, now, plain }: Group,
+    answers: Answers<Committed>
+  ): Effect.Effect<void, SqlError | TaskStoreError> => {
+    const set = positionFields.filter((_, bit) => (fields & (1 << bit)) !== 0)
+    const position = common(
+      set.flatMap((field) => field.columns),
+      plain.map(({ change }) => set.flatMap((field) => field.encode(change.set as TaskPosition)))
+    )
+    const slots = common(
+      flags,
+      plain.map(({ run }) => run === undefined ? [1, 0, 0] : [run.slots, run.queues ? 1 : 0, run.atMostOnce ? 1 : 0])
+    )
+    const rows = source([...identity, ...newRun, ...position.columns, ...slots.columns])(
+      plain.map(({ change: { generation, id, revision }, run }, i) => [
+        generation,
+        id,
+        revision,
+        ...run === undefined ? [null, null, null, null] : [run.key, run.due, run.nominal, run.readyAt],
+        ...position.cells[i]!,
+        ...slots.cells[i]!
+      ])
+    )
+    ends.isLater(now, now)
+    const [state, attempt, owner, until] = lease === undefined
+      ? ["ready", 0, null, null] as const
+      : ["running", 1, lease.owner, lease.until] as const
+    const moved = values(
+      sql`with u as materialized (
+  select u.*, c.row_at, c.was_due, t.tag, t.version, t.executor, t.priority
+  from ${rows} u cross join lateral (
+    select t.id, t.tag, t.version, t.executor, t.priority from ${t.task} t where t.n = u.n offset 0
+  ) t cross join lateral (
+    select c.ctid as row_at, c.due as was_due from ${t.clock} c where c.n = u.n and c.revision = u.revision
+    offset 0 for no key update of c skip locked
+  ) c where t.id = u.id and ${mayWrite}
+), p as (
+  update ${t.clock} r set revision = r.revision + 1${
+        sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
+      } from u where r.ctid = u.row_at
+  returning u.n, u.id, u.i, u.was_due, u.tag, u.version, u.executor, u.priority,
+    u.run_key, u.run_due, u.run_nominal, u.ready_at, ${
+        sql.join(", ", false)(slots.values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
+      }, ${lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`} as token
+), w as (
+  insert into ${t.run} (n, run_key, task_id, tag, version, executor, priority, due, nominal, state, ready_at, attempt,
+    created_at, owner, token, started_at, slots, queues, at_most_once, lease_until, later)
+  select p.n, p.run_key, p.id, p.tag, p.version, p.executor, p.priority, p.run_due, p.run_nominal, ${state}, p.ready_at,
+    ${attempt}, ${now}, ${owner}, p.token, case when p.token is not null and p.at_most_once = 0 then ${now}::bigint end,
+    p.slots, p.queues, p.at_most_once, ${until}, case when p.ready_at > ${now} then 1 else 0 end
+  from p where p.run_key is not null and not exists (
+    select 1 from ${t.run} x where x.n = p.n and x.run_key = p.run_key limit 1 offset 0
+  ) returning 1
+)
+select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (select count(*) from w) from p`
+    )
+    return Effect.gen(function*() {
+      const rows = yield* moved
+      if (rows.length === 0) yield* refuse("commit")
+      const change = brought()
+      const creates = rows.filter(([i]) => plain[Number(i)]!.run !== undefined).length
+      const open = creates === Number(rows[0]?.[7] ?? 0) ? undefined : yield* tokensOf(rows, plain)
+      for (const { i } of plain) answers[i] = { _tag: "Conflict" }
+      for (const [at, wasDue, token, tag, version, executor, priority] of rows) {
+        const { change: { generation, id, revision, set: { due } }, i, run } = plain[Number(at)]! as Plain & {
+          readonly change: { readonly set: Partial<TaskPosition> }
+        }
+        // whoever knows of the row looks at it when it was due, and not later for this
+        if (!(typeof wasDue === "number" && wasDue <= (due ?? -Infinity))) bringsDue(change, due)
+        const created = run !== undefined && lease !== undefined && (open === undefined || open.has(Number(token)))
+        if (run !== undefined && lease === undefined) change.ready = true
+        answers[i] = {
+          _tag: "Committed",
+          revision: revision + 1,
+          claimed: !created ? [] : [claimedRunRow(
+            {
+              id,
+              generation,
+              tag: String(tag),
+              version: Number(version),
+              executor: String(executor),
+              priority: Number(priority)
+            },
+            run,
+            now,
+            lease,
+            Number(token)
+          )]
+        }
+      }
+      if (change.due !== Infinity || change.ready) yield* db.wakes.tell(change)
+    })
+  }
+
+  /** The tokens of runs that these changes were to create: a claim that found its key open has none of them. */
+  const tokensOf = (rows: ReadonlyArray<Cells>, plain: ReadonlyArray<Plain>) =>
+    Effect.map(
+      values(
+        sql`select r.token from ${
+          dialect.join(
+            source([["n", "int"], ["run_key", "text"]])(rows.flatMap(([i]) => {
+              const { change, run } = plain[Number(i)]!
+              return run === undefined ? [] : [[change.generation, run.key]]
+            })),
+            t.run,
+            sql.literal("r.n = u.n and r.run_key = u.run_key")
+          )
+        }`
+      ),
+      (rows) => new Set(rows.map(([token]) => token === null ? null : Number(token)))
+    )
+
+  const commit: Fused["commit"] = (changes) =>
+    Effect.suspend(() => {
+      const answers = new Array<Committed | undefined>(changes.length).fill(undefined)
+      return Effect.as(
+        Effect.forEach(
+          groupsOf(changes),
+          (group) =>
+            Effect.catch(alone("commit", commitGroup(group, answers)), (error) => {
+              if (!anyCommitted(answers)) return Effect.fail(error)
+              for (const { i } of group.plain) answers[i] = { _tag: "Conflict" }
+              return Effect.void
+            }),
+          { discard: true }
+        ),
+        answers
+      )
+    })
+
+  // ---------------------------------------------------------------------------
+  // settle
+  // ---------------------------------------------------------------------------
+
+  const kept = runColumns.filter((column) => !given.has(column))
+  const ended = (alias: string) => sql.literal(kept.map((column) => `${alias}.${column}`).join(", "))
+
+  const endColumns: Columns = [
+    ["n", "int"],
+    ["run_key", "text"],
+    ["token", "int"],
+    ["state", "text"],
+    ["exit", "text"],
+    ["ended_at", "int"]
+  ]
+
+  /** Ends of runs that nobody waits for, and that end alone. */
+  const settle: Fused["settle"] = (settlements, keep) =>
+    Effect.suspend(() => {
+      const answers = new Array<Settled | undefined>(settlements.length).fill(undefined)
+      const repeated = duplicates(settlements)
+      const owner = settlements[0]?.owner
+      const plain: Array<readonly [n: number, key: string, token: number, ...Cells]> = []
+      const at: Array<number> = []
+      const places = new Map<number, number>()
+      settlements.forEach((settlement, i) => {
+        const { generation, key, now, result, task, token } = settlement
+        if (result._tag !== "End" || task !== undefined || settlement.owner !== owner) return
+        if (repeated.has(generation)) return
+        places.set(generation, i)
+        plain.push([generation, key, token, result.state, result.exit, now])
+      })
+      if (plain.length === 0 || keep < 1) return Effect.succeed(answers)
+      plain.sort(inOrder)
+      for (const [n] of plain) at.push(places.get(n)!)
+      const statement = sql`with u as materialized (
+  select u.*, r.row_at from ${source(endColumns)(plain)} u cross join lateral (
+    select r.ctid as row_at from ${t.run} r
+    where r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null
+      and r.queues = 0
+      and not exists (select 1 from ${t.run} x where x.n = r.n and x.run_key <> r.run_key limit 1 offset 0)
+    offset 0 for update of r
+  ) r where ${mayWrite}
+), d as (
+  delete from ${t.run} r using u where r.ctid = u.row_at
+  returning ${ended("r")}, u.i, u.state, u.exit, u.ended_at
+), e as materialized (
+  select d.*, 1 + coalesce((select max(h.no) from ${t.history} h where h.n = d.n), 0) as no from d
+), h as (
+  insert into ${t.history} (${sql.literal(kept.join(", "))}, state, exit, no, ended_at)
+  select ${ended("e")}, e.state, e.exit, e.no, e.ended_at from e
+), b as (
+  delete from ${t.history} r where r.ctid = any(array(
+    select h.row_at from e cross join lateral (
+      select h.ctid as row_at from ${t.history} h where h.n = e.n and h.no <= e.no - ${keep}::bigint offset 0
+    ) h where e.no > ${keep}::bigint
+  ))
+)
+select e.i from e`
+      return Effect.as(
+        alone(
+          "settle",
+          Effect.map(statement.values, (rows) => {
+            for (const [i] of rows) answers[at[Number(i)]!] = "Settled"
+          })
+        ),
+        answers
+      )
+    })
+
+  return { insert, commit, settle }
+}
+
+const nothing: Cells = []
+
+export const anyCommitted = (answers: ReadonlyArray<Committed | undefined>): boolean =>
+  answers.some((answer) => answer?._tag === "Committed")
+
+/** The generations that several entries are of: these depend on each other. */
+const duplicates = (entries: ReadonlyArray<{ readonly generation: number }>): ReadonlySet<number> => {
+  const seen = new Set<number>()
+  const twice = new Set<number>()
+  for (const { generation } of entries) {
+    if (seen.has(generation)) twice.add(generation)
+    else seen.add(generation)
+  }
+  return twice
+}
+
+const bits = new Map<string, number>(positionFields.map(({ key }, bit) => [key, 1 << bit]))
+
+/** Which fields of the position are set, as bits; `undefined` where anything else is. */
+const fieldsOf = (set: Change["set"]): number | undefined => {
+  if (set === "remove") return undefined
+  let fields = 0
+  for (const key in set) {
+    if (set[key as keyof typeof set] === undefined) continue
+    const bit = bits.get(key)
+    if (bit === undefined) return undefined
+    fields |= bit
+  }
+  return fields
+}
