@@ -25,7 +25,7 @@ const executor = ProcessExecutor.layer({
   execArgv: []
 })
 
-const starts = (then: "wait" | "compute" | "block" | "exit") => ExecutorSuite.makeRecord(Starts, { then })
+const starts = (then: "wait" | "compute" | "ignore" | "block" | "exit") => ExecutorSuite.makeRecord(Starts, { then })
 
 /** The worker and the process it has started; where a test fails, they end with it. */
 const pidsOf = (line: string) =>
@@ -41,7 +41,7 @@ const started = (heard: Heard) =>
   )
 
 describe("nothing is left", () => {
-  for (const then of ["compute", "block"] as const) {
+  for (const then of ["compute", "ignore", "block"] as const) {
     it.live(
       `of a run that does not stop (${then}) when it is interrupted`,
       () =>
