@@ -10,9 +10,9 @@ import * as Layer from "effect/Layer"
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { TaskStore } from "punctual/TaskStore"
+import { newTask } from "../../sql/test/internal/tasks.ts"
 import * as FileTaskStore from "../src/FileTaskStore.ts"
 import { temporaryFolder } from "./internal/folders.ts"
-import { newTask } from "./internal/tasks.ts"
 
 const inFolder = (options: Omit<FileTaskStore.Options, "directory"> = {}) =>
   Layer.unwrap(

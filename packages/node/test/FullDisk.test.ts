@@ -13,10 +13,10 @@ import * as TaskSchedulerClient from "punctual/TaskSchedulerClient"
 import { TaskStore } from "punctual/TaskStore"
 import * as Trigger from "punctual/Trigger"
 import { startFile } from "../../sql/test/internal/processes.ts"
+import { newTask } from "../../sql/test/internal/tasks.ts"
 import * as FileTaskStore from "../src/FileTaskStore.ts"
 import * as TaskFile from "../src/TaskFile.ts"
 import { Work } from "./fixtures/worker.ts"
-import { newTask } from "./internal/tasks.ts"
 
 const mount = (): string | undefined => {
   const directory = mkdtempSync(join(tmpdir(), "punctual-full-"))

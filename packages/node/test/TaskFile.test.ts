@@ -11,10 +11,10 @@ import { join } from "node:path"
 import * as MemoryTaskStore from "punctual/MemoryTaskStore"
 import { TaskStore } from "punctual/TaskStore"
 import * as TaskStoreDump from "punctual/TaskStoreDump"
+import { newRun, newTask } from "../../sql/test/internal/tasks.ts"
 import * as FileTaskStore from "../src/FileTaskStore.ts"
 import * as TaskFile from "../src/TaskFile.ts"
 import { temporaryFolder } from "./internal/folders.ts"
-import { newRun, newTask } from "./internal/tasks.ts"
 
 const memory = Layer.build(Layer.fresh(MemoryTaskStore.layer))
 

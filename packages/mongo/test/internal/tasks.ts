@@ -1,56 +1,13 @@
 /** Records as short as tests like them. */
-import type { NewRun, RunRow } from "punctual/TaskRecord"
-import { noCounters } from "punctual/TaskRecord"
+import * as Records from "@punctual/testing/TaskStoreRecords"
+import type { RunRow } from "punctual/TaskRecord"
 import type { Change, NewTask, Settlement, Slot } from "punctual/TaskStore"
 
 export const now = 1_800_000_000_000
 
-export const newTask = (id: string, fields: Partial<NewTask> = {}): NewTask => ({
-  id,
-  tag: "Work",
-  version: 1,
-  name: "Work",
-  payload: "{}",
-  display: "{}",
-  trigger: "{\"_tag\":\"Never\"}",
-  anchor: now,
-  onStartup: false,
-  onShutdown: false,
-  policy: "{}",
-  executor: "default",
-  priority: 0,
-  labels: "{}",
-  owner: null,
-  declared: null,
-  trace: null,
-  createdAt: now,
-  updatedAt: now,
-  state: "scheduled",
-  cursor: now - 1,
-  due: null,
-  nominal: null,
-  zoneRules: null,
-  override: null,
-  epoch: now - 1,
-  counters: noCounters,
-  ranges: "[]",
-  pausedAt: null,
-  pauseNote: null,
-  failures: 0,
-  ...fields
-})
+export const newTask = (id: string, fields: Partial<NewTask> = {}): NewTask => Records.newTask(id, now, fields)
 
-export const newRun = (due: number, fields: Partial<NewRun> = {}): NewRun => ({
-  key: String(due),
-  due,
-  nominal: due,
-  state: "ready",
-  readyAt: due,
-  slots: 1,
-  queues: false,
-  atMostOnce: false,
-  ...fields
-})
+export const newRun = Records.newRun
 
 export const slot: Slot = { executor: "default", tag: "Work", version: 1, limit: 1000 }
 
@@ -70,16 +27,8 @@ export const end = (run: RunRow, fields: Partial<Settlement> = {}): Settlement =
 })
 
 export const change = (
-  row: { readonly id: string; readonly generation: number; readonly revision: number },
+  row: Parameters<typeof Records.change>[0],
   set: Change["set"],
   runs: Change["runs"] = [],
   fields: Partial<Change> = {}
-): Change => ({
-  id: row.id,
-  generation: row.generation,
-  revision: row.revision,
-  set,
-  runs,
-  now,
-  ...fields
-})
+): Change => Records.change(row, now, { set, runs, ...fields })

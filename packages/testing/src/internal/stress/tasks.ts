@@ -9,6 +9,7 @@ import type { Counters, NewRun, TaskDefinition, TaskPosition, TaskRow } from "pu
 import { noCounters } from "punctual/TaskRecord"
 import type { Change, NewTask, RunChange, TaskWithRuns } from "punctual/TaskStore"
 import * as Trigger from "punctual/Trigger"
+import * as Records from "../../TaskStoreRecords.ts"
 import type { Random } from "./random.ts"
 
 /** The instant at which every stress test begins. */
@@ -32,39 +33,14 @@ export const newTask = (id: string, index: number, tag: string, now: number): Ne
     delivery: atMostOnce ? "atMostOnce" : "atLeastOnce"
   })
   const next = Trigger.bind(trigger, { anchor: now, seed: id }).next(now - 1)
-  return {
-    id,
+  return Records.newTask(id, now, {
     tag,
-    version: 1,
     name: tag,
-    payload: "{}",
-    display: "{}",
-    trigger: "{}",
-    anchor: now,
-    onStartup: false,
-    onShutdown: false,
     policy: Policy.encode(policy),
-    executor: "default",
-    priority: 0,
     labels: JSON.stringify({ index: String(index) }),
-    owner: null,
-    declared: null,
-    trace: null,
-    createdAt: now,
-    updatedAt: now,
-    state: "scheduled",
-    cursor: now - 1,
     due: next?.due ?? null,
-    nominal: next?.nominal ?? null,
-    zoneRules: null,
-    override: null,
-    epoch: now - 1,
-    counters: noCounters,
-    ranges: "[]",
-    pausedAt: null,
-    pauseNote: null,
-    failures: 0
-  }
+    nominal: next?.nominal ?? null
+  })
 }
 
 export const boundOf = (row: TaskRow): Trigger.Bound =>

@@ -5,8 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { ArrivingRun, Counters, NewRun, RunRow, TaskRow } from "punctual/TaskRecord"
-import { noCounters } from "punctual/TaskRecord"
+import type { Counters, NewRun, RunRow, TaskRow } from "punctual/TaskRecord"
 import type {
   Change,
   Claimed,
@@ -24,6 +23,7 @@ import type {
   Wake
 } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
+import * as Records from "../../TaskStoreRecords.ts"
 
 export type Store = TaskStore["Service"]
 
@@ -35,53 +35,10 @@ export type Test = (name: string, body: Body) => void
 const day = 86_400_000
 
 /** A task that is never due by itself, so that it is in nobody's way. */
-export const newTask = (id: string, tag: string, now: number, fields: Partial<NewTask> = {}): NewTask => ({
-  id,
-  tag,
-  version: 1,
-  name: tag,
-  payload: "{}",
-  display: "{}",
-  trigger: "{\"_tag\":\"Never\"}",
-  anchor: now,
-  onStartup: false,
-  onShutdown: false,
-  policy: "{}",
-  executor: "default",
-  priority: 0,
-  labels: "{}",
-  owner: null,
-  declared: null,
-  trace: null,
-  createdAt: now,
-  updatedAt: now,
-  state: "scheduled",
-  cursor: now - 1,
-  due: null,
-  nominal: null,
-  zoneRules: null,
-  override: null,
-  epoch: now - 1,
-  counters: noCounters,
-  ranges: "[]",
-  pausedAt: null,
-  pauseNote: null,
-  failures: 0,
-  ...fields
-})
+export const newTask = (id: string, tag: string, now: number, fields: Partial<NewTask> = {}): NewTask =>
+  Records.newTask(id, now, { tag, name: tag, ...fields })
 
-/** A ready run of an occurrence. */
-export const newRun = (due: number, fields: Partial<ArrivingRun> = {}): ArrivingRun => ({
-  key: String(due),
-  due,
-  nominal: due,
-  state: "ready",
-  readyAt: due,
-  slots: 1,
-  queues: false,
-  atMostOnce: false,
-  ...fields
-})
+export const newRun = Records.newRun
 
 /** Newer rules than any: `due` leaves nothing to others. */
 export const newestRules = "9999z"
@@ -93,7 +50,7 @@ export const change = (
   now: number,
   set: Change["set"],
   runs: ReadonlyArray<RunChange> = []
-): Change => ({ id: row.id, generation: row.generation, revision: row.revision, set, runs, now })
+): Change => Records.change(row, now, { set, runs })
 
 /** The reference of a run that is or was claimed. */
 export const ref = (run: RunRow): RunRef => ({ generation: run.generation, key: run.key, token: run.token ?? -1 })
