@@ -83,10 +83,16 @@ describe("NodePunctual.layerSystemd", () => {
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const said = join(folder, "said")
-      // In the place of systemd's own, which needs a systemd.
-      writeFileSync(join(folder, "systemd-notify"), `#!/bin/sh\necho "$@" >> ${said}\n`)
+      // In the place of systemd's own, which needs a systemd. The first sign of life ends the service.
+      const script = [
+        "#!/bin/sh",
+        `echo "$@" >> ${said}`,
+        `[ "$1" = WATCHDOG=1 ] && mkdir ${folder}/once 2>/dev/null && kill -TERM $PPID`,
+        "exit 0"
+      ]
+      writeFileSync(join(folder, "systemd-notify"), `${script.join("\n")}\n`)
       chmodSync(join(folder, "systemd-notify"), 0o755)
-      const { code } = yield* run(["1500"], { begins: "SIGTERM" }, {
+      const { code } = yield* run(["0"], {}, {
         PATH: `${folder}:${process.env["PATH"]}`,
         NOTIFY_SOCKET: join(folder, "socket"),
         WATCHDOG_USEC: "200000"
@@ -94,6 +100,7 @@ describe("NodePunctual.layerSystemd", () => {
       assert.strictEqual(code, 0)
       const words = readFileSync(said, "utf8").trim().split("\n")
       assert.strictEqual(words[0], "READY=1 STATUS=running")
+      assert.include(words, "WATCHDOG=1")
       assert.strictEqual(words.filter((word) => word.startsWith("STOPPING=1")).length, 1)
     }), 60_000)
 })
