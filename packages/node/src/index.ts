@@ -1,6 +1,6 @@
 /**
  * Punctual on one machine: a store in a folder, locks in files, stores as files, workers in threads and processes, commands
- * as tasks.
+ * as tasks, a scheduler as a service.
  *
  * @since 0.1.0
  */
@@ -13,6 +13,12 @@ export * as FileLock from "./FileLock.ts"
 
 /** @since 0.1.0 */
 export * as FileTaskStore from "./FileTaskStore.ts"
+
+/** @since 0.1.0 */
+export * as Health from "./Health.ts"
+
+/** @since 0.1.0 */
+export * as NodePunctual from "./NodePunctual.ts"
 
 /** @since 0.1.0 */
 export * as ProcessExecutor from "./ProcessExecutor.ts"
