@@ -324,7 +324,7 @@ export const make: (options?: Options) => Effect.Effect<
       batch(
         "cancel",
         runs,
-        ({ generation, key, reason }) => [Records.padded(generation), Records.atom(key), Records.json(reason)],
+        ({ generation, key, reason }) => [Records.padded(generation), Records.json(key), Records.json(reason)],
         (each) => each === 1
       ),
 

@@ -6,18 +6,25 @@
  * | key | type | holds |
  * |---|---|---|
  * | `{p}` | hash | `schema`, `writer`; the latest `generation` and `token`; `known` (see `TaskStore.listen`) and `wake`, the number of the latest wake-up |
- * | `:t:<g>` | hash | a task: its row (`fields.ts`), `z` its zone rules, `e` ended runs so far, `f` the lowest number in its history, and each open run as `o` and its key |
- * | `:h:<g>` | hash | its history by number |
+ * | `:t:<g>` | hash | a task: its row (`fields.ts`), its runs, and what is known of them (below) |
  * | `:id` · `:gone` | hash · places | generations by id · of removed tasks that still have runs |
  * | `:due` · `:created` | scores | tasks; those that are never due are so at infinity |
  * | `:ids` · `:zoned` · `:events` | places | tasks by id · by zone rules · that have events |
  * | `:later:<b>` · `:ready:<b>` | scores · places | ready runs of a bucket (version, executor, tag), by the instant they may be claimed · in the order of claims |
  * | `:seen` · `:versions:<…>` | hash · scores | up to which instant `later` is in `ready` too · the versions of an executor and tag |
- * | `:leases` · `:ended` · `:runs` | scores | running runs by end of lease · history by end · all runs by due |
+ * | `:leases` · `:ended` · `:runs` | scores | running runs by end of lease · history by end, with numbers · all runs by due, with a number where the key has been used again |
  * | `:instance` · `:instances` | hash · scores | schedulers by id · by until when they are to be believed |
  * | `:q` · `:q:<g>` | places · hash | tasks with verdicts · their verdicts by reader |
  *
- * `<g>` is a generation in 16 digits. *Scores* are instants, which a double holds exactly; members of one score sort as
+ * | field of a task | |
+ * |---|---|
+ * | `z` | its zone rules, as `:zoned` has them |
+ * | `e` · `f` | how many of its runs have ended · the lowest number in its history |
+ * | `l` | the keys of its open runs, a line each |
+ * | a number | an ended run |
+ * | a key | an open run, or the number that it has ended as |
+ *
+ * `<g>` is a generation in 16 digits. Keys of runs are JSON, in quotes. *Scores* are instants, which a double holds exactly; members of one score sort as
  * bytes. *Places* are sorted sets whose scores are all zero: members begin with what they are sorted by.
  *
  * Commands are what costs, and after them every text that Lua makes. So clients send what is written, finished; records
@@ -52,7 +59,6 @@ local function int() at = at + 1 return tonumber(ARGV[at]) end
 -- numbers ---------------------------------------------------------------------
 
 local FAR = 9007199254740991
-local OPEN = fmt('%016d', 0)
 
 local function S(n) return fmt('%d', n) end
 local function pad(n) return fmt('%016d', n) end
@@ -208,28 +214,26 @@ end
 local tasks, touched = {}, {}
 
 local function remember(t)
-  t.runs, t.keys, t.set = {}, {}, {}
+  t.runs, t.ended, t.changed, t.set, t.del = {}, {}, {}, {}, {}
   tasks[t.g] = t
   touched[#touched + 1] = t
   return t
 end
 
-local parseRun
+local keepRun
 
 -- A task, removed ones included, and the run it has under a key, if one is looked for.
 local function load(g, key)
   local t = tasks[g]
   if t ~= nil then return t or nil end
   local name = P .. ':t:' .. g
-  local v
-  if key then v = call('HMGET', name, 'e', 'f', 'r', 'k', 'z', 'o' .. key)
-  else v = call('HMGET', name, 'e', 'f', 'r', 'k', 'z') end
+  local v = call('HMGET', name, 'e', 'f', 'r', 'k', 'z', 'l', key or 'l')
   if not v[1] then tasks[g] = false return nil end
   t = remember({
     g = g, name = name, e = tonumber(v[1]), f = tonumber(v[2]), r = v[3] and tonumber(v[3]), k = v[4], z = v[5] or '',
-    removed = not v[3]
+    l = v[6] or '', removed = not v[3]
   })
-  if key then t.runs[key] = v[6] and parseRun(t, key, v[6]) or false end
+  if key then keepRun(t, key, v[7]) end
   return t
 end
 
@@ -238,17 +242,15 @@ local function living(g)
   if t and not t.removed then return t end
 end
 
-local function write(t, field, value)
-  local set = t.set
-  set[#set + 1] = field
-  set[#set + 1] = value
+local function write(t, name, value) t.set[name] = value end
+
+local function drop(t, name)
+  t.set[name] = nil
+  t.del[name] = true
 end
 
 -- A field as it will be.
-local function field(t, name)
-  for i = #t.set - 1, 1, -2 do if t.set[i] == name then return t.set[i + 1] end end
-  return call('HGET', t.name, name)
-end
+local function field(t, name) return t.set[name] or (not t.del[name] and call('HGET', t.name, name)) end
 
 local function revise(t)
   t.r = t.r + 1
@@ -261,7 +263,7 @@ end
 local RUN = '^%["(%a+)",(%a+),(%a+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+)%]$'
 
 -- A run, or nothing where somebody has damaged its record: that one is passed over.
-parseRun = function(t, key, text)
+local function parseRun(t, key, text)
   local state, held, queues, tok, lease, started, attempt, takeovers, readyAt, ended, fixed, kind, owner, cancel, exit =
     match(text, RUN)
   if not state then return nil end
@@ -290,13 +292,18 @@ end
 -- Whether this is the last text of a line.
 local function isOf(line, text) return sub(line, -#text - 1) == ',' .. text end
 
+-- An open run as it was stored, or which number it has ended as.
+keepRun = function(t, key, text)
+  local number = text and tonumber(text)
+  if number then t.ended[key] = number end
+  local r = text and not number and parseRun(t, key, text) or false
+  t.runs[key] = r
+  return r
+end
+
 local function openRun(t, key)
   local r = t.runs[key]
-  if r ~= nil then return r or nil end
-  if t.all then return nil end
-  local text = call('HGET', t.name, 'o' .. key)
-  r = text and parseRun(t, key, text)
-  t.runs[key] = r or false
+  if r == nil then r = keepRun(t, key, call('HGET', t.name, key)) end
   return r or nil
 end
 
@@ -306,27 +313,42 @@ local function byRunDue(x, y)
   return below(x.key, y.key)
 end
 
+-- The keys of open runs.
+local function keysOf(l)
+  local keys = {}
+  for key in string.gmatch(l, '[^\n]+') do keys[#keys + 1] = key end
+  return keys
+end
+
+local function opened(t, key) t.l, t.listed = t.l == '' and key or (t.l .. '\n' .. key), true end
+
+local function closed(t, key)
+  if t.l == key then t.l = ''
+  else
+    local keys = {}
+    for _, other in ipairs(keysOf(t.l)) do if other ~= key then keys[#keys + 1] = other end end
+    t.l = table.concat(keys, '\n')
+  end
+  t.listed = true
+end
+
 -- Open runs, by due, then key.
 local function opens(t)
-  if not t.all then
-    local v = call('HGETALL', t.name)
-    for i = 1, #v, 2 do
-      if sub(v[i], 1, 1) == 'o' then
-        local key = sub(v[i], 2)
-        if t.runs[key] == nil then t.runs[key] = parseRun(t, key, v[i + 1]) end
-      end
-    end
-    t.all = true
+  local list, unread = {}, {}
+  for _, key in ipairs(keysOf(t.l)) do
+    if t.runs[key] == nil then unread[#unread + 1] = key elseif t.runs[key] then list[#list + 1] = t.runs[key] end
   end
-  local list = {}
-  for _, r in pairs(t.runs) do if r then list[#list + 1] = r end end
+  if #unread > 0 then
+    local texts = call('HMGET', t.name, unpack(unread))
+    for i, key in ipairs(unread) do list[#list + 1] = keepRun(t, key, texts[i]) or nil end
+  end
   table.sort(list, byRunDue)
   return list
 end
 
 local function touch(r)
   r.text = nil
-  if not r.number then r.t.keys[r.key] = true end
+  if not r.number then r.t.changed[r.key] = true end
 end
 
 -- Ready runs -------------------------------------------------------------------
@@ -416,25 +438,38 @@ local function arriving(t)
   return r
 end
 
--- Opens a run; answers it.
+-- Opens a run; answers it. One of its key that has ended is no longer the latest one.
 local function create(r, owner, lease, now)
   local t = r.t
+  local before = t.ended[r.key]
+  if before then
+    local text = call('HGET', t.name, S(before))
+    local ended = text and parseRun(t, r.key, text)
+    if ended then add('runs', t.g .. r.key .. pad(before), fix(ended).due) end
+    t.ended[r.key] = nil
+  end
   r.kind = t.k
   if r.state == 'ready' then
     if owner ~= '' then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
   end
   t.runs[r.key] = r
+  opened(t, r.key)
   touch(r)
   link(r)
-  add('runs', t.g .. OPEN .. r.key, fix(r).due)
+  add('runs', t.g .. r.key, fix(r).due)
   return r
 end
 
-local function dropRun(r)
+local function close(r)
   unlink(r)
   r.t.runs[r.key] = false
-  r.t.keys[r.key] = true
-  rem('runs', r.t.g .. OPEN .. r.key)
+  closed(r.t, r.key)
+end
+
+local function dropRun(r)
+  close(r)
+  r.t.changed[r.key] = true
+  rem('runs', r.t.g .. r.key)
 end
 
 local function hold(r, held)
@@ -468,14 +503,13 @@ end
 -- from open to history
 local function finish(r, state, now)
   local t = r.t
-  dropRun(r)
+  close(r)
   t.e = t.e + 1
   t.counted = true
   r.state, r.lease, r.ended, r.number, r.text = state, 'null', now, t.e, nil
-  call('HSET', P .. ':h:' .. t.g, S(t.e), runText(r))
-  local place = t.g .. pad(t.e)
-  add('ended', place, now)
-  add('runs', place, fix(r).due)
+  t.ended[r.key], t.changed[r.key] = t.e, true
+  write(t, S(t.e), runText(r))
+  add('ended', t.g .. pad(t.e), now)
 end
 
 local function cancelRun(r, reason, now)
@@ -483,10 +517,24 @@ local function cancelRun(r, reason, now)
   finish(r, 'cancelled', now)
 end
 
+-- An ended run.
+local function endedRun(t, number)
+  local text = field(t, S(number))
+  return text and parseRun(t, nil, text)
+end
+
 local function dropEnded(t, number)
-  call('HDEL', P .. ':h:' .. t.g, S(number))
   rem('ended', t.g .. pad(number))
-  rem('runs', t.g .. pad(number))
+  local r = endedRun(t, number)
+  drop(t, S(number))
+  if not r then return end
+  -- its key is the last text that does not change: in a text of JSON no comma is before a quote, unless at its end
+  local key = match(r.fixed, '^.*,(".+)$')
+  if not t.runs[key] and t.ended[key] == nil then openRun(t, key) end
+  if t.ended[key] == number then
+    t.ended[key], t.changed[key] = nil, true
+    rem('runs', t.g .. key)
+  else rem('runs', t.g .. key .. pad(number)) end
 end
 
 -- Drops the numbers of a task up to its latest − keep.
@@ -494,7 +542,7 @@ local function bound(t, keep)
   local last = t.e - keep
   if t.f > last then return end
   for number = t.f, last do dropEnded(t, number) end
-  t.f = last + 1
+  t.f, t.counted = last + 1, true
 end
 
 local function active(t)
@@ -548,16 +596,17 @@ local function setZone(t, rules)
   if rules ~= '' then add('zoned', rules .. '\0' .. t.g) end
 end
 
-local ids = {}
+local ids, noIds = {}, {}
 
 -- A task as clients send it; answers it.
 local function addTask(id)
   local g = nextGeneration()
   local created, due, zone, events = take(), take(), take(), take()
-  local t = remember({ g = g, name = P .. ':t:' .. g, e = 0, f = 1, r = 1, z = zone, all = true, removed = false })
+  local t = remember({ g = g, name = P .. ':t:' .. g, e = 0, f = 1, r = 1, z = zone, l = '', removed = false })
   local c, p, k, d = take(), take(), take(), take()
-  t.k, t.set = k, { 'r', '1', 'c', c, 'p', p, 'k', k, 'd', d, 'z', zone, 'e', '0', 'f', '1' }
-  ids[id] = g
+  t.k, t.listed, t.counted = k, true, true
+  t.set = { r = '1', c = c, p = p, k = k, d = d, z = zone }
+  ids[id], noIds[id] = g, nil
   add('ids', id)
   add('due', g, due)
   add('created', g, created)
@@ -579,15 +628,15 @@ local function removeTask(t, id, now)
   end
   call('DEL', P .. ':q:' .. t.g)
   rem('q', t.g)
-  ids[id] = false
+  ids[id], noIds[id] = nil, true
   rem('ids', id)
   rem('due', t.g)
   rem('created', t.g)
   rem('events', t.g)
   setZone(t, '')
   t.id, t.removed = id, true
-  t.set = { 'x', id }
-  t.gone = true
+  for _, name in ipairs({ 'r', 'c', 'p', 'k', 'd', 'z' }) do drop(t, name) end
+  write(t, 'x', id)
   add('gone', gone(t))
 end
 
@@ -608,64 +657,59 @@ end
 
 -- A task with its open runs, as stored: for scripts that change neither.
 local function withRuns(g)
-  local answer = row(g)
-  -- its row has eight fields
-  if call('HLEN', P .. ':t:' .. g) ~= 8 then
-    local v = call('HGETALL', P .. ':t:' .. g)
-    if #v == 0 then return nil end
-    for i = 1, #v, 2 do if sub(v[i], 1, 1) == 'o' then answer[#answer + 1] = v[i + 1] end end
+  local name = P .. ':t:' .. g
+  local v = call('HMGET', name, 'r', 'c', 'p', 'k', 'd', 'l')
+  if not v[6] then return nil end
+  local answer = { g, v[1], v[2], v[3], v[4], v[5] }
+  if v[6] ~= '' then
+    for i, text in ipairs(call('HMGET', name, unpack(keysOf(v[6])))) do answer[6 + i] = text end
   end
   return answer
 end
 
-local function writeIds()
-  local set, del = {}, {}
-  for id, g in pairs(ids) do
-    if g then
-      set[#set + 1] = id
-      set[#set + 1] = g
-    else del[#del + 1] = id end
+-- Sets fields, and deletes those named.
+local function writeHash(key, set, del)
+  local list = {}
+  for name, value in pairs(set) do
+    list[#list + 1] = name
+    list[#list + 1] = value
+    if #list >= 2000 then
+      call('HSET', key, unpack(list))
+      list = {}
+    end
   end
-  if #set > 0 then call('HSET', P .. ':id', unpack(set)) end
-  if #del > 0 then call('HDEL', P .. ':id', unpack(del)) end
+  if #list > 0 then call('HSET', key, unpack(list)) end
+  if not next(del) then return end
+  list = {}
+  for name in pairs(del) do
+    list[#list + 1] = name
+    if #list >= 2000 then
+      call('HDEL', key, unpack(list))
+      list = {}
+    end
+  end
+  if #list > 0 then call('HDEL', key, unpack(list)) end
 end
 
 -- Writes what changed, tells listeners, and answers.
 local function done(answer)
   for _, t in ipairs(touched) do
-    local set, del = t.set, t.gone and { 'r', 'c', 'p', 'k', 'd', 'z' } or {}
     if t.revised and not t.removed then write(t, 'r', S(t.r)) end
-    if t.counted then
-      write(t, 'e', S(t.e))
-      write(t, 'f', S(t.f))
-    end
-    for key in pairs(t.keys) do
+    if t.counted then t.set.e, t.set.f = S(t.e), S(t.f) end
+    if t.listed then t.set.l = t.l end
+    for key in pairs(t.changed) do
       local r = t.runs[key]
-      if r then
-        set[#set + 1] = 'o' .. key
-        set[#set + 1] = runText(r)
-        if #set >= 2000 then
-          call('HSET', t.name, unpack(set))
-          set = {}
-        end
-      else
-        del[#del + 1] = 'o' .. key
-        if #del >= 2000 then
-          call('HDEL', t.name, unpack(del))
-          del = {}
-        end
-      end
+      if r then t.set[key] = runText(r) elseif t.ended[key] then t.set[key] = S(t.ended[key]) else t.del[key] = true end
     end
-    if #set > 0 then call('HSET', t.name, unpack(set)) end
-    if #del > 0 then call('HDEL', t.name, unpack(del)) end
-    -- all that is left of it is e, f and x
-    if t.removed and call('HLEN', t.name) == 3 and call('EXISTS', P .. ':h:' .. t.g) == 0 then
+    writeHash(t.name, t.set, t.del)
+    -- all that is left of it is e, f, l and x
+    if t.removed and call('HLEN', t.name) == 4 then
       t.id = t.id or call('HGET', t.name, 'x')
       call('DEL', t.name)
       rem('gone', gone(t))
     end
   end
-  if next(ids) then writeIds() end
+  if next(ids) or next(noIds) then writeHash(P .. ':id', ids, noIds) end
   flush()
   local known, wake = tonumber(meta[5]), false
   local due = broughtDue and (not known or broughtDue < known) and broughtDue or nil

@@ -120,7 +120,7 @@ const beyondTask = (sort: TaskQuery["sort"], [first, generation]: Place): Beyond
 
 const beyondRun = ([due, generation, key, number]: Place): Beyond => [
   scoreOf(due),
-  Records.padded(Number(generation)) + Records.padded(Number(number)) + (number === 0 ? Records.atom(String(key)) : "")
+  Records.padded(Number(generation)) + Records.json(key) + (number === 0 ? "" : Records.padded(Number(number)))
 ]
 
 const text = (value: string | undefined): string => value === undefined ? "" : Records.json(value)

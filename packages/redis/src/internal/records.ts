@@ -65,7 +65,7 @@ export const handled = (executor: string, tag: string): string => `${json(execut
 const definition = (row: Row): string => json(definitionFields.map((name) => row[name]))
 
 const arriving = (run: ArrivingRun, taskId: string, createdAt: number): Args => [
-  atom(run.key),
+  json(run.key),
   run.state,
   String(run.held ?? false),
   String(run.queues),
@@ -134,7 +134,7 @@ export const changing = (read: ReadonlyArray<TaskRow>): (change: Change) => Args
 
 const change = (change: Change, row: TaskRow | undefined): Args => {
   const { generation, id, now, replacement, revision, runs, set } = change
-  const args = [padded(generation), String(revision), String(now), runs[0] === undefined ? "" : keyOf(runs[0])]
+  const args = [padded(generation), String(revision), String(now), runs[0] === undefined ? "l" : keyOf(runs[0])]
   if (set === "remove") args.push("remove")
   else {
     // nobody reads a field of a part that is not touched
@@ -160,12 +160,12 @@ const change = (change: Change, row: TaskRow | undefined): Args => {
 }
 
 /** No row has this revision. */
-const conflict = ({ generation, now }: Change): Args => ["4", padded(generation), "0", String(now), ""]
+const conflict = ({ generation, now }: Change): Args => ["4", padded(generation), "0", String(now), "l"]
 
 const defined = <A extends object>(set: A): Partial<A> =>
   Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined)) as Partial<A>
 
-const keyOf = (change: RunChange): string => atom(change._tag === "Create" ? change.run.key : change.key)
+const keyOf = (change: RunChange): string => json(change._tag === "Create" ? change.run.key : change.key)
 
 const runChange = (change: RunChange, id: string, now: number): Args =>
   change._tag === "Create"
@@ -175,13 +175,12 @@ const runChange = (change: RunChange, id: string, now: number): Args =>
       change.claim === undefined ? "" : json(change.claim.owner),
       change.claim === undefined ? "" : String(change.claim.until)
     ]
-    : [change._tag, atom(change.key), change._tag === "Cancel" ? json(change.reason) : ""]
+    : [change._tag, json(change.key), change._tag === "Cancel" ? json(change.reason) : ""]
 
-export const ref = ({ generation, key, token }: RunRef): Args => [padded(generation), atom(key), String(token)]
+export const ref = ({ generation, key, token }: RunRef): Args => [padded(generation), json(key), String(token)]
 
 export const settlement = ({ generation, key, now, owner, result, task, token }: Settlement): Args => [
   padded(generation),
-  atom(key),
   json(key),
   String(token),
   json(owner),
@@ -373,7 +372,7 @@ export const runRow = (generation: number, text: unknown): RunRow => {
 
 export interface Numbered {
   readonly run: RunRow
-  /** Its number in history, zero while it is open. */
+  /** Its place among those of its key. */
   readonly number: number
 }
 

@@ -37,9 +37,8 @@ for i, id in ipairs(names) do
     answer[i] = row(existing[i])
   elseif ids[id] then
     at = at + size
-    local v, t = {}, tasks[ids[id]]
-    for k = 1, #t.set, 2 do v[t.set[k]] = t.set[k + 1] end
-    answer[i] = { t.g, v.r, v.c, v.p, v.k, v.d }
+    local t = tasks[ids[id]]
+    answer[i] = { t.g, t.set.r, t.set.c, t.set.p, t.set.k, t.set.d }
   else
     NOW = tonumber(ARGV[at + 1])
     answer[i] = addTask(id).g
@@ -330,19 +329,12 @@ local function told(result, state)
 end
 
 -- What became of a run that this very token settled: takeovers make it void, claims give another one.
-local function before(g, key, json, tok, owner, result)
+local function before(g, key, tok, owner, result)
   local t = load(g, key)
   if not t then return 'Stale' end
-  local function same(r) return r.state ~= 'running' and r.token == tok and r.owner == owner end
   local r = openRun(t, key)
-  if r and same(r) then return told(result, r.state) end
-  for number = t.e, t.f, -1 do
-    local text = call('HGET', P .. ':h:' .. g, S(number))
-    local ended = text and parseRun(t, key, text)
-    if ended and isOf(ended.fixed, json) then
-      return same(ended) and told(result, ended.state) or 'Stale'
-    end
-  end
+  if not r and t.ended[key] then r = endedRun(t, t.ended[key]) end
+  if r and r.state ~= 'running' and r.token == tok and r.owner == owner then return told(result, r.state) end
   return 'Stale'
 end
 
@@ -374,12 +366,12 @@ end
 
 local keep, answer = int(), {}
 for i = 1, int() do
-  local g, key, json, tok, owner, now, result, state, exit = take(), take(), take(), take(), take(), take(), take(), take(), take()
+  local g, key, tok, owner, now, result, state, exit = take(), take(), take(), take(), take(), take(), take(), take()
   local failures = take()
   local missed, pauseAt, note
   if failures ~= '' then missed, pauseAt, note = take(), take(), take() end
   local r = owned(g, key, tok, owner)
-  if not r then answer[i] = before(g, key, json, tok, owner, result)
+  if not r then answer[i] = before(g, key, tok, owner, result)
   else
     NOW = tonumber(now)
     local t = r.t
@@ -599,12 +591,12 @@ if list[1] == '' then
   end
 end
 for _, g in ipairs(list) do
-  local open = call('HGETALL', P .. ':t:' .. g)
-  for i = 1, #open, 2 do
-    if sub(open[i], 1, 1) == 'o' then answer[#answer + 1] = { g, '0', open[i + 1] } end
+  local fields = call('HGETALL', P .. ':t:' .. g)
+  for i = 1, #fields, 2 do
+    local name, text = fields[i], fields[i + 1]
+    if tonumber(name) then answer[#answer + 1] = { g, name, text }
+    elseif sub(name, 1, 1) == '"' and not tonumber(text) then answer[#answer + 1] = { g, '0', text } end
   end
-  local ended = call('HGETALL', P .. ':h:' .. g)
-  for i = 1, #ended, 2 do answer[#answer + 1] = { g, ended[i], ended[i + 1] } end
 end
 return done(answer)
 `),
@@ -615,7 +607,7 @@ local most, answer = int(), {}
 if call('ZCARD', P .. ':leases') > most then return done('') end
 for _, member in ipairs(call('ZRANGE', P .. ':leases', 0, -1)) do
   local g = sub(member, 1, 16)
-  local text = call('HGET', P .. ':t:' .. g, 'o' .. sub(member, 17))
+  local text = call('HGET', P .. ':t:' .. g, sub(member, 17))
   if text then answer[#answer + 1] = { g, '0', text } end
 end
 return done(answer)
@@ -629,18 +621,17 @@ local found = beyond('runs', score ~= '' and { score = score, member = member },
 local answer, last = {}, nil
 for i = 1, #found, 2 do
   local place = found[i]
-  local g, number, text = sub(place, 1, 16), sub(place, 17, 32), nil
-  if number == OPEN then text = call('HGET', P .. ':t:' .. g, 'o' .. sub(place, 33))
-  else
-    number = S(tonumber(number))
-    text = call('HGET', P .. ':h:' .. g, number)
-  end
+  local task, name = P .. ':t:' .. sub(place, 1, 16), sub(place, 17)
+  local number = sub(name, -1) == '"' and 0 or tonumber(sub(name, -16))
+  local text = call('HGET', task, number == 0 and name or S(number))
+  -- the latest of its key has ended
+  if text and tonumber(text) then text = call('HGET', task, text) end
   last = { found[i + 1], place }
   if text and (state == '' or sub(text, 1, #state + 4) == '["' .. state .. '",') then
     local r = (key ~= '' or tag ~= '') and parseRun(nil, '', text) or {}
     if r and (tag == '' or isOf(r.kind, tag))
       and (key == '' or isOf(r.fixed, key)) then
-      answer[#answer + 1] = { g, number == OPEN and '0' or number, text }
+      answer[#answer + 1] = { sub(place, 1, 16), S(number), text }
       if #answer >= limit then break end
     end
   end
