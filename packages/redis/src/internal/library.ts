@@ -211,10 +211,13 @@ end
 
 -- tasks -----------------------------------------------------------------------
 
+-- What has been read of tasks: in runs, by key, an open run, the number that it has ended as, or false; in set and del
+-- fields to write and to delete, of runs their records yet to be made texts. Tables have all their fields from the
+-- beginning, since Lua lays one out anew when it grows.
+
 local tasks, touched = {}, {}
 
 local function remember(t)
-  t.runs, t.ended, t.changed, t.set, t.del = {}, {}, {}, {}, {}
   tasks[t.g] = t
   touched[#touched + 1] = t
   return t
@@ -231,7 +234,8 @@ local function load(g, key)
   if not v[1] then tasks[g] = false return nil end
   t = remember({
     g = g, name = name, e = tonumber(v[1]), f = tonumber(v[2]), r = v[3] and tonumber(v[3]), k = v[4], z = v[5] or '',
-    l = v[6] or '', removed = not v[3]
+    l = v[6] or '', id = false, removed = not v[3], revised = false, counted = false, listed = false, runs = {}, set = {},
+    del = {}
   })
   if key then keepRun(t, key, v[7]) end
   return t
@@ -242,7 +246,10 @@ local function living(g)
   if t and not t.removed then return t end
 end
 
-local function write(t, name, value) t.set[name] = value end
+local function write(t, name, value)
+  t.set[name] = value
+  t.del[name] = nil
+end
 
 local function drop(t, name)
   t.set[name] = nil
@@ -270,7 +277,8 @@ local function parseRun(t, key, text)
   return {
     t = t, key = key, text = text, state = state, held = held, queues = queues, token = tok, lease = lease,
     started = started, attempt = attempt, takeovers = takeovers, readyAt = readyAt, ended = ended, fixed = fixed,
-    kind = kind, owner = owner, cancel = cancel, exit = exit
+    kind = kind, owner = owner, cancel = cancel, exit = exit, once = false, slots = false, due = false, number = false,
+    mine = false
   }
 end
 
@@ -292,19 +300,22 @@ end
 -- Whether this is the last text of a line.
 local function isOf(line, text) return sub(line, -#text - 1) == ',' .. text end
 
--- An open run as it was stored, or which number it has ended as.
+-- What a key has: an open run, the number that it has ended as, or false.
 keepRun = function(t, key, text)
-  local number = text and tonumber(text)
-  if number then t.ended[key] = number end
-  local r = text and not number and parseRun(t, key, text) or false
-  t.runs[key] = r
-  return r
+  local run = text and (tonumber(text) or parseRun(t, key, text)) or false
+  t.runs[key] = run
+  return run
+end
+
+local function atKey(t, key)
+  local run = t.runs[key]
+  if run == nil then run = keepRun(t, key, call('HGET', t.name, key)) end
+  return run
 end
 
 local function openRun(t, key)
-  local r = t.runs[key]
-  if r == nil then r = keepRun(t, key, call('HGET', t.name, key)) end
-  return r or nil
+  local run = atKey(t, key)
+  return type(run) == 'table' and run or nil
 end
 
 local function byRunDue(x, y)
@@ -335,20 +346,18 @@ end
 -- Open runs, by due, then key.
 local function opens(t)
   local list, unread = {}, {}
-  for _, key in ipairs(keysOf(t.l)) do
-    if t.runs[key] == nil then unread[#unread + 1] = key elseif t.runs[key] then list[#list + 1] = t.runs[key] end
-  end
+  for _, key in ipairs(keysOf(t.l)) do if t.runs[key] == nil then unread[#unread + 1] = key end end
   if #unread > 0 then
-    local texts = call('HMGET', t.name, unpack(unread))
-    for i, key in ipairs(unread) do list[#list + 1] = keepRun(t, key, texts[i]) or nil end
+    for i, text in ipairs(call('HMGET', t.name, unpack(unread))) do keepRun(t, unread[i], text) end
   end
+  for _, key in ipairs(keysOf(t.l)) do list[#list + 1] = openRun(t, key) end
   table.sort(list, byRunDue)
   return list
 end
 
 local function touch(r)
-  r.text = nil
-  if not r.number then r.t.changed[r.key] = true end
+  r.text = false
+  if not r.number then write(r.t, r.key, r) end
 end
 
 -- Ready runs -------------------------------------------------------------------
@@ -432,21 +441,25 @@ end
 
 -- A run as clients send it; where it is claimed they say for whom.
 local function arriving(t)
-  local r = { t = t, key = take(), token = 'null', lease = 'null', started = 'null', ended = 'null', owner = 'null',
-    cancel = 'null', exit = 'null' }
-  r.state, r.held, r.queues, r.attempt, r.takeovers, r.readyAt, r.fixed = take(), take(), take(), take(), take(), take(), take()
+  local key, state, held, queues, attempt, takeovers, readyAt, fixed =
+    take(), take(), take(), take(), take(), take(), take(), take()
+  local r = {
+    t = t, key = key, text = false, state = state, held = held, queues = queues, token = 'null', lease = 'null',
+    started = 'null', attempt = attempt, takeovers = takeovers, readyAt = readyAt, ended = 'null', fixed = fixed,
+    kind = false, owner = 'null', cancel = 'null', exit = 'null', once = false, slots = false, due = false,
+    number = false, mine = false
+  }
   return r
 end
 
 -- Opens a run; answers it. One of its key that has ended is no longer the latest one.
 local function create(r, owner, lease, now)
   local t = r.t
-  local before = t.ended[r.key]
+  local before = atKey(t, r.key)
   if before then
     local text = call('HGET', t.name, S(before))
     local ended = text and parseRun(t, r.key, text)
     if ended then add('runs', t.g .. r.key .. pad(before), fix(ended).due) end
-    t.ended[r.key] = nil
   end
   r.kind = t.k
   if r.state == 'ready' then
@@ -460,15 +473,17 @@ local function create(r, owner, lease, now)
   return r
 end
 
-local function close(r)
+-- Takes a run from among the open ones, and leaves in its place the number that it has ended as, if it has.
+local function close(r, number)
+  local t = r.t
   unlink(r)
-  r.t.runs[r.key] = false
-  closed(r.t, r.key)
+  closed(t, r.key)
+  t.runs[r.key] = number
+  if number then write(t, r.key, S(number)) else drop(t, r.key) end
 end
 
 local function dropRun(r)
-  close(r)
-  r.t.changed[r.key] = true
+  close(r, false)
   rem('runs', r.t.g .. r.key)
 end
 
@@ -503,11 +518,10 @@ end
 -- from open to history
 local function finish(r, state, now)
   local t = r.t
-  close(r)
   t.e = t.e + 1
   t.counted = true
-  r.state, r.lease, r.ended, r.number, r.text = state, 'null', now, t.e, nil
-  t.ended[r.key], t.changed[r.key] = t.e, true
+  close(r, t.e)
+  r.state, r.lease, r.ended, r.number, r.text = state, 'null', now, t.e, false
   write(t, S(t.e), runText(r))
   add('ended', t.g .. pad(t.e), now)
 end
@@ -530,9 +544,9 @@ local function dropEnded(t, number)
   if not r then return end
   -- its key is the last text that does not change: in a text of JSON no comma is before a quote, unless at its end
   local key = match(r.fixed, '^.*,(".+)$')
-  if not t.runs[key] and t.ended[key] == nil then openRun(t, key) end
-  if t.ended[key] == number then
-    t.ended[key], t.changed[key] = nil, true
+  if atKey(t, key) == number then
+    t.runs[key] = false
+    drop(t, key)
     rem('runs', t.g .. key)
   else rem('runs', t.g .. key .. pad(number)) end
 end
@@ -602,9 +616,10 @@ local ids, noIds = {}, {}
 local function addTask(id)
   local g = nextGeneration()
   local created, due, zone, events = take(), take(), take(), take()
-  local t = remember({ g = g, name = P .. ':t:' .. g, e = 0, f = 1, r = 1, z = zone, l = '', removed = false })
+  local t = remember({ g = g, name = P .. ':t:' .. g, e = 0, f = 1, r = 1, z = zone, l = '', k = false, id = false,
+    removed = false, revised = false, counted = true, listed = true, runs = {}, set = false, del = {} })
   local c, p, k, d = take(), take(), take(), take()
-  t.k, t.listed, t.counted = k, true, true
+  t.k = k
   t.set = { r = '1', c = c, p = p, k = k, d = d, z = zone }
   ids[id], noIds[id] = g, nil
   add('ids', id)
@@ -667,12 +682,12 @@ local function withRuns(g)
   return answer
 end
 
--- Sets fields, and deletes those named.
+-- Sets fields, runs among them, and deletes those named.
 local function writeHash(key, set, del)
   local list = {}
   for name, value in pairs(set) do
     list[#list + 1] = name
-    list[#list + 1] = value
+    list[#list + 1] = type(value) == 'table' and runText(value) or value
     if #list >= 2000 then
       call('HSET', key, unpack(list))
       list = {}
@@ -697,10 +712,6 @@ local function done(answer)
     if t.revised and not t.removed then write(t, 'r', S(t.r)) end
     if t.counted then t.set.e, t.set.f = S(t.e), S(t.f) end
     if t.listed then t.set.l = t.l end
-    for key in pairs(t.changed) do
-      local r = t.runs[key]
-      if r then t.set[key] = runText(r) elseif t.ended[key] then t.set[key] = S(t.ended[key]) else t.del[key] = true end
-    end
     writeHash(t.name, t.set, t.del)
     -- all that is left of it is e, f, l and x
     if t.removed and call('HLEN', t.name) == 4 then

@@ -143,7 +143,7 @@ end
 
 -- Whether a run must wait for those that this change has asked to stop; then their ends look for it.
 local function waits(r, made)
-  if #made.asked == 0 or active(r.t) < tonumber(fix(r).slots) then return false end
+  if not made.asked or active(r.t) < tonumber(fix(r).slots) then return false end
   for _, other in ipairs(made.asked) do
     other.queues = 'true'
     touch(other)
@@ -164,8 +164,8 @@ local function apply(t, now, made)
     end
     create(r, owner, lease, now)
     if r.state == 'running' then
-      made.claimed[#made.claimed + 1] = r
-      made.own[r] = true
+      r.mine = true
+      made.told[#made.told + 1] = r
     end
     return
   end
@@ -177,7 +177,10 @@ local function apply(t, now, made)
   elseif what == 'Cancel' then
     if r.state ~= 'running' then cancelRun(r, reason, now)
     else
-      if not made.own[r] then made.asked[#made.asked + 1] = r end
+      if not r.mine then
+        made.asked = made.asked or {}
+        made.asked[#made.asked + 1] = r
+      end
       ask(r, reason)
     end
   elseif what == 'Promote' then
@@ -215,7 +218,9 @@ for i = 1, int() do
     -- as it is after this change, whatever a later one of the batch does
     local removed = take() == 'remove'
     if not removed then set(t) end
-    local made = { claimed = {}, own = {}, asked = {}, waits = false }
+    -- its revision and what it has claimed; what it has asked to stop; whether it has created runs that wait
+    local told = { S(t.r) }
+    local made = { told = told, asked = false, waits = false }
     for _ = 1, int() do apply(t, now, made) end
     if not removed then
       if made.waits then queue(t) end
@@ -224,8 +229,10 @@ for i = 1, int() do
       removeTask(t, id, now)
       if take() == 'replace' then addTask(id) end
     end
-    local told = { S(t.r) }
-    for _, r in ipairs(made.claimed) do told[#told + 1] = runText(r) end
+    for k = 2, #told do
+      told[k].mine = false
+      told[k] = runText(told[k])
+    end
     answer[i] = told
   end
 end
@@ -332,8 +339,8 @@ end
 local function before(g, key, tok, owner, result)
   local t = load(g, key)
   if not t then return 'Stale' end
-  local r = openRun(t, key)
-  if not r and t.ended[key] then r = endedRun(t, t.ended[key]) end
+  local r = atKey(t, key)
+  if type(r) == 'number' then r = endedRun(t, r) end
   if r and r.state ~= 'running' and r.token == tok and r.owner == owner then return told(result, r.state) end
   return 'Stale'
 end
