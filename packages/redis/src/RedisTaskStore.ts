@@ -172,7 +172,8 @@ export const make: (options?: Options) => Effect.Effect<
           ))
       return all.length === 1
         ? one(all[0]!)
-        : Effect.map(Effect.forEach(all, one, { concurrency: 2 }), (answers) => answers.flat())
+        : Effect.map(Effect.forEach(all, one, { concurrency: 2 }), (answers) =>
+          answers.flat())
     })
 
   /** Sets damaged tasks aside for their reader, so that the others go on. */
@@ -266,16 +267,19 @@ export const make: (options?: Options) => Effect.Effect<
       ),
 
     commit: (changes) =>
-      Effect.flatMap(rowsOf(changes), (rows) =>
-        batch("commit", changes, Records.changing(rows), (each, { generation }): Committed => {
-          if (each === "") return { _tag: "Conflict" }
-          const [revision, ...claimed] = Records.list(each)
-          return {
-            _tag: "Committed",
-            revision: Number(revision),
-            claimed: claimed.map((text) => Records.runRow(generation, text))
-          }
-        })),
+      Effect.flatMap(
+        rowsOf(changes),
+        (rows) =>
+          batch("commit", changes, Records.changing(rows), (each, { generation }): Committed => {
+            if (each === "") return { _tag: "Conflict" }
+            const [revision, ...claimed] = Records.list(each)
+            return {
+              _tag: "Committed",
+              revision: Number(revision),
+              claimed: claimed.map((text) => Records.runRow(generation, text))
+            }
+          })
+      ),
 
     claim: ({ lease, limit, now, reader, slots }) =>
       Effect.flatMap(

@@ -194,7 +194,10 @@ export const runs = (call: Call, query: RunQuery): Effect.Effect<Page<RunRow>, T
       (key === undefined || run.key === key) &&
       (tag === undefined || run.tag === tag) &&
       (state === undefined || run.state === state)
-    const page = (page: Page<Records.Numbered>): Page<RunRow> => ({ items: page.items.map(({ run }) => run), next: page.next })
+    const page = (page: Page<Records.Numbered>): Page<RunRow> => ({
+      items: page.items.map(({ run }) => run),
+      next: page.next
+    })
     /** A page of runs that are all here. */
     const few = (answer: unknown) =>
       pageOf(
