@@ -67,8 +67,11 @@ const known: Readonly<Record<keyof Options, true>> = { prefix: true, name: true,
 // -----------------------------------------------------------------------------
 
 /** A script holds the server while it runs: batches are cut into pieces of so many entries and characters. */
-const mostEntries = 250
+const mostEntries = 100
 const mostCharacters = 1_000_000
+
+/** So that the server has the next piece while this process reads the answer to the one before. */
+const piecesAtOnce = 4
 
 /**
  * Checks the server and answers its store, until the scope closes.
@@ -141,7 +144,7 @@ export const make: (options?: Options) => Effect.Effect<
     })
 
   /**
-   * In pieces; answers in their order. While the server works on one, the next is on its way.
+   * In pieces, which are sent in their order; answers in their order.
    *
    * @param head what a script is told before its entries
    */
@@ -172,7 +175,7 @@ export const make: (options?: Options) => Effect.Effect<
           ))
       return all.length === 1
         ? one(all[0]!)
-        : Effect.map(Effect.forEach(all, one, { concurrency: 2 }), (answers) =>
+        : Effect.map(Effect.forEach(all, one, { concurrency: piecesAtOnce }), (answers) =>
           answers.flat())
     })
 

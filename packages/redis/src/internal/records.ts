@@ -106,15 +106,21 @@ const parts = [
   { field: "d", names: definitionFields, text: definition }
 ] as const
 
-const touches = (names: ReadonlyArray<string>, set: Partial<Row>): boolean =>
-  names.some((name) => set[name as keyof Row] !== undefined)
+const partOf = new Map<string, number>(parts.flatMap(({ names }, part) => names.map((name) => [name, part] as const)))
+
+/** How many fields of each part a change gives. */
+const given = (set: Partial<Row>): ReadonlyArray<number> => {
+  const counts = [0, 0, 0, 0]
+  for (const name in set) {
+    const part = set[name as keyof Row] === undefined ? undefined : partOf.get(name)
+    if (part !== undefined) counts[part]!++
+  }
+  return counts
+}
 
 /** Whether a change gives some part of a row incompletely: then the row must be known. */
 export const isPartial = ({ set }: Change): boolean =>
-  set !== "remove" &&
-  parts.some(({ names }) =>
-    touches(names, set) && names.some((name) => (set as Partial<Row>)[name as keyof Row] === undefined)
-  )
+  set !== "remove" && given(set).some((count, part) => count > 0 && count < parts[part]!.names.length)
 
 /**
  * How changes are written, one after another: partial ones onto rows as they have been read, and as the changes before
@@ -138,9 +144,11 @@ const change = (change: Change, row: TaskRow | undefined): Args => {
   if (set === "remove") args.push("remove")
   else {
     // nobody reads a field of a part that is not touched
-    const after = { ...row, id, ...defined(set) } as Row
+    const after = (row === undefined ? set : { ...row, ...defined(set) }) as Row
     const fields: Array<string> = []
-    for (const { field, names, text } of parts) if (touches(names, set)) fields.push(field, text(after))
+    given(set).forEach((count, part) => {
+      if (count > 0) fields.push(parts[part]!.field, parts[part]!.text(after))
+    })
     if (set.due !== undefined) fields.push("due", score(set.due))
     if (set.zoneRules !== undefined) fields.push("zone", set.zoneRules === null ? "" : atom(set.zoneRules))
     if (set.createdAt !== undefined) fields.push("created", String(set.createdAt))
