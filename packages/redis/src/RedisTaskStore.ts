@@ -31,7 +31,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
-import type { Change, Claimed, Committed, RunChange, Settled, Settlement, TakenOver } from "punctual/TaskStore"
+import type { TaskRow } from "punctual/TaskRecord"
+import type { Change, Claimed, Committed, Settled, TakenOver, TaskWithRuns } from "punctual/TaskStore"
 import { TaskStore, TaskStoreError, zoneRulesPatience } from "punctual/TaskStore"
 import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { makeBroadcast } from "./internal/broadcast.ts"
@@ -72,6 +73,9 @@ export const optionNames: OptionNames<Options> = { prefix: true, name: true, pol
 const mostEntries = 100
 const mostCharacters = 1_000_000
 
+/** So that the server has the next piece while this process reads the answer to the one before. */
+const piecesAtOnce = 4
+
 /**
  * Checks the server and answers its store, until the scope closes.
  *
@@ -104,12 +108,10 @@ export const make: (options?: Options) => Effect.Effect<
   const failed = (operation: string) => (error: { readonly cause?: unknown }) =>
     storeError(store, operation, error.cause)
 
-  const run = (operation: string, script: keyof typeof scripts, args: object) =>
-    Effect.suspend(() => redis.eval(scripts[script])(root, Records.json({ ...args, sender }))).pipe(
-      Effect.mapError(failed(operation))
-    )
+  const run = (operation: string, script: keyof typeof scripts, args: Records.Args) =>
+    Effect.suspend(() => redis.eval(scripts[script])(root, sender, ...args)).pipe(Effect.mapError(failed(operation)))
 
-  yield* run("open", "open", {})
+  yield* run("open", "open", [])
   const channels = { calls: `${root}:wake`, events: `${root}:events` }
   const wakes = yield* Wakes.make({
     redis,
@@ -123,7 +125,7 @@ export const make: (options?: Options) => Effect.Effect<
   const call = <A>(
     operation: string,
     script: keyof typeof scripts,
-    args: object,
+    args: Records.Args,
     read: (answer: unknown) => A
   ): Effect.Effect<A, TaskStoreError> =>
     Effect.flatMap(run(operation, script, args), (reply) => {
@@ -143,7 +145,11 @@ export const make: (options?: Options) => Effect.Effect<
       return wake === null ? result : Effect.andThen(wakes.tell(Records.told(wake)), result)
     })
 
-  /** In pieces, one after another; answers in their order. */
+  /**
+   * In pieces, which are sent in their order; answers in their order.
+   *
+   * @param head what a script is told before its entries
+   */
   const batch = <A, B>(
     operation:
       | "insert"
@@ -157,18 +163,23 @@ export const make: (options?: Options) => Effect.Effect<
       | "clear"
       | "leave",
     entries: ReadonlyArray<A>,
-    args: (entries: ReadonlyArray<A>) => object,
-    read: (answer: unknown, entry: A) => B
+    argsOf: (entry: A) => Records.Args,
+    read: (answer: unknown, entry: A) => B,
+    head: Records.Args = [],
+    argsOfPiece: (piece: ReadonlyArray<Entry<A>>) => Records.Args = together
   ): Effect.Effect<ReadonlyArray<B>, TaskStoreError> =>
-    Effect.map(
-      Effect.forEach(pieces(entries), (piece) =>
-        call(operation, operation, args(piece), (answer) =>
+    Effect.suspend(() => {
+      const all = pieces(entries, argsOf)
+      const one = (piece: ReadonlyArray<Entry<A>>) =>
+        call(operation, operation, [...head, ...argsOfPiece(piece)], (answer) =>
           answer === "" ? [] : Records.list(answer).map((each, index) =>
-            read(each, piece[index]!)
-          ))),
-      (answers) =>
-        answers.flat()
-    )
+            read(each, piece[index]!.entry)
+          ))
+      return all.length === 1
+        ? one(all[0]!)
+        : Effect.map(Effect.forEach(all, one, { concurrency: piecesAtOnce }), (answers) =>
+          answers.flat())
+    })
 
   /** Sets damaged tasks aside for their reader, so that the others go on. */
   const condemn = <A>(
@@ -176,15 +187,31 @@ export const make: (options?: Options) => Effect.Effect<
     { now, reader }: { readonly now: number; readonly reader: string }
   ): Effect.Effect<A, TaskStoreError> =>
     damaged.length === 0 ? Effect.succeed(value) : Effect.as(
-      call("quarantine", "condemn", {
-        verdicts: damaged.map((generation) => ({
-          generation,
-          reader,
-          text: Records.json(["", generation, reader, "its record is damaged", now])
-        }))
-      }, () => undefined),
+      call("quarantine", "condemn", [
+        Records.atom(reader),
+        String(damaged.length),
+        ...damaged.flatMap((generation) => [
+          Records.padded(generation),
+          Records.json(["", generation, reader, "its record is damaged", now])
+        ])
+      ], () => undefined),
       value
     )
+
+  const get = (ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<TaskWithRuns>, TaskStoreError> =>
+    Effect.map(
+      // answers are fewer than ids where some do not exist
+      batch("get", [...new Set(ids)], (id) => [Records.atom(id)], (each) => each),
+      (answers) => Records.readable(answers, Records.taskWithRuns).items
+    )
+
+  /** The rows of changes that give some part of one incompletely. */
+  const rowsOf = (changes: ReadonlyArray<Change>): Effect.Effect<ReadonlyArray<TaskRow>, TaskStoreError> => {
+    const partial = changes.filter(Records.isPartial)
+    return partial.length === 0
+      ? Effect.succeed([])
+      : Effect.map(get(partial.map(({ id }) => id)), (found) => found.map(({ row }) => row))
+  }
 
   const lists: Lists.Call = (operation, script, args) => call(operation, script, args, (answer) => answer)
 
@@ -204,35 +231,40 @@ export const make: (options?: Options) => Effect.Effect<
     insert: (tasks) =>
       batch(
         "insert",
-        tasks.map((task) => ({ id: task.id, ...Records.newTask(task) })),
-        (tasks) => ({ tasks }),
-        (each) => {
-          const [inserted, row] = Records.list(each)
-          return { _tag: inserted === 1 ? "Inserted" : "Exists", row: Records.taskRow(row) }
-        }
+        tasks,
+        Records.newTask,
+        (each, task) =>
+          typeof each === "string"
+            ? { _tag: "Inserted", row: Records.addedRow(task, Number(each)) }
+            : { _tag: "Exists", row: Records.taskRow(each) },
+        [],
+        (piece) => [
+          String(piece.length),
+          ...piece.map(({ entry }) => Records.atom(entry.id)),
+          ...piece.flatMap(({ args }) => [String(args.length), ...args])
+        ]
       ),
 
-    get: (ids) =>
-      Effect.map(
-        batch("get", [...new Set(ids)], (ids) => ({ ids }), (each) =>
-          Records.readable([each], Records.taskWithRuns).items),
-        (found) =>
-          found.flat()
-      ),
+    get,
 
     due: ({ limit, now, reader, zoneRules }) =>
       Effect.flatMap(
-        call("due", "due", { now, limit, reader, zoneRules, patience: zoneRulesPatience }, (answer) => {
-          const [tasks, next] = Records.list(answer)
-          const { damaged, items } = Records.readable(tasks, Records.taskWithRuns)
-          return { damaged, value: { tasks: items, next: Records.instant(next) } }
-        }),
+        call(
+          "due",
+          "due",
+          [String(now), String(limit), Records.atom(reader), Records.atom(zoneRules), String(zoneRulesPatience)],
+          (answer) => {
+            const [tasks, next] = Records.list(answer)
+            const { damaged, items } = Records.readable(tasks, Records.taskWithRuns)
+            return { damaged, value: { tasks: items, next: Records.instant(next) } }
+          }
+        ),
         (read) => condemn(read, { now, reader })
       ),
 
     outdated: ({ limit, now, reader, zoneRules }) =>
       Effect.flatMap(
-        call("outdated", "outdated", { now, limit, reader, zoneRules }, (answer) => {
+        call("outdated", "outdated", [String(limit), Records.atom(reader), Records.atom(zoneRules)], (answer) => {
           const { damaged, items } = Records.readable(answer, Records.taskWithRuns)
           return { damaged, value: items }
         }),
@@ -240,52 +272,68 @@ export const make: (options?: Options) => Effect.Effect<
       ),
 
     commit: (changes) =>
-      batch("commit", changes.map(changeOf), (changes) => ({ changes }), (each): Committed => {
-        if (each === "") return { _tag: "Conflict" }
-        const [revision, claimed] = Records.list(each)
-        return {
-          _tag: "Committed",
-          revision: Number(revision),
-          claimed: Records.list(claimed).map(Records.runRow)
-        }
-      }),
+      Effect.flatMap(
+        rowsOf(changes),
+        (rows) =>
+          batch("commit", changes, Records.changing(rows), (each, { generation }): Committed => {
+            if (each === "") return { _tag: "Conflict" }
+            const [revision, ...claimed] = Records.list(each)
+            return {
+              _tag: "Committed",
+              revision: Number(revision),
+              claimed: claimed.map((text) => Records.runRow(generation, text))
+            }
+          })
+      ),
 
     claim: ({ lease, limit, now, reader, slots }) =>
       Effect.flatMap(
-        call("claim", "claim", { now, lease, slots, limit, reader }, (answer) => {
+        call("claim", "claim", [
+          String(now),
+          Records.json(lease.owner),
+          String(lease.until),
+          String(limit),
+          Records.atom(reader),
+          String(slots.length),
+          ...slots.flatMap((slot) => [
+            Records.handled(slot.executor, slot.tag),
+            String(slot.version),
+            String(slot.limit)
+          ])
+        ], (answer) => {
           const [claims, next] = Records.list(answer)
-          // a claim begins with its task, whose generation comes first
-          const { damaged, items } = Records.readable(claims, (each): Claimed => ({
-            task: Records.taskRow(each),
-            run: Records.runRow(Records.list(each)[3])
-          }))
+          const { damaged, items } = Records.readable(claims, (each): Claimed => {
+            const task = Records.taskRow(each)
+            return { task, run: Records.runRow(task.generation, Records.list(each)[6]) }
+          })
           return { damaged, value: { runs: items, next: Records.instant(next) } }
         }),
         (read) => condemn(read, { now, reader })
       ),
 
     start: ({ now, owner, runs }) =>
-      batch("start", runs.map(refOf), (runs) => ({ now, owner, runs }), (each) => each === 1),
+      batch("start", runs, Records.ref, (each) => each === 1, [String(now), Records.json(owner)]),
 
     settle: (settlements, { keep }) =>
       batch(
         "settle",
-        settlements.map(settlementOf),
-        (settlements) => ({ settlements, keep }),
-        (each): Settled => each === "Settled" || each === "Cancelled" ? each : "Stale"
+        settlements,
+        Records.settlement,
+        (each): Settled => each === "Settled" || each === "Cancelled" ? each : "Stale",
+        [String(keep)]
       ),
 
     heartbeat: ({ lease, runs }) =>
-      batch("heartbeat", runs.map(refOf), (runs) => ({ lease, runs }), (each) => {
+      batch("heartbeat", runs, Records.ref, (each) => {
         const [alive, cancel] = Records.list(each)
-        return { alive: alive === 1, cancel: typeof cancel === "string" ? cancel : null }
-      }),
+        return { alive: alive === 1, cancel: alive === 1 ? Records.textOrNull(cancel) : null }
+      }, [Records.json(lease.owner), String(lease.until)]),
 
     cancel: (runs) =>
       batch(
         "cancel",
-        runs.map(({ generation, key, reason }) => [generation, key, reason] as const),
-        (runs) => ({ runs }),
+        runs,
+        ({ generation, key, reason }) => [Records.padded(generation), Records.json(key), Records.json(reason)],
         (each) => each === 1
       ),
 
@@ -294,15 +342,21 @@ export const make: (options?: Options) => Effect.Effect<
         const taken: Array<TakenOver> = []
         while (true) {
           const limit = Math.min(options.limit - taken.length, mostEntries)
-          const { next, runs } = yield* call("takeover", "takeover", { ...options, limit }, (answer) => {
+          const { next, runs } = yield* call("takeover", "takeover", [
+            String(options.now),
+            String(limit),
+            String(options.maxTakeovers),
+            String(options.keep)
+          ], (answer) => {
             const [runs, next] = Records.list(answer)
             return {
               runs: Records.list(runs).map((each): TakenOver => {
-                const [run, became, owner] = Records.list(each)
+                const [generation, text, became] = Records.list(each)
+                const run = Records.runRow(Number(generation), text)
                 return {
-                  run: Records.runRow(run),
+                  run,
                   became: became === "ready" || became === "cancelled" ? became : "abandoned",
-                  owner: typeof owner === "string" ? owner : ""
+                  owner: run.owner ?? ""
                 }
               }),
               next: Records.instant(next)
@@ -321,110 +375,77 @@ export const make: (options?: Options) => Effect.Effect<
         let pruned = 0
         while (true) {
           const most = Math.min(limit - pruned, mostEntries)
-          const count = yield* call("prune", "prune", { before, limit: most }, Number)
+          const count = yield* call("prune", "prune", [String(before), String(most)], Number)
           pruned += count
           if (count < most || pruned >= limit) return pruned
         }
       }),
 
-    quarantine: (verdicts) =>
-      Effect.asVoid(batch(
-        "quarantine",
-        verdicts.map(({ at, generation, id, reader, reason }) => ({
-          id,
-          generation,
-          reader,
-          text: Records.json([id, generation, reader, reason, at])
-        })),
-        (verdicts) => ({ verdicts }),
-        () => undefined
-      )),
+    quarantine: (verdicts) => Effect.asVoid(batch("quarantine", verdicts, Records.newVerdict, () => undefined)),
 
     verdicts: ({ limit }) =>
-      call("verdicts", "verdicts", { limit }, (answer) => Records.list(answer).map(Records.verdict)),
+      call("verdicts", "verdicts", [String(limit)], (answer) => Records.list(answer).map(Records.verdict)),
 
     clear: (generations) =>
-      Effect.asVoid(batch("clear", generations, (generations) => ({ generations }), () => undefined)),
+      Effect.asVoid(batch("clear", generations, (generation) => [Records.padded(generation)], () => undefined)),
 
     beat: (instance) =>
-      call("beat", "beat", { id: instance.id, until: instance.until, text: Records.instanceText(instance) }, () => {}),
+      call(
+        "beat",
+        "beat",
+        [Records.atom(instance.id), String(instance.until), Records.instanceText(instance)],
+        () => {}
+      ),
 
     instances: ({ limit }) =>
       limit <= 0
         ? Effect.succeed([])
-        : call("instances", "instances", { limit }, (answer) => Records.readable(answer, Records.instanceRow).items),
+        : call(
+          "instances",
+          "instances",
+          [String(limit)],
+          (answer) => Records.readable(answer, Records.instanceRow).items
+        ),
 
-    leave: (ids) => Effect.asVoid(batch("leave", ids, (ids) => ({ ids }), () => undefined)),
+    leave: (ids) => Effect.asVoid(batch("leave", ids, (id) => [Records.atom(id)], () => undefined)),
 
     listen: wakes.listen,
     broadcast: makeBroadcast({ redis, scope: yield* Effect.scope, channels, wakes, failed: failed("broadcast") })
   })
 })
 
+/** What a batch has, and what a script is told of it. */
+interface Entry<A> {
+  readonly entry: A
+  readonly args: Records.Args
+}
+
+const together = (piece: ReadonlyArray<Entry<unknown>>): Records.Args => [
+  String(piece.length),
+  ...piece.flatMap(({ args }) => args)
+]
+
 /** Batches of at most so many entries and characters; one that is larger by itself is one of its own. */
-const pieces = <A>(entries: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
-  const all: Array<Array<A>> = []
-  let characters = Infinity
+const pieces = <A>(
+  entries: ReadonlyArray<A>,
+  argsOf: (entry: A) => Records.Args
+): ReadonlyArray<ReadonlyArray<Entry<A>>> => {
+  const all: Array<Array<Entry<A>>> = []
+  let characters = 0
   for (const entry of entries) {
-    const size = sizeOf(entry)
+    const args = argsOf(entry)
+    const size = args.reduce((sum, text) => sum + text.length, 0)
     const piece = all.at(-1)
     if (piece === undefined || piece.length >= mostEntries || characters + size > mostCharacters) {
-      all.push([entry])
+      all.push([{ entry, args }])
       characters = size
     } else {
-      piece.push(entry)
+      piece.push({ entry, args })
       characters += size
     }
   }
   return all
 }
-
-/** About how many characters a value has as JSON. */
-const sizeOf = (value: unknown): number => {
-  if (typeof value === "string") return value.length
-  if (typeof value !== "object" || value === null) return 8
-  let size = 2
-  for (const part of Object.values(value)) size += sizeOf(part)
-  return size
-}
-
-const refOf = (
-  { generation, key, token }: { readonly generation: number; readonly key: string; readonly token: number }
-) => [generation, key, token] as const
-
-const changeOf = ({ generation, id, now, replacement, revision, runs, set }: Change) => ({
-  id,
-  generation,
-  revision,
-  now,
-  runs: runs.map(runChangeOf),
-  ...set === "remove" ? undefined : { set: Records.changes(set) },
-  ...set === "remove" && replacement !== undefined ? { replacement: Records.newTask(replacement) } : undefined
-})
-
-const runChangeOf = (change: RunChange) => {
-  switch (change._tag) {
-    case "Create":
-      return { tag: change._tag, run: Records.newRun(change.run), claim: change.claim }
-    case "Cancel":
-      return { tag: change._tag, key: change.key, reason: change.reason }
-    default:
-      return { tag: change._tag, key: change.key }
-  }
-}
-
-const settlementOf = ({ generation, key, now, owner, result, task, token }: Settlement) => ({
-  generation,
-  key,
-  token,
-  owner,
-  now,
-  result: result._tag,
-  ...result._tag === "Release" ? undefined : { exit: result.exit },
-  ...result._tag === "End" ? { state: result.state } : undefined,
-  ...result._tag === "Retry" ? { readyAt: result.readyAt } : undefined,
-  task
-})
 
 // -----------------------------------------------------------------------------
 // layers

@@ -83,9 +83,22 @@ withServers("Redis, badly set up", () => {
     Effect.gen(function*() {
       const { url } = yield* ownServer()
       const store = yield* open({ url })
-      const texts = ["a\0b", ":", "a:b:c", "🙂", "\u2028\\\"/\n", "", " ", "{}", "ﬀ\u0301", "\\ud800"]
+      const texts = [
+        ...["a\0b", ":", "a:b:c", "🙂", "\u2028\\\"/\n", "", " ", "{}", "ﬀ\u0301", "\\ud800", ",", ",\",\"", "7"],
+        // halves of surrogate pairs are no text of UTF-8; what stands for them is one
+        ...["\ud800", "a\udfffb", "\udc00\ud800", "\ufffd", "\uffff", "\uffffd800", "\uffff\uffff"]
+      ]
       const tasks = texts.map((text, i) =>
-        newTask(text, { due: i, payload: text, labels: text, owner: text, tag: text, runs: [newRun(0, { key: text })] })
+        newTask(text, {
+          due: i,
+          payload: text,
+          labels: text,
+          owner: text,
+          tag: text,
+          executor: text,
+          zoneRules: `2026${text}`,
+          runs: [newRun(0, { key: text })]
+        })
       )
       assert.isTrue((yield* store.insert(tasks)).every(({ _tag }) => _tag === "Inserted"))
       for (const text of texts) {
@@ -94,18 +107,35 @@ withServers("Redis, badly set up", () => {
           [found?.row.id, found?.row.payload, found?.row.labels, found?.row.owner, found?.open[0]?.key],
           [text, text, text, text, text]
         )
-        const { runs } = yield* store.claim({
-          ...claimOf(1, 1),
-          slots: [{ executor: "default", tag: text, version: 1, limit: 1 }]
-        })
-        assert.strictEqual(runs[0]?.run.taskId, text)
-        assert.strictEqual((yield* store.runs({ taskId: text, limit: 9 })).items.length, 1)
+        const verdict = { id: text, generation: found!.row.generation, reader: text, reason: text, at: 1 }
+        yield* store.quarantine([verdict])
+        assert.deepStrictEqual(yield* store.verdicts({ limit: 9 }), [verdict])
+        const claim = {
+          ...claimOf(1, 1, text),
+          reader: text,
+          slots: [{ executor: text, tag: text, version: 1, limit: 1 }]
+        }
+        assert.deepStrictEqual((yield* store.claim(claim)).runs, [])
+        yield* store.clear([verdict.generation])
+        const [claimed] = (yield* store.claim(claim)).runs
+        assert.deepStrictEqual([claimed?.run.taskId, claimed?.run.key, claimed?.run.owner], [text, text, text])
+        const ref = { generation: verdict.generation, key: text, token: claimed!.run.token! }
+        assert.deepStrictEqual(yield* store.cancel([{ ...ref, reason: text }]), [true])
+        const beat = { now: 2, lease: { owner: text, until: 99 }, runs: [ref] }
+        assert.deepStrictEqual(yield* store.heartbeat(beat), [{ alive: true, cancel: text }])
+        const end = { _tag: "End", state: "failed", exit: text } as const
+        assert.deepStrictEqual(yield* store.settle([{ ...ref, owner: text, now: 3, result: end }], { keep: 9 }), [
+          "Settled"
+        ])
+        for (const query of [{ taskId: text }, { key: text }, { tag: text }]) {
+          const { items } = yield* store.runs({ ...query, limit: 99 })
+          assert.deepStrictEqual(items.map(({ cancel, exit, key }) => [cancel, exit, key]), [[text, text, text]])
+        }
+        const rules = yield* store.outdated({ now: 1, limit: 99, reader: "reader", zoneRules: "2027" })
+        assert.isTrue(rules.some(({ row }) => row.zoneRules === `2026${text}`))
       }
-      // half of a surrogate pair is no text of UTF-8
-      yield* store.insert([newTask("half \ud800")])
-      assert.strictEqual((yield* store.get(["half \ufffd"])).length, 1)
       const { items } = yield* store.list({ sort: "id", descending: false, limit: 100 })
-      assert.strictEqual(items.length, texts.length + 1)
+      assert.sameMembers(items.map(({ id }) => id), texts)
     }))
 
   it.live("wrong passwords and missing rights are told with what to do, which is enough", () =>
@@ -161,10 +191,23 @@ withServers("Redis, badly set up", () => {
       for (const error of [yield* Effect.flip(store.insert([newTask("c")])), yield* refused({ url })]) {
         assert.strictEqual(error.reason, "NewerSchema")
         assert.include(error.message, "schema 9")
-        assert.include(error.message, "schema 1")
+        assert.include(error.message, "schema 2")
       }
       yield* send("HSET", "{punctual}", "writer", "1")
       assert.deepStrictEqual(yield* store.get(["c"]), [])
+    }))
+
+  it.live("a store of an older layout is refused, and left as it is", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      yield* send("HSET", "{punctual}", "schema", "1", "writer", "1")
+      const error = yield* refused({ url })
+      assert.strictEqual(error.reason, "Invalid")
+      assert.include(error.message, "schema 1")
+      assert.include(error.message, "schema 2")
+      assert.include(error.message, "Export")
+      assert.deepStrictEqual(yield* send<ReadonlyArray<string>>("KEYS", "*"), ["{punctual}"])
+      assert.deepStrictEqual(yield* send("HGET", "{punctual}", "schema"), "1")
     }))
 
   it.live("keys that hold something else are Corrupt", () =>
@@ -183,7 +226,7 @@ withServers("Redis, badly set up", () => {
       const [a, b, c, d] = added.map(({ row }) => String(row.generation).padStart(16, "0"))
       yield* send("HSET", `{punctual}:t:${a}`, "c", "garbage")
       yield* send("HSET", `{punctual}:t:${b}`, "d", "[]")
-      yield* send("HSET", `{punctual}:o:${c}`, "1", "{")
+      yield* send("HSET", `{punctual}:t:${c}`, "\"1\"", "{")
       yield* send("HSET", `{punctual}:t:${d}`, "d", "garbage")
       const due = yield* store.due({ now: 2, limit: 10, reader: "one", zoneRules: "2026a" })
       assert.deepStrictEqual(due.tasks.map(({ row }) => row.id), ["e"])

@@ -1,9 +1,11 @@
 /**
- * I10: what a call costs the server is what it returns, however much else is stored. Counted in commands, which are of
- * logarithmic or constant cost themselves.
+ * I10: what a call costs the server is what it returns, however much else is stored. Counted in commands, each of which is
+ * of logarithmic or constant cost itself, or has a limit.
  */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { connect } from "node:net"
 import { TaskStore } from "punctual/TaskStore"
 import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
 import { type OwnServer, ownServer, withServers } from "./internal/ownServer.ts"
@@ -18,6 +20,62 @@ const calls = ({ send }: OwnServer) =>
     ))
 
 const ended = { _tag: "End", state: "succeeded", exit: null } as const
+
+/** All commands from here on, those inside of scripts too, as the server tells of them. */
+const monitor = ({ port, send }: OwnServer): Effect.Effect<
+  { readonly commands: Effect.Effect<ReadonlyArray<ReadonlyArray<string>>> },
+  never,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    let text = ""
+    const socket = yield* Effect.acquireRelease(
+      Effect.callback<ReturnType<typeof connect>>((resume) => {
+        const socket = connect(port, "127.0.0.1", () => socket.write("MONITOR\r\n"))
+        socket.once("data", () => resume(Effect.succeed(socket)))
+      }),
+      (socket) => Effect.sync(() => socket.destroy())
+    )
+    socket.setEncoding("utf8").on("data", (chunk) => {
+      text += chunk
+      socket.emit("told")
+    })
+    return {
+      commands: Effect.gen(function*() {
+        yield* send("ECHO", "that is all")
+        yield* Effect.callback<void>((resume) => {
+          const look = () => {
+            if (text.includes("that is all")) resume(Effect.void)
+          }
+          socket.on("told", look)
+          look()
+        })
+        return text.split("\r\n").filter((line) => line.startsWith("+") && !line.includes("that is all")).map((line) =>
+          Array.from(line.slice(line.indexOf("] ") + 2).matchAll(/"((?:[^"\\]|\\.)*)"/g), ([, part]) => part!)
+        )
+      })
+    }
+  })
+
+/** Of constant or logarithmic cost for each argument. */
+const cheap = new Set(
+  ("evalsha hello client info config script echo publish subscribe time exists del hget hmget hset hdel hexists hlen zadd zrem " +
+    "zcard zcount zscore").split(" ")
+)
+
+/** What may read more than was asked for: of an index without a limit, or of what all tasks share. */
+const isUnbounded = ([name = "", key = "", from, to, ...rest]: ReadonlyArray<string>): boolean => {
+  const command = name.toLowerCase()
+  if (cheap.has(command)) return false
+  if (/^h(getall|vals|keys)$/.test(command)) return !/:[tq]:\d{16}$/.test(key)
+  if (/^z(rev)?range$/.test(command)) {
+    return !(Number(to) >= Number(from) && Number(from) >= 0 && Number(to) - Number(from) < 1_000) && from !== to
+  }
+  // the versions of one tag
+  if (key.includes(":versions:")) return false
+  const limit = rest.findIndex((word) => word === "LIMIT")
+  return !/^z(rev)?rangeby(lex|score)$/.test(command) || limit === -1 || Number(rest[limit + 2]) > 1_000
+}
 
 /** Claims 20 runs of ours, renews and settles them, and answers what each cost. */
 const costs = (server: OwnServer) =>
@@ -57,6 +115,31 @@ const costs = (server: OwnServer) =>
   })
 
 withServers("what calls cost a Redis server", () => {
+  it.live("none of their commands reads a whole index", () =>
+    Effect.gen(function*() {
+      const server = yield* ownServer()
+      const { commands } = yield* monitor(server)
+      yield* Effect.gen(function*() {
+        const store = yield* TaskStore
+        yield* store.insert([newTask("other", { due: 10_000 })])
+        yield* costs(server)
+        yield* store.takeover({ now: 0, limit: 9, maxTakeovers: 3, keep: 9 })
+        yield* store.outdated({ now: 0, limit: 9, reader: "reader", zoneRules: "2026a" })
+        yield* store.prune({ before: 9_999, limit: 9 })
+        for (const sort of ["id", "due", "created"] as const) {
+          for (const descending of [false, true]) {
+            const { next } = yield* store.list({ sort, descending, limit: 1 })
+            if (next !== null) yield* store.list({ sort, descending, limit: 1, after: next })
+          }
+        }
+        const { next } = yield* store.runs({ limit: 1 })
+        if (next !== null) yield* store.runs({ limit: 1, after: next })
+      }).pipe(Effect.provide(NodeRedisTaskStore.layer({ url: server.url, pollInterval: "1 hour" })))
+      const all = yield* commands
+      assert.isAbove(all.length, 500)
+      assert.deepStrictEqual(all.filter(isUnbounded), [])
+    }), 30_000)
+
   it.live("the same among 100,000 runs of others, dead and living", () =>
     Effect.gen(function*() {
       const server = yield* ownServer()

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { TaskStoreError } from "punctual/TaskStore"
-import { newerPrefix, schema } from "./library.ts"
+import { otherSchemaPrefix, schema } from "./library.ts"
 
 type Reason = TaskStoreError["reason"]
 
@@ -60,8 +60,13 @@ const textOf = (cause: unknown): string => {
 
 export const storeError = (store: string, operation: string, cause: unknown): TaskStoreError => {
   const text = textOf(cause)
-  const newer = new RegExp(`${newerPrefix} (\\S+) (\\S+)`).exec(text)
-  if (newer !== null) return newerSchema(store, operation, newer[1] ?? "?", newer[2] ?? "?")
+  const other = new RegExp(`${otherSchemaPrefix} (\\S+) (\\S+)`).exec(text)
+  if (other !== null) {
+    const [, version = "?", writer = "?"] = other
+    return Number(version) < schema
+      ? olderSchema(store, operation, version)
+      : newerSchema(store, operation, version, writer)
+  }
   const [, reason, advice] = rules.find(([pattern]) => pattern.test(text)) ?? [undefined, "Unknown" as const, undefined]
   return new TaskStoreError({
     store,
@@ -79,4 +84,13 @@ const newerSchema = (store: string, operation: string, version: string, writer: 
     reason: "NewerSchema",
     message: `${store}: the store has schema ${version}, which versions before ${writer} must not write to; this one ` +
       `has schema ${schema}. Update @punctual/redis in this process.`
+  })
+
+const olderSchema = (store: string, operation: string, version: string): TaskStoreError =>
+  new TaskStoreError({
+    store,
+    operation,
+    reason: "Invalid",
+    message: `${store}: the store has schema ${version}, which this version of @punctual/redis does not read; it has ` +
+      `schema ${schema}. Export it with the version that wrote it, and import it under another prefix.`
   })

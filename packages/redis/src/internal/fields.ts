@@ -1,79 +1,56 @@
 /**
- * The order of fields in the arrays that records are stored as. Scripts count from one.
+ * What the texts are that records are stored as: JSON arrays, or the inside of one, that clients write and read as a
+ * whole. Where scripts look at something or change it, it has its place in a line of its own.
+ *
+ * | field of a task | lines | who changes it |
+ * |---|---|---|
+ * | `c` its clock | state, cursor, due, nominal, override, counters · zone rules · ranges | every evaluation, as a whole |
+ * | `p` its pause | failures, pausedAt, pauseNote | settlements |
+ * | `k` its kind | version, priority, executor, tag | commands |
+ * | `d` the rest | as `definitionFields` says | commands |
+ * | `r` | its revision; a task that has none is removed | |
+ *
+ * | line of a run | |
+ * |---|---|
+ * | 1 | state, held, queues, token, leaseUntil, startedAt, attempt, takeovers, readyAt, endedAt |
+ * | 2 | atMostOnce, slots, due, nominal, createdAt, taskId, key |
+ * | 3 | the kind of its task when it became ready |
+ * | 4 · 5 · 6 | owner · cancel · exit |
  *
  * @since 0.1.0
  */
 
-/** Of a task: what scripts look at, and what evaluations change. */
-export const taskFields = [
-  "id",
-  "revision",
-  "removed",
-  "tag",
-  "version",
-  "executor",
-  "priority",
-  "owner",
-  "onStartup",
-  "onShutdown",
-  "createdAt",
+/** Counters are numbers one after another, and the flag. */
+export const clockFields = [
   "state",
   "cursor",
   "due",
   "nominal",
-  "zoneRules",
   "override",
-  "epoch",
   "counters",
-  "ranges",
-  "pausedAt",
-  "pauseNote",
-  "failures"
+  "zoneRules",
+  "ranges"
 ] as const
 
-/** Of a task: what only commands change and only clients read. */
+export const pauseFields = ["failures", "pausedAt", "pauseNote"] as const
+
+export const kindFields = ["version", "priority", "executor", "tag"] as const
+
 export const definitionFields = [
+  "id",
   "name",
   "payload",
   "display",
   "trigger",
   "anchor",
+  "onStartup",
+  "onShutdown",
   "policy",
   "labels",
+  "owner",
   "declared",
   "trace",
-  "updatedAt"
-] as const
-
-/** Of a run; `number` is its place in the history of its task, zero while it is open. */
-export const runFields = [
-  "generation",
-  "key",
-  "taskId",
-  "tag",
-  "version",
-  "executor",
-  "priority",
-  "due",
-  "nominal",
-  "state",
-  "held",
-  "readyAt",
-  "attempt",
-  "takeovers",
   "createdAt",
-  "owner",
-  "token",
-  "leaseUntil",
-  "startedAt",
-  "cancel",
-  "endedAt",
-  "exit",
-  "slots",
-  "queues",
-  "atMostOnce",
-  "number"
+  "updatedAt",
+  "epoch"
 ] as const
-
-/** Counters are one text: these, as a JSON array of numbers and the flag. */
-export const counterFields = ["ran", "missed", "coalesced", "skipped", "paused", "extra", "exact"] as const

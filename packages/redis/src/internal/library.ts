@@ -6,71 +6,67 @@
  * | key | type | holds |
  * |---|---|---|
  * | `{p}` | hash | `schema`, `writer`; the latest `generation` and `token`; `known` (see `TaskStore.listen`) and `wake`, the number of the latest wake-up |
- * | `:t:<g>` | hash | a task: `c` its position and what claims look at, `d` the rest, `e` ended runs so far, `f` the lowest number in its history |
- * | `:o:<g>` · `:h:<g>` | hash | its open runs by key · its history by number |
- * | `:id` · `:gone` | hash · order | generations by id · of removed tasks that still have runs |
- * | `:due` · `:created` · `:ids` · `:zoned` · `:events` | order | tasks |
- * | `:later:<b>` · `:ready:<b>` | order | ready runs of a bucket (version, executor, tag), by the instant they may be claimed · in the order of claims |
- * | `:seen` · `:versions:<…>` | hash · sorted set | up to which instant `later` is in `ready` too · the versions of an executor and tag |
- * | `:leases` · `:ended` · `:runs` | order | running runs by end of lease · history by end · all runs by due |
- * | `:instance` · `:instances` | hash · order | schedulers by id · by until when they are to be believed |
- * | `:q` · `:q:<g>` | order · hash | tasks with verdicts · their verdicts by reader |
+ * | `:t:<g>` | hash | a task: its row (`fields.ts`), its runs, and what is known of them (below) |
+ * | `:id` · `:gone` | hash · places | generations by id · of removed tasks that still have runs |
+ * | `:due` · `:created` | scores | tasks; those that are never due are so at infinity |
+ * | `:ids` · `:zoned` · `:events` | places | tasks by id · by zone rules · that have events |
+ * | `:later:<b>` · `:ready:<b>` | scores · places | ready runs of a bucket (version, executor, tag), by the instant they may be claimed · in the order of claims |
+ * | `:seen` · `:versions:<…>` | hash · scores | up to which instant `later` is in `ready` too · the versions of an executor and tag |
+ * | `:leases` · `:ended` · `:runs` | scores | running runs by end of lease · history by end, with numbers · all runs by due, with a number where the key has been used again |
+ * | `:instance` · `:instances` | hash · scores | schedulers by id · by until when they are to be believed |
+ * | `:q` · `:q:<g>` | places · hash | tasks with verdicts · their verdicts by reader |
  *
- * `<g>` is a generation in 16 digits. An *order* is a sorted set whose scores are all zero: its members begin with what
- * it is sorted by, written so that bytes sort as numbers do, which is exact where a score would tie or round.
+ * | field of a task | |
+ * |---|---|
+ * | `z` | its zone rules, as `:zoned` has them |
+ * | `e` · `f` | how many of its runs have ended · the lowest number in its history |
+ * | `l` | the keys of its open runs, a line each |
+ * | a number | an ended run |
+ * | a key | an open run, or the number that it has ended as |
  *
- * Records are JSON arrays of texts (`fields.ts`): numbers are texts too, since Lua's JSON writes no more than 14 digits.
- * A script reads what it needs into `tasks`, changes it there and writes it back at its end, so that one that fails half
- * way has changed no task and no open run.
+ * `<g>` is a generation in 16 digits. Keys of runs are JSON, in quotes. *Scores* are instants, which a double holds exactly; members of one score sort as
+ * bytes. *Places* are sorted sets whose scores are all zero: members begin with what they are sorted by.
+ *
+ * Commands are what costs, and after them every text that Lua makes. So clients send what is written, finished; records
+ * are texts that Lua copies, and of which it reads a line where it must; numbers are texts of digits throughout. Changes
+ * of indexes are gathered and written once, by `flush`. A script reads what it needs into `tasks`, changes it there and
+ * writes it back at its end, so that one that fails half way has changed no task and no open run.
  *
  * @since 0.1.0
  */
-import { runFields, taskFields } from "./fields.ts"
 
-const positions = (fields: ReadonlyArray<string>): string =>
-  `{${fields.map((field, index) => `${field}=${index + 1}`).join(",")}}`
+/** The layout these scripts read and write. */
+export const schema = 2
 
-/** The layout these scripts write. */
-export const schema = 1
+/** What a script answers where the store is of another version: this, the schema, and the oldest version that may write. */
+export const otherSchemaPrefix = "PUNCTUALSCHEMA"
 
-/** What a script answers where the store is of a newer version: this, the schema, and the oldest version that may write. */
-export const newerPrefix = "PUNCTUALNEWER"
-
-export const library = `local C,R = ${positions(taskFields)},${positions(runFields)}
-local SCHEMA, WIDTH = ${schema}, ${runFields.length}
+export const library = `local SCHEMA = ${schema}
 ` + String.raw`
-local P, A, null, call, fmt = KEYS[1], cjson.decode(ARGV[1]), cjson.null, redis.call, string.format
+local P, ARGV, call, fmt, sub, match = KEYS[1], ARGV, redis.call, string.format, string.sub, string.match
 local meta = call('HMGET', P, 'writer', 'schema', 'generation', 'token', 'known', 'wake')
-if meta[1] and tonumber(meta[1]) > SCHEMA then
-  return redis.error_reply('${newerPrefix} ' .. (meta[2] or '?') .. ' ' .. meta[1])
+if (meta[1] and tonumber(meta[1]) > SCHEMA) or (meta[2] and tonumber(meta[2]) < SCHEMA) then
+  return redis.error_reply('${otherSchemaPrefix} ' .. (meta[2] or '?') .. ' ' .. (meta[1] or '?'))
 end
+
+-- arguments -------------------------------------------------------------------
+
+-- The first one is who sends.
+local at = 1
+local function take() at = at + 1 return ARGV[at] end
+local function int() at = at + 1 return tonumber(ARGV[at]) end
 
 -- numbers ---------------------------------------------------------------------
 
 local FAR = 9007199254740991
-local NEVER = '2' .. fmt('%016d', 0)
 
-local function S(n) if n == nil or n == null then return null end return fmt('%d', n) end
-local function num(s) if s == nil or s == null or s == false then return nil end return tonumber(s) end
+local function S(n) return fmt('%d', n) end
 local function pad(n) return fmt('%016d', n) end
 
 -- sorts as a number does
 local function ord(n)
-  if n == nil or n == null then return NEVER end
   if n >= 0 then return '1' .. pad(n) end
   return '0' .. pad(FAR + n)
-end
-
-local function unord(s)
-  local kind, n = string.sub(s, 1, 1), tonumber(string.sub(s, 2, 17))
-  if kind == '1' then return n elseif kind == '0' then return n - FAR end
-  return nil
-end
-
--- A record, or nothing where somebody has damaged it: that one is passed over.
-local function decode(text)
-  local ok, record = pcall(cjson.decode, text)
-  if ok and type(record) == 'table' then return record end
 end
 
 -- by bytes, whatever the server's language
@@ -93,7 +89,7 @@ local function fresh(last)
   return math.max((last or 0) + 1, micros)
 end
 
-local generation, token = num(meta[3]), num(meta[4])
+local generation, token = tonumber(meta[3]), tonumber(meta[4])
 local wrote = {}
 local function nextGeneration()
   generation = fresh(generation)
@@ -103,135 +99,278 @@ end
 local function nextToken()
   token = fresh(token)
   wrote.token = S(token)
-  return S(token)
+  return wrote.token
 end
 
--- orders ----------------------------------------------------------------------
+-- indexes ---------------------------------------------------------------------
 
-local function add(index, member) call('ZADD', P .. ':' .. index, 0, member) end
-local function rem(index, member) call('ZREM', P .. ':' .. index, member) end
-local function range(index, from, to, count)
-  if count then return call('ZRANGEBYLEX', P .. ':' .. index, from, to, 'LIMIT', 0, count) end
-  return call('ZRANGEBYLEX', P .. ':' .. index, from, to)
+local pending = {}
+
+local function put(index, member, score)
+  local members = pending[index]
+  if not members then
+    members = {}
+    pending[index] = members
+  end
+  members[member] = score
 end
-local function first(index, from, to) return range(index, from, to, 1)[1] end
+local function add(index, member, score) put(index, member, score or '0') end
+local function rem(index, member) put(index, member, false) end
 
--- Walks an order in pages; a member may leave it meanwhile.
-local function walk(index, from, to, size)
-  local page, i, last = nil, 0, nil
+local function flush()
+  for index, members in pairs(pending) do
+    local key, added, removed = P .. ':' .. index, {}, {}
+    for member, score in pairs(members) do
+      if score then
+        added[#added + 1] = score
+        added[#added + 1] = member
+        if #added >= 2000 then
+          call('ZADD', key, unpack(added))
+          added = {}
+        end
+      else
+        removed[#removed + 1] = member
+        if #removed >= 2000 then
+          call('ZREM', key, unpack(removed))
+          removed = {}
+        end
+      end
+    end
+    if #added > 0 then call('ZADD', key, unpack(added)) end
+    if #removed > 0 then call('ZREM', key, unpack(removed)) end
+  end
+  pending = {}
+end
+
+-- Members page by page; what a script changes is not yet among them.
+local function pages(size, read)
+  local page, i, offset = nil, 0, 0
   return function()
     if page and i >= #page and #page < size then return nil end
     if not page or i >= #page then
-      page, i = range(index, last and ('(' .. last) or from, to, size), 0
+      offset = offset + (page and #page or 0)
+      page, i = read(offset, size, page and page[#page]), 0
     end
     i = i + 1
-    last = page[i]
-    return last
+    return page[i]
   end
+end
+
+-- places, from one to another
+local function walk(index, from, to, size)
+  local key = P .. ':' .. index
+  return pages(size, function(_, count, last)
+    return call('ZRANGEBYLEX', key, last and ('(' .. last) or from, to, 'LIMIT', 0, count)
+  end)
+end
+
+-- scores, from one to another
+local function scores(index, from, to, size)
+  local key = P .. ':' .. index
+  return pages(size, function(offset, count)
+    return call('ZRANGEBYSCORE', key, from, to, 'LIMIT', offset, count)
+  end)
+end
+
+-- The lowest score from one on, and its member.
+local function firstScore(index, from)
+  local found = call('ZRANGEBYSCORE', P .. ':' .. index, from, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return tonumber(found[2]), found[1]
+end
+
+-- How many members of an index come before a place in it, which none may be at.
+local function rank(index, score, member)
+  local key = P .. ':' .. index
+  local low = call('ZCOUNT', key, '-inf', '(' .. score)
+  local high = low + call('ZCOUNT', key, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if below(call('ZRANGE', key, middle, middle)[1], member) then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+-- Members after a place, or before it where descending, with their scores.
+local function beyond(index, place, descending, count)
+  local key = P .. ':' .. index
+  if not descending then
+    local from = place and rank(index, place.score, place.member) or 0
+    if place and call('ZRANGE', key, from, from)[1] == place.member then from = from + 1 end
+    return call('ZRANGE', key, from, from + count - 1, 'WITHSCORES')
+  end
+  local to = place and rank(index, place.score, place.member) or call('ZCARD', key)
+  local found = {}
+  if to > 0 then found = call('ZRANGE', key, math.max(0, to - count), to - 1, 'WITHSCORES') end
+  local turned = {}
+  for i = #found - 1, 1, -2 do
+    turned[#turned + 1] = found[i]
+    turned[#turned + 1] = found[i + 1]
+  end
+  return turned
 end
 
 -- tasks -----------------------------------------------------------------------
 
+-- What has been read of tasks: in runs, by key, an open run, the number that it has ended as, or false; in set and del
+-- fields to write and to delete, of runs their records yet to be made texts. Tables have all their fields from the
+-- beginning, since Lua lays one out anew when it grows.
+
 local tasks, touched = {}, {}
 
-local function keep(t) tasks[t.g] = t touched[#touched + 1] = t return t end
+local function remember(t)
+  tasks[t.g] = t
+  touched[#touched + 1] = t
+  return t
+end
 
--- A task, removed ones included.
-local function load(g)
+local keepRun
+
+-- A task, removed ones included, and the run it has under a key, if one is looked for.
+local function load(g, key)
   local t = tasks[g]
   if t ~= nil then return t or nil end
-  local v = call('HMGET', P .. ':t:' .. g, 'c', 'e', 'f')
-  local c = v[1] and decode(v[1])
-  if not c then tasks[g] = false return nil end
-  return keep({ g = g, c = c, text = v[1], e = num(v[2]) or 0, f = num(v[3]) or 1, runs = {}, keys = {} })
+  local name = P .. ':t:' .. g
+  local v = call('HMGET', name, 'e', 'f', 'r', 'k', 'z', 'l', key or 'l')
+  if not v[1] then tasks[g] = false return nil end
+  t = remember({
+    g = g, name = name, e = tonumber(v[1]), f = tonumber(v[2]), r = v[3] and tonumber(v[3]), k = v[4], z = v[5] or '',
+    l = v[6] or '', id = false, removed = not v[3], revised = false, counted = false, listed = false, runs = {}, set = {},
+    del = {}
+  })
+  if key then keepRun(t, key, v[7]) end
+  return t
 end
 
 local function living(g)
   local t = load(g)
-  if t and t.c[C.removed] ~= true then return t end
+  if t and not t.removed then return t end
 end
 
-local function byId(id)
-  local g = call('HGET', P .. ':id', id)
-  if g then return load(g) end
+local function write(t, name, value)
+  t.set[name] = value
+  t.del[name] = nil
 end
 
-local function definition(t)
-  if not t.d then t.d = call('HGET', P .. ':t:' .. t.g, 'd') end
-  return t.d
+local function drop(t, name)
+  t.set[name] = nil
+  t.del[name] = true
 end
 
-local function changed(t) t.dirty = true t.text = nil end
+-- A field as it will be.
+local function field(t, name) return t.set[name] or (not t.del[name] and call('HGET', t.name, name)) end
 
-local function revise(t) t.c[C.revision] = S(num(t.c[C.revision]) + 1) changed(t) end
-
-local function textOf(t)
-  if not t.text then t.text = cjson.encode(t.c) end
-  return t.text
+local function revise(t)
+  t.r = t.r + 1
+  t.revised = true
 end
 
 -- runs ------------------------------------------------------------------------
 
-local function openRun(t, key)
-  local r = t.runs[key]
-  if r ~= nil then return r or nil end
-  if t.all then return nil end
-  local text = call('HGET', P .. ':o:' .. t.g, key)
-  local a = text and decode(text)
-  if not a then t.runs[key] = false return nil end
-  r = { a = a, text = text, t = t, key = key }
-  t.runs[key] = r
+-- Lines of a record: what changes while it is open; what does not; its kind; its owner; why to stop; its exit.
+local RUN = '^%["(%a+)",(%a+),(%a+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+)%]$'
+
+-- A run, or nothing where somebody has damaged its record: that one is passed over.
+local function parseRun(t, key, text)
+  local state, held, queues, tok, lease, started, attempt, takeovers, readyAt, ended, fixed, kind, owner, cancel, exit =
+    match(text, RUN)
+  if not state then return nil end
+  return {
+    t = t, key = key, text = text, state = state, held = held, queues = queues, token = tok, lease = lease,
+    started = started, attempt = attempt, takeovers = takeovers, readyAt = readyAt, ended = ended, fixed = fixed,
+    kind = kind, owner = owner, cancel = cancel, exit = exit, once = false, slots = false, due = false, number = false,
+    mine = false
+  }
+end
+
+local function runText(r)
+  if not r.text then
+    r.text = '["' .. r.state .. '",' .. r.held .. ',' .. r.queues .. ',' .. r.token .. ',' .. r.lease .. ',' .. r.started ..
+      ',' .. r.attempt .. ',' .. r.takeovers .. ',' .. r.readyAt .. ',' .. r.ended .. ',\n' .. r.fixed .. ',\n' .. r.kind ..
+      ',\n' .. r.owner .. ',\n' .. r.cancel .. ',\n' .. r.exit .. ']'
+  end
+  return r.text
+end
+
+-- What does not change: whether its attempt may begin only once, how many of its task may be active, when it is due.
+local function fix(r)
+  if not r.due then r.once, r.slots, r.due = match(r.fixed, '^(%a+),([^,]+),([^,]+),') end
   return r
 end
 
+-- Whether this is the last text of a line.
+local function isOf(line, text) return sub(line, -#text - 1) == ',' .. text end
+
+-- What a key has: an open run, the number that it has ended as, or false.
+keepRun = function(t, key, text)
+  local run = text and (tonumber(text) or parseRun(t, key, text)) or false
+  t.runs[key] = run
+  return run
+end
+
+local function atKey(t, key)
+  local run = t.runs[key]
+  if run == nil then run = keepRun(t, key, call('HGET', t.name, key)) end
+  return run
+end
+
+local function openRun(t, key)
+  local run = atKey(t, key)
+  return type(run) == 'table' and run or nil
+end
+
 local function byRunDue(x, y)
-  local a, b = tonumber(x.a[R.due]), tonumber(y.a[R.due])
+  local a, b = tonumber(fix(x).due), tonumber(fix(y).due)
   if a ~= b then return a < b end
   return below(x.key, y.key)
 end
 
+-- The keys of open runs.
+local function keysOf(l)
+  local keys = {}
+  for key in string.gmatch(l, '[^\n]+') do keys[#keys + 1] = key end
+  return keys
+end
+
+local function opened(t, key) t.l, t.listed = t.l == '' and key or (t.l .. '\n' .. key), true end
+
+local function closed(t, key)
+  if t.l == key then t.l = ''
+  else
+    local keys = {}
+    for _, other in ipairs(keysOf(t.l)) do if other ~= key then keys[#keys + 1] = other end end
+    t.l = table.concat(keys, '\n')
+  end
+  t.listed = true
+end
+
 -- Open runs, by due, then key.
 local function opens(t)
-  if not t.all then
-    local v = call('HGETALL', P .. ':o:' .. t.g)
-    for i = 1, #v, 2 do
-      local a = t.runs[v[i]] == nil and decode(v[i + 1])
-      if a then t.runs[v[i]] = { a = a, text = v[i + 1], t = t, key = v[i] } end
-    end
-    t.all = true
+  local list, unread = {}, {}
+  for _, key in ipairs(keysOf(t.l)) do if t.runs[key] == nil then unread[#unread + 1] = key end end
+  if #unread > 0 then
+    for i, text in ipairs(call('HMGET', t.name, unpack(unread))) do keepRun(t, unread[i], text) end
   end
-  local list = {}
-  for _, r in pairs(t.runs) do if r then list[#list + 1] = r end end
+  for _, key in ipairs(keysOf(t.l)) do list[#list + 1] = openRun(t, key) end
   table.sort(list, byRunDue)
   return list
 end
 
-local function runText(r)
-  if not r.text then r.text = cjson.encode(r.a) end
-  return r.text
-end
-
 local function touch(r)
-  r.text = nil
-  if not r.ended then r.t.keys[r.key] = true end
+  r.text = false
+  if not r.number then write(r.t, r.key, r) end
 end
-
-local function runMember(g, due, number, key) return ord(tonumber(due)) .. g .. pad(number) .. key end
 
 -- Ready runs -------------------------------------------------------------------
 
 local NOW
-local seen, registered = {}, {}
-
-local function handled(executor, tag) return #executor .. ':' .. executor .. ':' .. tag end
+local seen = {}
 
 local function claimOrder(r)
-  local a = r.a
-  return ord(-tonumber(a[R.priority])) .. ord(tonumber(a[R.due])) .. r.t.g .. r.key
+  return ord(-tonumber(match(r.kind, '^[^,]+,([^,]+),'))) .. ord(tonumber(fix(r).due)) .. r.t.g .. r.key
 end
 
 local function seenOf(b)
-  if seen[b] == nil then seen[b] = num(call('HGET', P .. ':seen', b)) or false end
+  if seen[b] == nil then seen[b] = tonumber(call('HGET', P .. ':seen', b)) or false end
   return seen[b]
 end
 
@@ -239,43 +378,44 @@ end
 local function see(b, now)
   local upTo = seenOf(b)
   if upTo == now then return end
-  local from, to = math.min(upTo, now), math.max(upTo, now)
-  for member in walk('later:' .. b, '[' .. ord(from + 1), '(' .. ord(to + 1), 500) do
-    if now > upTo then add('ready:' .. b, string.sub(member, 18)) else rem('ready:' .. b, string.sub(member, 18)) end
+  flush()
+  for member in scores('later:' .. b, '(' .. S(math.min(upTo, now)), S(math.max(upTo, now)), 500) do
+    if now > upTo then add('ready:' .. b, member) else rem('ready:' .. b, member) end
   end
+  flush()
   seen[b] = now
   call('HSET', P .. ':seen', b, S(now))
 end
 
+-- version, and executor and tag
 local function bucket(r)
-  local a = r.a
-  return a[R.version] .. ':' .. handled(a[R.executor], a[R.tag])
+  local version, name = match(r.kind, '^([^,]+),[^,]+,(.*)$')
+  return version .. ':' .. name, version, name
 end
 
 -- Puts an open run where its state belongs.
 local function link(r)
-  local a = r.a
-  if a[R.state] == 'running' then add('leases', ord(tonumber(a[R.leaseUntil])) .. r.t.g .. r.key)
-  elseif a[R.state] == 'ready' and not a[R.held] then
-    local b, readyAt = bucket(r), tonumber(a[R.readyAt])
+  if r.state == 'running' then add('leases', r.t.g .. r.key, r.lease)
+  elseif r.state == 'ready' and r.held == 'false' then
+    local readyAt = tonumber(r.readyAt)
+    local b, version, name = bucket(r)
     if not seenOf(b) then
       seen[b] = readyAt
-      call('HSET', P .. ':seen', b, a[R.readyAt])
-      call('ZADD', P .. ':versions:' .. handled(a[R.executor], a[R.tag]), a[R.version], a[R.version])
+      call('HSET', P .. ':seen', b, r.readyAt)
+      add('versions:' .. name, version, version)
     elseif NOW and readyAt <= NOW and readyAt > seenOf(b) then see(b, NOW) end
     local order = claimOrder(r)
-    add('later:' .. b, ord(readyAt) .. order)
+    add('later:' .. b, order, r.readyAt)
     if readyAt <= seenOf(b) then add('ready:' .. b, order) end
   end
 end
 
--- Takes an open run out of where its state belonged; before anything of it changes.
+-- Takes an open run out of where its state belonged; before its state, hold, kind or instants change.
 local function unlink(r)
-  local a = r.a
-  if a[R.state] == 'running' then rem('leases', ord(tonumber(a[R.leaseUntil])) .. r.t.g .. r.key)
-  elseif a[R.state] == 'ready' and not a[R.held] then
+  if r.state == 'running' then rem('leases', r.t.g .. r.key)
+  elseif r.state == 'ready' and r.held == 'false' then
     local b, order = bucket(r), claimOrder(r)
-    rem('later:' .. b, ord(tonumber(a[R.readyAt])) .. order)
+    rem('later:' .. b, order)
     rem('ready:' .. b, order)
   end
 end
@@ -284,74 +424,92 @@ end
 
 local broughtDue, broughtReady, broughtCancel
 
-local function brings(t)
-  local due = num(t.c[C.due])
-  if due and (not broughtDue or due < broughtDue) then broughtDue = due end
+-- of a score
+local function brings(due)
+  local n = tonumber(due)
+  if due ~= '+inf' and (not broughtDue or n < broughtDue) then broughtDue = n end
 end
 
 -- runs of a task --------------------------------------------------------------
 
-local function follow(r)
-  local c = r.t.c
-  r.a[R.tag], r.a[R.version], r.a[R.executor], r.a[R.priority] = c[C.tag], c[C.version], c[C.executor], c[C.priority]
+local function own(r, owner, lease, now)
+  r.state, r.token, r.owner, r.lease = 'running', nextToken(), owner, lease
+  r.started = fix(r).once == 'true' and 'null' or now
+  r.attempt = S(tonumber(r.attempt) + 1)
   touch(r)
 end
 
-local function own(r, lease, now)
-  local a = r.a
-  a[R.state], a[R.token], a[R.owner], a[R.leaseUntil] = 'running', nextToken(), lease.owner, S(lease['until'])
-  if a[R.atMostOnce] then a[R.startedAt] = null else a[R.startedAt] = S(now) end
-  a[R.attempt] = S(tonumber(a[R.attempt]) + 1)
-  touch(r)
-end
-
--- new: key, due, nominal, state, readyAt, slots, queues, atMostOnce; from another store held, attempt, takeovers
-local function create(t, new, claim, now, state)
-  local r = { t = t, key = new.key, a = {} }
-  local a = r.a
-  for i = 1, WIDTH do a[i] = null end
-  a[R.generation], a[R.key], a[R.taskId], a[R.due], a[R.nominal] = S(tonumber(t.g)), new.key, t.c[C.id], S(new.due), S(new.nominal)
-  a[R.state], a[R.held], a[R.readyAt] = state or new.state, new.held == true, S(new.readyAt)
-  a[R.attempt], a[R.takeovers] = S(new.attempt or 0), S(new.takeovers or 0)
-  a[R.createdAt], a[R.slots], a[R.queues], a[R.atMostOnce], a[R.number] = S(now), S(new.slots), new.queues, new.atMostOnce, '0'
-  follow(r)
-  if a[R.state] == 'ready' then
-    if claim then own(r, claim, now) elseif not a[R.held] then broughtReady = true end
-  end
-  t.runs[new.key] = r
-  link(r)
-  add('runs', runMember(t.g, new.due, 0, new.key))
+-- A run as clients send it; where it is claimed they say for whom.
+local function arriving(t)
+  local key, state, held, queues, attempt, takeovers, readyAt, fixed =
+    take(), take(), take(), take(), take(), take(), take(), take()
+  local r = {
+    t = t, key = key, text = false, state = state, held = held, queues = queues, token = 'null', lease = 'null',
+    started = 'null', attempt = attempt, takeovers = takeovers, readyAt = readyAt, ended = 'null', fixed = fixed,
+    kind = false, owner = 'null', cancel = 'null', exit = 'null', once = false, slots = false, due = false,
+    number = false, mine = false
+  }
   return r
 end
 
-local function dropRun(r)
+-- Opens a run; answers it. One of its key that has ended is no longer the latest one.
+local function create(r, owner, lease, now)
+  local t = r.t
+  local before = atKey(t, r.key)
+  if before then
+    local text = call('HGET', t.name, S(before))
+    local ended = text and parseRun(t, r.key, text)
+    if ended then add('runs', t.g .. r.key .. pad(before), fix(ended).due) end
+  end
+  r.kind = t.k
+  if r.state == 'ready' then
+    if owner ~= '' then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
+  end
+  t.runs[r.key] = r
+  opened(t, r.key)
+  touch(r)
+  link(r)
+  add('runs', t.g .. r.key, fix(r).due)
+  return r
+end
+
+-- Takes a run from among the open ones, and leaves in its place the number that it has ended as, if it has.
+local function close(r, number)
+  local t = r.t
   unlink(r)
-  r.t.runs[r.key] = false
-  r.t.keys[r.key] = true
-  rem('runs', runMember(r.t.g, r.a[R.due], 0, r.key))
+  closed(t, r.key)
+  t.runs[r.key] = number
+  if number then write(t, r.key, S(number)) else drop(t, r.key) end
+end
+
+local function dropRun(r)
+  close(r, false)
+  rem('runs', r.t.g .. r.key)
 end
 
 local function hold(r, held)
-  if r.a[R.held] == held then return end
+  if r.held == held then return end
   unlink(r)
-  r.a[R.held] = held
+  r.held = held
   touch(r)
   link(r)
-  if not held and r.a[R.state] == 'ready' then broughtReady = true end
+  if held == 'false' and r.state == 'ready' then broughtReady = true end
 end
 
+-- waiting or running to ready; what became of its task's kind meanwhile is its own from here on
 local function ready(r)
   unlink(r)
-  r.a[R.state], r.a[R.leaseUntil] = 'ready', null
-  follow(r)
+  r.state, r.lease, r.kind = 'ready', 'null', r.t.k
+  touch(r)
   link(r)
-  if not r.a[R.held] then broughtReady = true end
+  if r.held == 'false' then broughtReady = true end
 end
 
 -- running to ready; held while its task is paused
 local function back(r)
-  if r.t.c[C.state] == 'paused' then
-    r.a[R.held] = true
+  if sub(field(r.t, 'c') or '', 1, 10) == '["paused",' then
+    unlink(r)
+    r.held = 'true'
     revise(r.t)
   end
   ready(r)
@@ -359,32 +517,38 @@ end
 
 -- from open to history
 local function finish(r, state, now)
-  local t, a = r.t, r.a
-  dropRun(r)
-  a[R.state], a[R.leaseUntil], a[R.endedAt] = state, null, S(now)
+  local t = r.t
   t.e = t.e + 1
   t.counted = true
-  a[R.number] = S(t.e)
-  r.ended = true
-  r.text = nil
-  call('HSET', P .. ':h:' .. t.g, t.e, runText(r))
-  add('ended', ord(now) .. t.g .. pad(t.e))
-  add('runs', runMember(t.g, a[R.due], t.e, r.key))
+  close(r, t.e)
+  r.state, r.lease, r.ended, r.number, r.text = state, 'null', now, t.e, false
+  write(t, S(t.e), runText(r))
+  add('ended', t.g .. pad(t.e), now)
 end
 
 local function cancelRun(r, reason, now)
-  r.a[R.cancel], r.a[R.token] = reason, null
+  r.cancel, r.token = reason, 'null'
   finish(r, 'cancelled', now)
 end
 
+-- An ended run.
+local function endedRun(t, number)
+  local text = field(t, S(number))
+  return text and parseRun(t, nil, text)
+end
+
 local function dropEnded(t, number)
-  local key = P .. ':h:' .. t.g
-  local text = call('HGET', key, number)
-  call('HDEL', key, number)
-  local a = text and decode(text)
-  if not a then return end
-  rem('ended', ord(tonumber(a[R.endedAt])) .. t.g .. pad(number))
-  rem('runs', runMember(t.g, a[R.due], number, a[R.key]))
+  rem('ended', t.g .. pad(number))
+  local r = endedRun(t, number)
+  drop(t, S(number))
+  if not r then return end
+  -- its key is the last text that does not change: in a text of JSON no comma is before a quote, unless at its end
+  local key = match(r.fixed, '^.*,(".+)$')
+  if atKey(t, key) == number then
+    t.runs[key] = false
+    drop(t, key)
+    rem('runs', t.g .. key)
+  else rem('runs', t.g .. key .. pad(number)) end
 end
 
 -- Drops the numbers of a task up to its latest − keep.
@@ -392,13 +556,12 @@ local function bound(t, keep)
   local last = t.e - keep
   if t.f > last then return end
   for number = t.f, last do dropEnded(t, number) end
-  t.f = last + 1
-  t.counted = true
+  t.f, t.counted = last + 1, true
 end
 
 local function active(t)
   local count = 0
-  for _, r in ipairs(opens(t)) do if r.a[R.state] ~= 'waiting' then count = count + 1 end end
+  for _, r in ipairs(opens(t)) do if r.state ~= 'waiting' then count = count + 1 end end
   return count
 end
 
@@ -406,9 +569,9 @@ end
 local function promote(t)
   local waiting
   for _, r in ipairs(opens(t)) do
-    if r.a[R.state] == 'waiting' then waiting = r break end
+    if r.state == 'waiting' then waiting = r break end
   end
-  if not waiting or active(t) >= tonumber(waiting.a[R.slots]) then return false end
+  if not waiting or active(t) >= tonumber(fix(waiting).slots) then return false end
   ready(waiting)
   return true
 end
@@ -417,85 +580,79 @@ local function endAttempt(r, state, now, keep)
   local t = r.t
   finish(r, state, now)
   bound(t, keep)
-  if r.a[R.queues] and t.c[C.removed] ~= true then
+  if r.queues == 'true' and not t.removed then
     revise(t)
     promote(t)
   end
 end
 
+-- The run of a reference, while it is this owner's.
 local function owned(g, key, tok, owner)
-  local t = load(g)
+  local t = load(g, key)
   local r = t and openRun(t, key)
-  if r and r.a[R.state] == 'running' and r.a[R.token] == tok and r.a[R.owner] == owner then return r end
+  if r and r.state == 'running' and r.token == tok and r.owner == owner then return r end
 end
 
 local function ask(r, reason)
-  if r.a[R.cancel] ~= null then return end
-  r.a[R.cancel] = reason
+  if r.cancel ~= 'null' then return end
+  r.cancel = reason
   touch(r)
   broughtCancel = true
 end
 
 -- tasks and their indexes -----------------------------------------------------
 
-local function zoneMember(t) return t.c[C.zoneRules] .. '\0' .. t.g end
-
-local function setDue(t, due)
-  if t.c[C.due] == due then return end
-  rem('due', ord(num(t.c[C.due])) .. t.g)
-  t.c[C.due] = due
-  changed(t)
-  add('due', ord(num(due)) .. t.g)
+local function setZone(t, rules)
+  if t.z == rules then return end
+  if t.z ~= '' then rem('zoned', t.z .. '\0' .. t.g) end
+  t.z = rules
+  write(t, 'z', rules)
+  if rules ~= '' then add('zoned', rules .. '\0' .. t.g) end
 end
 
-local function setZoneRules(t, rules)
-  if t.c[C.zoneRules] == rules then return end
-  if t.c[C.zoneRules] ~= null then rem('zoned', zoneMember(t)) end
-  t.c[C.zoneRules] = rules
-  changed(t)
-  if rules ~= null then add('zoned', zoneMember(t)) end
-end
+local ids, noIds = {}, {}
 
-local function hasEvent(t) return t.c[C.onStartup] or t.c[C.onShutdown] end
-
--- task: c (a position without its revision), d (text), runs
-local function addTask(id, task)
-  local t = keep({ g = nextGeneration(), c = task.c, d = task.d, e = 0, f = 1, runs = {}, keys = {}, all = true })
-  local c = t.c
-  c[C.id], c[C.revision], c[C.removed] = id, '1', false
-  changed(t)
-  t.defined, t.counted = true, true
-  call('HSET', P .. ':id', id, t.g)
+-- A task as clients send it; answers it.
+local function addTask(id)
+  local g = nextGeneration()
+  local created, due, zone, events = take(), take(), take(), take()
+  local t = remember({ g = g, name = P .. ':t:' .. g, e = 0, f = 1, r = 1, z = zone, l = '', k = false, id = false,
+    removed = false, revised = false, counted = true, listed = true, runs = {}, set = false, del = {} })
+  local c, p, k, d = take(), take(), take(), take()
+  t.k = k
+  t.set = { r = '1', c = c, p = p, k = k, d = d, z = zone }
+  ids[id], noIds[id] = g, nil
   add('ids', id)
-  add('due', ord(num(c[C.due])) .. t.g)
-  add('created', ord(num(c[C.createdAt])) .. t.g)
-  if c[C.zoneRules] ~= null then add('zoned', zoneMember(t)) end
-  if hasEvent(t) then add('events', t.g) end
-  brings(t)
-  for _, new in ipairs(task.runs) do
-    if not openRun(t, new.key) then create(t, new, nil, tonumber(c[C.createdAt])) end
+  add('due', g, due)
+  add('created', g, created)
+  if zone ~= '' then add('zoned', zone .. '\0' .. g) end
+  if events == '1' then add('events', g) end
+  brings(due)
+  for _ = 1, int() do
+    local r = arriving(t)
+    if not openRun(t, r.key) then create(r, '', '', created) end
   end
   return t
 end
 
-local function gone(t) return #t.c[C.id] .. ':' .. t.c[C.id] .. t.g end
+local function gone(t) return #t.id .. ':' .. t.id .. t.g end
 
-local function removeTask(t, now)
+local function removeTask(t, id, now)
   for _, r in ipairs(opens(t)) do
-    if r.a[R.state] ~= 'running' then cancelRun(r, 'removed', now) end
+    if r.state ~= 'running' then cancelRun(r, '"removed"', now) end
   end
   call('DEL', P .. ':q:' .. t.g)
   rem('q', t.g)
-  local c = t.c
-  call('HDEL', P .. ':id', c[C.id])
-  rem('ids', c[C.id])
-  rem('due', ord(num(c[C.due])) .. t.g)
-  rem('created', ord(num(c[C.createdAt])) .. t.g)
-  if c[C.zoneRules] ~= null then rem('zoned', zoneMember(t)) end
+  ids[id], noIds[id] = nil, true
+  rem('ids', id)
+  rem('due', t.g)
+  rem('created', t.g)
   rem('events', t.g)
+  setZone(t, '')
+  t.id, t.removed = id, true
+  for _, name in ipairs({ 'r', 'c', 'p', 'k', 'd', 'z' }) do drop(t, name) end
+  write(t, 'x', id)
   add('gone', gone(t))
-  c[C.removed] = true
-  changed(t)
 end
 
 -- verdicts --------------------------------------------------------------------
@@ -506,63 +663,76 @@ local function hides(g, reader)
   return judged and call('HEXISTS', P .. ':q:' .. g, reader) == 1
 end
 
--- A task that cannot be read, found by its generation.
-local function condemn(g)
-  call('HSET', P .. ':q:' .. g, A.reader, cjson.encode({ '', S(tonumber(g)), A.reader, 'its record is damaged', S(A.now) }))
-  add('q', g)
-  judged = true
-end
-
 -- answers ---------------------------------------------------------------------
 
-local function row(t) return { t.g, textOf(t), definition(t) } end
+local function row(g)
+  local v = call('HMGET', P .. ':t:' .. g, 'r', 'c', 'p', 'k', 'd')
+  return { g, v[1], v[2], v[3], v[4], v[5] }
+end
 
 -- A task with its open runs, as stored: for scripts that change neither.
 local function withRuns(g)
-  local v = call('HMGET', P .. ':t:' .. g, 'c', 'd')
-  if not v[1] then return nil end
-  return { g, v[1], v[2], call('HVALS', P .. ':o:' .. g) }
+  local name = P .. ':t:' .. g
+  local v = call('HMGET', name, 'r', 'c', 'p', 'k', 'd', 'l')
+  if not v[6] then return nil end
+  local answer = { g, v[1], v[2], v[3], v[4], v[5] }
+  if v[6] ~= '' then
+    for i, text in ipairs(call('HMGET', name, unpack(keysOf(v[6])))) do answer[6 + i] = text end
+  end
+  return answer
+end
+
+-- Sets fields, runs among them, and deletes those named.
+local function writeHash(key, set, del)
+  local list = {}
+  for name, value in pairs(set) do
+    list[#list + 1] = name
+    list[#list + 1] = type(value) == 'table' and runText(value) or value
+    if #list >= 2000 then
+      call('HSET', key, unpack(list))
+      list = {}
+    end
+  end
+  if #list > 0 then call('HSET', key, unpack(list)) end
+  if not next(del) then return end
+  list = {}
+  for name in pairs(del) do
+    list[#list + 1] = name
+    if #list >= 2000 then
+      call('HDEL', key, unpack(list))
+      list = {}
+    end
+  end
+  if #list > 0 then call('HDEL', key, unpack(list)) end
 end
 
 -- Writes what changed, tells listeners, and answers.
 local function done(answer)
   for _, t in ipairs(touched) do
-    local key, set, del = P .. ':o:' .. t.g, {}, {}
-    for name in pairs(t.keys) do
-      local r = t.runs[name]
-      if r then
-        set[#set + 1] = name
-        set[#set + 1] = runText(r)
-      else del[#del + 1] = name end
-      if #set >= 1000 then call('HSET', key, unpack(set)) set = {} end
-      if #del >= 1000 then call('HDEL', key, unpack(del)) del = {} end
-    end
-    if #set > 0 then call('HSET', key, unpack(set)) end
-    if #del > 0 then call('HDEL', key, unpack(del)) end
-    local fields = {}
-    if t.dirty then fields[1], fields[2] = 'c', textOf(t) end
-    if t.defined then fields[#fields + 1] = 'd' fields[#fields + 1] = t.d end
-    if t.counted then
-      fields[#fields + 1] = 'e' fields[#fields + 1] = S(t.e)
-      fields[#fields + 1] = 'f' fields[#fields + 1] = S(t.f)
-    end
-    if #fields > 0 then call('HSET', P .. ':t:' .. t.g, unpack(fields)) end
-    if t.c[C.removed] == true and call('EXISTS', key, P .. ':h:' .. t.g) == 0 then
-      call('DEL', P .. ':t:' .. t.g)
+    if t.revised and not t.removed then write(t, 'r', S(t.r)) end
+    if t.counted then t.set.e, t.set.f = S(t.e), S(t.f) end
+    if t.listed then t.set.l = t.l end
+    writeHash(t.name, t.set, t.del)
+    -- all that is left of it is e, f, l and x
+    if t.removed and call('HLEN', t.name) == 4 then
+      t.id = t.id or call('HGET', t.name, 'x')
+      call('DEL', t.name)
       rem('gone', gone(t))
     end
   end
-  local known, wake = num(meta[5]), false
+  if next(ids) or next(noIds) then writeHash(P .. ':id', ids, noIds) end
+  flush()
+  local known, wake = tonumber(meta[5]), false
   local due = broughtDue and (not known or broughtDue < known) and broughtDue or nil
   if due then wrote.known = S(due) end
   if due or broughtReady or broughtCancel then
-    wrote.wake = S(fresh(num(meta[6])))
+    wrote.wake = S(fresh(tonumber(meta[6])))
     wake = { wrote.wake, meta[6] or '', due and S(due) or '', broughtReady and 1 or 0, broughtCancel and 1 or 0 }
-    call('PUBLISH', P .. ':wake', cjson.encode({ A.sender or '', wake }))
+    call('PUBLISH', P .. ':wake', cjson.encode({ ARGV[1], wake }))
   end
   if next(wrote) then
     if not meta[1] then
-      wrote.schema, wrote.writer = tostring(SCHEMA), tostring(SCHEMA)
+      wrote.schema, wrote.writer = S(SCHEMA), S(SCHEMA)
     end
     local fields = {}
     for name, value in pairs(wrote) do fields[#fields + 1] = name fields[#fields + 1] = value end

@@ -41,7 +41,7 @@ const readTaskPlace = (sort: TaskQuery["sort"], after: string): Place =>
       ? place.length === 1 && typeof place[0] === "string"
       : place.length === 2 && (isInt(place[0]) || (sort === "due" && place[0] === null)) && isInt(place[1]))
 
-const runPlace = ({ number, run }: Numbered): Place => [run.due, run.generation, run.key, number]
+const runPlace = ({ number, run }: Records.Numbered): Place => [run.due, run.generation, run.key, number]
 
 const readRunPlace = (after: string): Place =>
   decode(
@@ -49,11 +49,6 @@ const readRunPlace = (after: string): Place =>
     (place) =>
       place.length === 4 && isInt(place[0]) && isInt(place[1]) && typeof place[2] === "string" && isInt(place[3])
   )
-
-interface Numbered {
-  readonly run: RunRow
-  readonly number: number
-}
 
 /** As bytes of UTF-8 sort, which is by code point. */
 const compareText = (self: string, that: string): number => Buffer.compare(Buffer.from(self), Buffer.from(that))
@@ -104,9 +99,31 @@ const cut = <A>(rows: ReadonlyArray<A>, limit: number, cursor: (row: A) => Place
 
 export type Call = (
   operation: "list" | "runs",
-  script: "get" | "events" | "tasks" | "runsOf" | "runs",
-  args: object
+  script: "get" | "events" | "tasks" | "runsOf" | "running" | "runs",
+  args: Records.Args
 ) => Effect.Effect<unknown, TaskStoreError>
+
+/** Where an index goes on: a score and a member, as texts; none where it begins. */
+type Beyond = readonly [score: string, member: string]
+
+const beginning: Beyond = ["", ""]
+
+const beyondOf = (answer: unknown): Beyond => {
+  const [score, member] = Records.list(answer)
+  return [String(score), String(member)]
+}
+
+const scoreOf = (instant: Place[number] | undefined): string => typeof instant === "number" ? String(instant) : "+inf"
+
+const beyondTask = (sort: TaskQuery["sort"], [first, generation]: Place): Beyond =>
+  sort === "id" ? ["0", Records.atom(String(first))] : [scoreOf(first), Records.padded(Number(generation))]
+
+const beyondRun = ([due, generation, key, number]: Place): Beyond => [
+  scoreOf(due),
+  Records.padded(Number(generation)) + Records.json(key) + (number === 0 ? "" : Records.padded(Number(number)))
+]
+
+const text = (value: string | undefined): string => value === undefined ? "" : Records.json(value)
 
 export const list = (call: Call, query: TaskQuery): Effect.Effect<Page<TaskRow>, TaskStoreError> =>
   Effect.gen(function*() {
@@ -114,31 +131,31 @@ export const list = (call: Call, query: TaskQuery): Effect.Effect<Page<TaskRow>,
     const after = query.after === undefined ? undefined : readTaskPlace(sort, query.after)
     const matches = matcher(query)
     const place = (row: TaskRow) => taskPlace(sort, row)
+    if (ids?.length === 0) return { items: [], next: null }
     if (ids !== undefined || event !== undefined) {
+      const named = [...new Set(ids)].map(Records.atom)
       const answer = ids === undefined
-        ? yield* call("list", "events", {})
-        : yield* call("list", "get", { ids: [...new Set(ids)] })
+        ? yield* call("list", "events", [])
+        : yield* call("list", "get", [String(named.length), ...named])
       const rows = Records.readable(answer, Records.taskRow).items.filter(matches)
       return pageOf(rows, place, { after, descending, limit }, place)
     }
     const rows: Array<TaskRow> = []
-    for (let from = after;;) {
-      const answer = Records.list(
-        yield* call("list", "tasks", {
-          sort: sort === "id" ? "ids" : sort,
-          descending,
-          ...from !== undefined ? { after: from } : undefined,
-          tag: query.tag ?? null,
-          state: query.state ?? null,
-          owner: query.owner ?? null,
-          limit: Math.min(limit + 1 - rows.length, scan),
-          scan
-        })
+    for (let from = after === undefined ? beginning : beyondTask(sort, after);;) {
+      const [found, more] = Records.list(
+        yield* call("list", "tasks", [
+          sort === "id" ? "ids" : sort,
+          descending ? "1" : "0",
+          query.state ?? "",
+          text(query.tag),
+          String(Math.min(limit + 1 - rows.length, scan)),
+          String(scan),
+          ...from
+        ])
       )
-      for (const row of Records.readable(answer[0], Records.taskRow).items) if (matches(row)) rows.push(row)
-      if (answer[1] === "" || rows.length > limit) return cut(rows, limit, place)
-      const [place_, generation] = Records.list(answer[1])
-      from = sort === "id" ? [String(place_)] : [Records.instant(place_), Number(generation)]
+      for (const row of Records.readable(found, Records.taskRow).items) if (matches(row)) rows.push(row)
+      if (more === "" || rows.length > limit) return cut(rows, limit, place)
+      from = beyondOf(more)
     }
   })
 
@@ -171,37 +188,49 @@ export const runs = (call: Call, query: RunQuery): Effect.Effect<Page<RunRow>, T
   Effect.gen(function*() {
     const { generation, key, limit, state, tag, taskId } = query
     const after = query.after === undefined ? undefined : readRunPlace(query.after)
-    const matches = ({ run }: Numbered) =>
+    const matches = ({ run }: Records.Numbered) =>
       (taskId === undefined || run.taskId === taskId) &&
       (generation === undefined || run.generation === generation) &&
       (key === undefined || run.key === key) &&
       (tag === undefined || run.tag === tag) &&
       (state === undefined || run.state === state)
-    const page = (page: Page<Numbered>): Page<RunRow> => ({ items: page.items.map(({ run }) => run), next: page.next })
-    if (taskId !== undefined || generation !== undefined) {
-      const answer = yield* call("runs", "runsOf", { id: taskId ?? "", generation: generation ?? null })
-      return page(pageOf(
+    const page = (page: Page<Records.Numbered>): Page<RunRow> => ({
+      items: page.items.map(({ run }) => run),
+      next: page.next
+    })
+    /** A page of runs that are all here. */
+    const few = (answer: unknown) =>
+      pageOf(
         Records.readable(answer, Records.numbered).items.filter(matches),
         (run) => runOrder(runPlace(run)),
         { after: after === undefined ? undefined : runOrder(after), descending: true, limit },
         runPlace
-      ))
-    }
-    const found: Array<Numbered> = []
-    for (let from: ReadonlyArray<unknown> | undefined = after;;) {
-      const answer: ReadonlyArray<unknown> = Records.list(
-        yield* call("runs", "runs", {
-          ...from !== undefined ? { after: from } : undefined,
-          key: key ?? null,
-          tag: tag ?? null,
-          state: state ?? null,
-          limit: Math.min(limit + 1 - found.length, scan),
-          scan
-        })
       )
-      found.push(...Records.readable(answer[0], Records.numbered).items)
-      if (answer[1] === "" || found.length > limit) return page(cut(found, limit, runPlace))
-      const [due, generation, key_, number] = Records.list(answer[1])
-      from = [Number(due), Number(generation), key_, Number(number)]
+    if (taskId !== undefined || generation !== undefined) {
+      const answer = yield* call("runs", "runsOf", [
+        Records.atom(taskId ?? ""),
+        generation === undefined ? "" : Records.padded(generation)
+      ])
+      return page(few(answer))
+    }
+    if (state === "running") {
+      const answer = yield* call("runs", "running", [String(scan)])
+      if (answer !== "") return page(few(answer))
+    }
+    const found: Array<Records.Numbered> = []
+    for (let from = after === undefined ? beginning : beyondRun(after);;) {
+      const [rows, more] = Records.list(
+        yield* call("runs", "runs", [
+          text(key),
+          text(tag),
+          state ?? "",
+          String(Math.min(limit + 1 - found.length, scan)),
+          String(scan),
+          ...from
+        ])
+      )
+      found.push(...Records.readable(rows, Records.numbered).items)
+      if (more === "" || found.length > limit) return page(cut(found, limit, runPlace))
+      from = beyondOf(more)
     }
   })

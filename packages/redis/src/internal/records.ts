@@ -1,5 +1,8 @@
 /**
- * Records of the port as the texts a store in Redis keeps (see `library.ts`), and back.
+ * Records of the port as the texts a store in Redis keeps (see `fields.ts`), and back.
+ *
+ * Every text of a record is JSON, which has an escape for what UTF-8 has no bytes for. A text that is a key, or a place in
+ * an index, is written by `atom`.
  *
  * @since 0.1.0
  */
@@ -12,133 +15,205 @@ import type {
   TaskPosition,
   TaskRow
 } from "punctual/TaskRecord"
-import type { NewTask, TaskWithRuns, Verdict, Wake } from "punctual/TaskStore"
-import { counterFields, definitionFields, runFields, taskFields } from "./fields.ts"
+import type { Change, NewTask, RunChange, RunRef, Settlement, TaskWithRuns, Verdict, Wake } from "punctual/TaskStore"
+import { clockFields, definitionFields, kindFields, pauseFields } from "./fields.ts"
 
 /** What a script was answered with cannot be read. */
 export class Unreadable extends Error {}
 
-type Field = string | boolean | null
+/** What a script is told. */
+export type Args = ReadonlyArray<string>
+
+export const json = (value: unknown): string => JSON.stringify(value)
 
 /**
- * JSON for scripts. Half of a surrogate pair has no bytes in UTF-8, and Lua refuses its escape: it becomes U+FFFD, as
- * everywhere where texts are stored as UTF-8.
+ * A text as bytes of UTF-8, no two alike: half of a surrogate pair, which has none, is written as U+FFFF and its number,
+ * and U+FFFF, which stands for no character, twice.
  */
-export const json = (value: unknown): string => {
-  const text = JSON.stringify(value)
-  return text.includes("\\ud")
-    ? text.replace(/\\\\|\\ud[89a-f][0-9a-f]{2}/g, (escape) => escape === "\\\\" ? escape : "\\ufffd")
+export const atom = (text: string): string =>
+  odd.test(text)
+    ? text.replace(odds, (half) => half === "\uffff" ? "\uffff\uffff" : `\uffff${half.charCodeAt(0).toString(16)}`)
     : text
-}
+
+const odd = /[\ud800-\udfff\uffff]/u
+const odds = /[\ud800-\udfff\uffff]/gu
+
+/** A generation, as keys and places have it. */
+export const padded = (generation: number): string => String(generation).padStart(16, "0")
 
 // -----------------------------------------------------------------------------
 // to scripts
 // -----------------------------------------------------------------------------
 
-const field = (name: string, value: unknown): Field =>
-  name === "counters"
-    ? JSON.stringify(counterFields.map((counter) => (value as Counters)[counter]))
-    : typeof value === "number"
-    ? String(value)
-    : typeof value === "string" || typeof value === "boolean"
-    ? value
-    : null
+type Row = TaskDefinition & TaskPosition & { readonly id: string }
 
-const array = (fields: ReadonlyArray<string>, record: Readonly<Record<string, unknown>>): ReadonlyArray<Field> =>
-  fields.map((name) => field(name, record[name]))
+const score = (instant: number | null): string => instant === null ? "+inf" : String(instant)
 
-const newRun = (
-  { atMostOnce, attempt, due, held, key, nominal, queues, readyAt, slots, state, takeovers }: ArrivingRun
-): ArrivingRun => ({
-  key,
-  due,
-  nominal,
-  state,
-  readyAt,
-  slots,
-  queues,
-  atMostOnce,
-  held,
-  attempt,
-  takeovers
-})
+const bit = (flag: boolean): string => flag ? "1" : "0"
 
-/** A task to add; the script fills in its id, generation and revision. */
-export const newTask = (task: Omit<NewTask, "id">) => ({
-  c: array(taskFields, { ...task }),
-  d: json(array(definitionFields, { ...task })),
-  runs: (task.runs ?? []).map(newRun)
-})
+const clock = ({ counters: n, cursor, due, nominal, override, ranges, state, zoneRules }: Row): string =>
+  `["${state}",${cursor},${due},${nominal},${override},${n.ran},${n.missed},${n.coalesced},${n.skipped},${n.paused},` +
+  `${n.extra},${n.exact},\n${zoneRules === null ? "null" : json(zoneRules)},\n${json(ranges)}]`
 
-export { newRun }
+const pause = ({ failures, pauseNote, pausedAt }: Row): string => `${failures},${pausedAt},${json(pauseNote)}`
 
-const taskPlaces = new Map<string, number>(taskFields.map((name, index) => [name, index + 1]))
-const definitionPlaces = new Map<string, number>(definitionFields.map((name, index) => [name, index + 1]))
+const kind = ({ executor, priority, tag, version }: Row): string => `${version},${priority},${handled(executor, tag)}`
 
-/** The fields that change, with their places. */
-export const changes = (set: Partial<TaskDefinition & TaskPosition>) => {
-  const c: Array<readonly [number, Field]> = []
-  const d: Array<readonly [number, Field]> = []
-  for (const [name, value] of Object.entries(set)) {
-    if (value === undefined) continue
-    const place = taskPlaces.get(name)
-    if (place !== undefined) c.push([place, field(name, value)])
-    else {
-      const place = definitionPlaces.get(name)
-      if (place !== undefined) d.push([place, field(name, value)])
-    }
-  }
-  return { c, d }
+/** What a bucket of ready runs is called after. */
+export const handled = (executor: string, tag: string): string => `${json(executor)},${json(tag)}`
+
+const definition = (row: Row): string => json(definitionFields.map((name) => row[name]))
+
+const arriving = (run: ArrivingRun, taskId: string, createdAt: number): Args => [
+  json(run.key),
+  run.state,
+  String(run.held ?? false),
+  String(run.queues),
+  String(run.attempt ?? 0),
+  String(run.takeovers ?? 0),
+  String(run.readyAt),
+  `${run.atMostOnce},${run.slots},${run.due},${run.nominal},${createdAt},${json(taskId)},${json(run.key)}`
+]
+
+/** A task to add. */
+export const newTask = (task: NewTask): Args => {
+  const runs = task.runs ?? []
+  return [
+    String(task.createdAt),
+    score(task.due),
+    task.zoneRules === null ? "" : atom(task.zoneRules),
+    bit(task.onStartup || task.onShutdown),
+    clock(task),
+    pause(task),
+    kind(task),
+    definition(task),
+    String(runs.length),
+    ...runs.flatMap((run) => arriving(run, task.id, task.createdAt))
+  ]
 }
+
+/** The row of a task that was added. */
+export const addedRow = (task: NewTask, generation: number): TaskRow => {
+  const { runs: _, ...row } = task
+  return { ...row, generation, revision: 1 }
+}
+
+/** Parts of a row that are written as a whole, and how. */
+const parts = [
+  { field: "c", names: clockFields, text: clock },
+  { field: "p", names: pauseFields, text: pause },
+  { field: "k", names: kindFields, text: kind },
+  { field: "d", names: definitionFields, text: definition }
+] as const
+
+const partOf = new Map<string, number>(parts.flatMap(({ names }, part) => names.map((name) => [name, part] as const)))
+
+/** How many fields of each part a change gives. */
+const given = (set: Partial<Row>): ReadonlyArray<number> => {
+  const counts = [0, 0, 0, 0]
+  for (const name in set) {
+    const part = set[name as keyof Row] === undefined ? undefined : partOf.get(name)
+    if (part !== undefined) counts[part]!++
+  }
+  return counts
+}
+
+/** Whether a change gives some part of a row incompletely: then the row must be known. */
+export const isPartial = ({ set }: Change): boolean =>
+  set !== "remove" && given(set).some((count, part) => count > 0 && count < parts[part]!.names.length)
+
+/**
+ * How changes are written, one after another: partial ones onto rows as they have been read, and as the changes before
+ * them leave them. One whose row is another by now is in conflict.
+ */
+export const changing = (read: ReadonlyArray<TaskRow>): (change: Change) => Args => {
+  const rows = new Map(read.map((row) => [row.generation, row]))
+  return (one) => {
+    const row = rows.get(one.generation)
+    const known = row?.revision === one.revision ? row : undefined
+    if (known === undefined) return isPartial(one) ? conflict(one) : change(one, undefined)
+    if (one.set === "remove") rows.delete(one.generation)
+    else rows.set(one.generation, { ...known, ...defined(one.set), revision: known.revision + 1 })
+    return change(one, known)
+  }
+}
+
+const change = (change: Change, row: TaskRow | undefined): Args => {
+  const { generation, id, now, replacement, revision, runs, set } = change
+  const args = [padded(generation), String(revision), String(now), runs[0] === undefined ? "l" : keyOf(runs[0])]
+  if (set === "remove") args.push("remove")
+  else {
+    // nobody reads a field of a part that is not touched
+    const after = (row === undefined ? set : { ...row, ...defined(set) }) as Row
+    const fields: Array<string> = []
+    given(set).forEach((count, part) => {
+      if (count > 0) fields.push(parts[part]!.field, parts[part]!.text(after))
+    })
+    if (set.due !== undefined) fields.push("due", score(set.due))
+    if (set.zoneRules !== undefined) fields.push("zone", set.zoneRules === null ? "" : atom(set.zoneRules))
+    if (set.createdAt !== undefined) fields.push("created", String(set.createdAt))
+    if (set.onStartup !== undefined || set.onShutdown !== undefined) {
+      fields.push("events", bit(after.onStartup || after.onShutdown))
+    }
+    args.push("set", String(fields.length / 2), ...fields)
+  }
+  args.push(String(runs.length))
+  for (const run of runs) args.push(...runChange(run, id, now))
+  if (set === "remove") {
+    args.push(atom(id))
+    if (replacement === undefined) args.push("")
+    else args.push("replace", ...newTask({ ...replacement, id }))
+  }
+  return [String(args.length), ...args]
+}
+
+/** No row has this revision. */
+const conflict = ({ generation, now }: Change): Args => ["4", padded(generation), "0", String(now), "l"]
+
+const defined = <A extends object>(set: A): Partial<A> =>
+  Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined)) as Partial<A>
+
+const keyOf = (change: RunChange): string => json(change._tag === "Create" ? change.run.key : change.key)
+
+const runChange = (change: RunChange, id: string, now: number): Args =>
+  change._tag === "Create"
+    ? [
+      "Create",
+      ...arriving(change.run, id, now),
+      change.claim === undefined ? "" : json(change.claim.owner),
+      change.claim === undefined ? "" : String(change.claim.until)
+    ]
+    : [change._tag, json(change.key), change._tag === "Cancel" ? json(change.reason) : ""]
+
+export const ref = ({ generation, key, token }: RunRef): Args => [padded(generation), json(key), String(token)]
+
+export const settlement = ({ generation, key, now, owner, result, task, token }: Settlement): Args => [
+  padded(generation),
+  json(key),
+  String(token),
+  json(owner),
+  String(now),
+  result._tag,
+  result._tag === "End" ? result.state : result._tag === "Retry" ? String(result.readyAt) : "",
+  result._tag === "Release" ? "" : json(result.exit),
+  ...task === undefined ? [""] : [
+    task.failures ?? "keep",
+    bit(task.missed === true),
+    task.pauseAt === undefined ? "" : String(task.pauseAt.failures),
+    task.pauseAt === undefined ? "" : json(task.pauseAt.note)
+  ]
+]
+
+export const newVerdict = ({ at, generation, id, reader, reason }: Verdict): Args => [
+  atom(id),
+  padded(generation),
+  atom(reader),
+  json([id, generation, reader, reason, at])
+]
 
 // -----------------------------------------------------------------------------
 // from scripts
 // -----------------------------------------------------------------------------
-
-/** Reads an array of fields. */
-class Reader {
-  private readonly cells: ReadonlyArray<unknown>
-  private readonly places: ReadonlyMap<string, number>
-
-  constructor(text: unknown, places: ReadonlyMap<string, number>) {
-    const cells: unknown = typeof text === "string" ? JSON.parse(text) : undefined
-    if (!Array.isArray(cells)) throw new Unreadable("a record is no array")
-    this.cells = cells
-    this.places = places
-  }
-
-  private cell(name: string): unknown {
-    return this.cells[(this.places.get(name) ?? 0) - 1]
-  }
-
-  text<A extends string = string>(name: string): A {
-    const cell = this.cell(name)
-    if (typeof cell !== "string") throw new Unreadable(`${name} is no text`)
-    return cell as A
-  }
-
-  textOrNull(name: string): string | null {
-    return this.cell(name) === null ? null : this.text(name)
-  }
-
-  int(name: string): number {
-    const number = Number(this.text(name))
-    if (!Number.isSafeInteger(number)) throw new Unreadable(`${name} is no integer`)
-    return number
-  }
-
-  intOrNull(name: string): number | null {
-    return this.cell(name) === null ? null : this.int(name)
-  }
-
-  flag(name: string): boolean {
-    const cell = this.cell(name)
-    if (typeof cell !== "boolean") throw new Unreadable(`${name} is neither true nor false`)
-    return cell
-  }
-}
-
-const runPlaces = new Map<string, number>(runFields.map((name, index) => [name, index + 1]))
 
 /** The elements of an answer. */
 export const list = (answer: unknown): ReadonlyArray<unknown> => {
@@ -149,101 +224,176 @@ export const list = (answer: unknown): ReadonlyArray<unknown> => {
 /** An integer as text; none where it is empty. */
 export const instant = (answer: unknown): number | null => answer === "" ? null : Number(answer)
 
-const countersOf = (text: string): Counters => {
-  const [ran, missed, coalesced, skipped, paused, extra, exact] = list(JSON.parse(text))
-  return {
-    ran: Number(ran),
-    missed: Number(missed),
-    coalesced: Number(coalesced),
-    skipped: Number(skipped),
-    paused: Number(paused),
-    extra: Number(extra),
-    exact: exact === true
-  }
+const cells = (text: unknown, count: number): ReadonlyArray<unknown> => {
+  const cells: unknown = typeof text === "string" ? JSON.parse(text) : undefined
+  if (!Array.isArray(cells) || cells.length !== count) throw new Unreadable("a record is no array of its length")
+  return cells
+}
+
+const inside = (text: unknown, count: number): ReadonlyArray<unknown> =>
+  cells(typeof text === "string" ? `[${text}]` : undefined, count)
+
+const string = <A extends string = string>(cell: unknown): A => {
+  if (typeof cell !== "string") throw new Unreadable("a field is no text")
+  return cell as A
+}
+
+const stringOrNull = (cell: unknown): string | null => cell === null ? null : string(cell)
+
+const int = (cell: unknown): number => {
+  if (!Number.isSafeInteger(cell)) throw new Unreadable("a field is no integer")
+  return cell as number
+}
+
+const intOrNull = (cell: unknown): number | null => cell === null ? null : int(cell)
+
+const flag = (cell: unknown): boolean => {
+  if (typeof cell !== "boolean") throw new Unreadable("a field is neither true nor false")
+  return cell
 }
 
 export const taskRow = (answer: unknown): TaskRow => {
-  const [generation, position, definition] = list(answer)
-  const c = new Reader(position, taskPlaces)
-  const d = new Reader(definition, definitionPlaces)
+  const [generation, r, c, p, k, d] = list(answer)
+  const [state, cursor, due, nominal, override, ran, missed, coalesced, skipped, paused, extra, exact, zone, ranges] =
+    cells(c, 14)
+  const [failures, pausedAt, pauseNote] = inside(p, pauseFields.length)
+  const [version, priority, executor, tag] = inside(k, kindFields.length)
+  const [
+    id,
+    name,
+    payload,
+    display,
+    trigger,
+    anchor,
+    onStartup,
+    onShutdown,
+    policy,
+    labels,
+    owner,
+    declared,
+    trace,
+    createdAt,
+    updatedAt,
+    epoch
+  ] = cells(d, definitionFields.length)
+  const counters: Counters = {
+    ran: int(ran),
+    missed: int(missed),
+    coalesced: int(coalesced),
+    skipped: int(skipped),
+    paused: int(paused),
+    extra: int(extra),
+    exact: flag(exact)
+  }
   return {
-    id: c.text("id"),
+    id: string(id),
     generation: Number(generation),
-    revision: c.int("revision"),
-    tag: c.text("tag"),
-    version: c.int("version"),
-    name: d.text("name"),
-    payload: d.text("payload"),
-    display: d.text("display"),
-    trigger: d.text("trigger"),
-    anchor: d.int("anchor"),
-    onStartup: c.flag("onStartup"),
-    onShutdown: c.flag("onShutdown"),
-    policy: d.text("policy"),
-    executor: c.text("executor"),
-    priority: c.int("priority"),
-    labels: d.text("labels"),
-    owner: c.textOrNull("owner"),
-    declared: d.textOrNull("declared"),
-    trace: d.textOrNull("trace"),
-    createdAt: c.int("createdAt"),
-    updatedAt: d.int("updatedAt"),
-    state: c.text("state"),
-    cursor: c.int("cursor"),
-    due: c.intOrNull("due"),
-    nominal: c.intOrNull("nominal"),
-    zoneRules: c.textOrNull("zoneRules"),
-    override: c.intOrNull("override"),
-    epoch: c.int("epoch"),
-    counters: countersOf(c.text("counters")),
-    ranges: c.text("ranges"),
-    pausedAt: c.intOrNull("pausedAt"),
-    pauseNote: c.textOrNull("pauseNote"),
-    failures: c.int("failures")
+    revision: Number(string(r)),
+    tag: string(tag),
+    version: int(version),
+    name: string(name),
+    payload: string(payload),
+    display: string(display),
+    trigger: string(trigger),
+    anchor: int(anchor),
+    onStartup: flag(onStartup),
+    onShutdown: flag(onShutdown),
+    policy: string(policy),
+    executor: string(executor),
+    priority: int(priority),
+    labels: string(labels),
+    owner: stringOrNull(owner),
+    declared: stringOrNull(declared),
+    trace: stringOrNull(trace),
+    createdAt: int(createdAt),
+    updatedAt: int(updatedAt),
+    state: string(state),
+    cursor: int(cursor),
+    due: intOrNull(due),
+    nominal: intOrNull(nominal),
+    zoneRules: stringOrNull(zone),
+    override: intOrNull(override),
+    epoch: int(epoch),
+    counters,
+    ranges: string(ranges),
+    pausedAt: intOrNull(pausedAt),
+    pauseNote: stringOrNull(pauseNote),
+    failures: int(failures)
   }
 }
 
-/** With its number in history, zero while it is open. */
-export const numbered = (text: unknown): { readonly run: RunRow; readonly number: number } => {
-  const r = new Reader(text, runPlaces)
+export const runRow = (generation: number, text: unknown): RunRow => {
+  const [
+    state,
+    held,
+    queues,
+    token,
+    leaseUntil,
+    startedAt,
+    attempt,
+    takeovers,
+    readyAt,
+    endedAt,
+    atMostOnce,
+    slots,
+    due,
+    nominal,
+    createdAt,
+    taskId,
+    key,
+    version,
+    priority,
+    executor,
+    tag,
+    owner,
+    cancel,
+    exit
+  ] = cells(text, 24)
   return {
-    number: r.int("number"),
-    run: {
-      generation: r.int("generation"),
-      key: r.text("key"),
-      taskId: r.text("taskId"),
-      tag: r.text("tag"),
-      version: r.int("version"),
-      executor: r.text("executor"),
-      priority: r.int("priority"),
-      due: r.int("due"),
-      nominal: r.int("nominal"),
-      state: r.text("state"),
-      held: r.flag("held"),
-      readyAt: r.int("readyAt"),
-      attempt: r.int("attempt"),
-      takeovers: r.int("takeovers"),
-      createdAt: r.int("createdAt"),
-      owner: r.textOrNull("owner"),
-      token: r.intOrNull("token"),
-      leaseUntil: r.intOrNull("leaseUntil"),
-      startedAt: r.intOrNull("startedAt"),
-      cancel: r.textOrNull("cancel"),
-      endedAt: r.intOrNull("endedAt"),
-      exit: r.textOrNull("exit"),
-      slots: r.int("slots"),
-      queues: r.flag("queues"),
-      atMostOnce: r.flag("atMostOnce")
-    }
+    generation,
+    key: string(key),
+    taskId: string(taskId),
+    tag: string(tag),
+    version: int(version),
+    executor: string(executor),
+    priority: int(priority),
+    due: int(due),
+    nominal: int(nominal),
+    state: string(state),
+    held: flag(held),
+    readyAt: int(readyAt),
+    attempt: int(attempt),
+    takeovers: int(takeovers),
+    createdAt: int(createdAt),
+    owner: stringOrNull(owner),
+    token: intOrNull(token),
+    leaseUntil: intOrNull(leaseUntil),
+    startedAt: intOrNull(startedAt),
+    cancel: stringOrNull(cancel),
+    endedAt: intOrNull(endedAt),
+    exit: stringOrNull(exit),
+    slots: int(slots),
+    queues: flag(queues),
+    atMostOnce: flag(atMostOnce)
   }
 }
 
-export const runRow = (text: unknown): RunRow => numbered(text).run
+export interface Numbered {
+  readonly run: RunRow
+  /** Its place among those of its key. */
+  readonly number: number
+}
 
-export const taskWithRuns = (answer: unknown): TaskWithRuns => ({
-  row: taskRow(answer),
-  open: list(list(answer)[3]).map(runRow).sort((self, that) => self.due - that.due)
-})
+export const numbered = (answer: unknown): Numbered => {
+  const [generation, number, text] = list(answer)
+  return { number: Number(number), run: runRow(Number(generation), text) }
+}
+
+export const taskWithRuns = (answer: unknown): TaskWithRuns => {
+  const row = taskRow(answer)
+  const open = list(answer).slice(6).map((text) => runRow(row.generation, text))
+  return { row, open: open.sort((self, that) => self.due - that.due) }
+}
 
 /** What a script told listeners, with its number and that of the wake-up before it. */
 export interface Told {
@@ -279,6 +429,10 @@ export const readable = <A>(
   return { items, damaged }
 }
 
+/** A text that is JSON by itself. */
+export const textOrNull = (answer: unknown): string | null =>
+  typeof answer === "string" ? stringOrNull(JSON.parse(answer)) : null
+
 export const verdict = (text: unknown): Verdict => {
   const [id, generation, reader, reason, at] = list(typeof text === "string" ? JSON.parse(text) : undefined)
   return {
@@ -290,23 +444,22 @@ export const verdict = (text: unknown): Verdict => {
   }
 }
 
-const instanceFields = ["id", "name", "host", "pid", "version", "handles", "startedAt", "seenAt", "until"] as const
-const instancePlaces = new Map<string, number>(instanceFields.map((name, index) => [name, index + 1]))
-
-/** A scheduler as a text. Scripts look at its last field, `until`. */
-export const instanceText = (instance: InstanceRow): string => json(array(instanceFields, { ...instance }))
+/** A scheduler as a text. */
+export const instanceText = (
+  { handles, host, id, name, pid, seenAt, startedAt, until, version }: InstanceRow
+): string => json([id, name, host, pid, version, handles, startedAt, seenAt, until])
 
 export const instanceRow = (text: unknown): InstanceRow => {
-  const r = new Reader(text, instancePlaces)
+  const [id, name, host, pid, version, handles, startedAt, seenAt, until] = cells(text, 9)
   return {
-    id: r.text("id"),
-    name: r.text("name"),
-    host: r.textOrNull("host"),
-    pid: r.intOrNull("pid"),
-    version: r.text("version"),
-    handles: r.text("handles"),
-    startedAt: r.int("startedAt"),
-    seenAt: r.int("seenAt"),
-    until: r.int("until")
+    id: string(id),
+    name: string(name),
+    host: stringOrNull(host),
+    pid: intOrNull(pid),
+    version: string(version),
+    handles: string(handles),
+    startedAt: int(startedAt),
+    seenAt: int(seenAt),
+    until: int(until)
   }
 }

@@ -1,7 +1,8 @@
 /**
  * The scripts: one per operation of the port, each one atomic step over a batch.
  *
- * They read as `MemoryTaskStore` does, which says the same in the language of the port.
+ * They read as `MemoryTaskStore` does, which says the same in the language of the port. Their arguments are texts one
+ * after another, as `records.ts` writes them: what a batch has of each entry follows a count of the entries.
  *
  * @since 0.1.0
  */
@@ -10,77 +11,81 @@ import { plausibleLease } from "punctual/TaskStore"
 import { library } from "./library.ts"
 
 const script = (body: string) =>
-  Redis.script((prefix: string, args: string) => [prefix, args], {
+  Redis.script((prefix: string, sender: string, ...args: ReadonlyArray<string>) => [prefix, sender, ...args], {
     lua: library + body,
     numberOfKeys: 1
   }).withReturnType<unknown>()
-
-export type Script = ReturnType<typeof script>
 
 export const scripts = {
   /** Says which schema is there, and writes ours where there is none. */
   open: script(String.raw`
 if not meta[1] then
-  wrote.schema = tostring(SCHEMA)
+  wrote.schema = S(SCHEMA)
 end
-return done(meta[2] or tostring(SCHEMA))
+return done(meta[2] or S(SCHEMA))
 `),
 
+  /** First all ids, so that they are looked up at once. */
   insert: script(String.raw`
-local answer = {}
-for i, task in ipairs(A.tasks) do
-  local existing = byId(task.id)
-  if existing then answer[i] = { 0, row(existing) }
+local names, answer = {}, {}
+for i = 1, int() do names[i] = take() end
+local existing = call('HMGET', P .. ':id', unpack(names))
+for i, id in ipairs(names) do
+  local size = int()
+  if existing[i] then
+    at = at + size
+    answer[i] = row(existing[i])
+  elseif ids[id] then
+    at = at + size
+    local t = tasks[ids[id]]
+    answer[i] = { t.g, t.set.r, t.set.c, t.set.p, t.set.k, t.set.d }
   else
-    NOW = tonumber(task.c[C.createdAt])
-    answer[i] = { 1, row(addTask(task.id, task)) }
+    NOW = tonumber(ARGV[at + 1])
+    answer[i] = addTask(id).g
   end
 end
 return done(answer)
 `),
 
   get: script(String.raw`
-local answer = {}
-for _, id in ipairs(A.ids) do
-  local g = call('HGET', P .. ':id', id)
+local names, answer = {}, {}
+for i = 1, int() do names[i] = take() end
+for _, g in ipairs(call('HMGET', P .. ':id', unpack(names))) do
   if g then answer[#answer + 1] = withRuns(g) end
 end
 return done(answer)
 `),
 
   due: script(String.raw`
-local now, patient, answer = A.now, A.now - A.patience, {}
+local now, limit, reader, rules, patience = int(), int(), take(), take(), int()
+local patient, answer = now - patience, {}
 local top = call('ZRANGE', P .. ':zoned', -1, -1)[1]
-local newest = top and string.sub(top, 1, -18) or ''
-local newer = below(A.zoneRules, newest)
+local newest = top and sub(top, 1, -18) or ''
+local newer = below(rules, newest)
 local function left(g)
   local t = load(g)
-  local rules = t and t.c[C.zoneRules]
-  return t and num(t.c[C.due]) > patient and rules ~= null and below(A.zoneRules, rules)
+  local due = tonumber(call('ZSCORE', P .. ':due', g))
+  return t and due and due > patient and t.z ~= '' and below(rules, t.z)
 end
-if A.limit > 0 then
-  for member in walk('due', '-', '(' .. ord(now + 1), math.min(A.limit, 500)) do
-    local g = string.sub(member, 18)
-    if not hides(g, A.reader) then
-      if not (newer and left(g)) then
-        answer[#answer + 1] = withRuns(g)
-        if #answer >= A.limit then break end
-      end
+if limit > 0 then
+  for g in scores('due', '-inf', S(now), math.min(limit, 500)) do
+    if not hides(g, reader) and not (newer and left(g)) then
+      answer[#answer + 1] = withRuns(g)
+      if #answer >= limit then break end
     end
   end
 end
-local coming = first('due', '[' .. ord(now + 1), '(' .. NEVER)
-local nextDue = coming and unord(coming) or nil
+local nextDue = firstScore('due', '(' .. S(now))
 if newer then
-  for member in walk('due', '[' .. ord(patient + 1), '(' .. ord(now + 1), 100) do
-    if left(string.sub(member, 18)) then
-      local at = unord(member) + A.patience
-      if not nextDue or at < nextDue then nextDue = at end
+  for g in scores('due', '(' .. S(patient), S(now), 100) do
+    if left(g) then
+      local due = tonumber(call('ZSCORE', P .. ':due', g)) + patience
+      if not nextDue or due < nextDue then nextDue = due end
       break
     end
   end
 end
-local known = num(meta[5])
+local known = tonumber(meta[5])
 if known and (not nextDue or nextDue > known) then
   if nextDue then wrote.known = S(nextDue) else call('HDEL', P, 'known') end
 end
@@ -88,114 +93,110 @@ return done({ answer, nextDue and S(nextDue) or '' })
 `),
 
   outdated: script(String.raw`
-local answer = {}
-if A.limit > 0 then
-  for member in walk('zoned', '-', '+', math.min(A.limit, 500)) do
-    if not below(string.sub(member, 1, -18), A.zoneRules) then break end
-    local g = string.sub(member, -16)
-    if not hides(g, A.reader) then
+local limit, reader, rules, answer = int(), take(), take(), {}
+if limit > 0 then
+  for member in walk('zoned', '-', '+', math.min(limit, 500)) do
+    if not below(sub(member, 1, -18), rules) then break end
+    local g = sub(member, -16)
+    if not hides(g, reader) then
       answer[#answer + 1] = withRuns(g)
-      if #answer >= A.limit then break end
+      if #answer >= limit then break end
     end
   end
 end
 return done(answer)
 `),
 
+  /** Of each change its size, so that one that conflicts is passed over. */
   commit: script(String.raw`
-local kinds = { [C.tag] = true, [C.version] = true, [C.executor] = true, [C.priority] = true }
-
-local function set(t, change)
-  local c, kind, events, brought = t.c, false, hasEvent(t), false
-  for _, field in ipairs(change.c) do
-    local i, value = field[1], field[2]
-    if i == C.due then
-      setDue(t, value)
-      brought = true
-    elseif i == C.zoneRules then setZoneRules(t, value)
-    elseif i == C.createdAt then
-      rem('created', ord(num(c[i])) .. t.g)
-      c[i] = value
-      add('created', ord(num(value)) .. t.g)
+local function set(t)
+  local kind, due = false, nil
+  for _ = 1, int() do
+    local name, value = take(), take()
+    if name == 'due' then
+      due = value
+      add('due', t.g, value)
+    elseif name == 'zone' then setZone(t, value)
+    elseif name == 'created' then add('created', t.g, value)
+    elseif name == 'events' then
+      if value == '1' then add('events', t.g) else rem('events', t.g) end
     else
-      if kinds[i] and c[i] ~= value then kind = true end
-      c[i] = value
+      if name == 'k' then
+        kind = t.k ~= value
+        t.k = value
+      end
+      write(t, name, value)
     end
-  end
-  if #change.d > 0 then
-    local d = cjson.decode(definition(t))
-    for _, field in ipairs(change.d) do d[field[1]] = field[2] end
-    t.d = cjson.encode(d)
-    t.defined = true
-  end
-  changed(t)
-  if hasEvent(t) ~= events then
-    if hasEvent(t) then add('events', t.g) else rem('events', t.g) end
   end
   if kind then
     for _, r in ipairs(opens(t)) do
-      if r.a[R.state] ~= 'running' then
+      if r.state ~= 'running' then
         unlink(r)
-        follow(r)
+        r.kind = t.k
+        touch(r)
         link(r)
       end
     end
   end
-  if brought then brings(t) end
+  if due then brings(due) end
 end
 
 -- Whether a run must wait for those that this change has asked to stop; then their ends look for it.
-local function waits(t, slots, made)
-  if #made.asked == 0 or active(t) < slots then return false end
-  for _, r in ipairs(made.asked) do
-    r.a[R.queues] = true
-    touch(r)
+local function waits(r, made)
+  if not made.asked or active(r.t) < tonumber(fix(r).slots) then return false end
+  for _, other in ipairs(made.asked) do
+    other.queues = 'true'
+    touch(other)
   end
   return true
 end
 
-local function apply(t, change, now, made)
-  if change.tag == 'Create' then
-    local new = change.run
-    if new.state == 'waiting' then made.waits = true end
-    if openRun(t, new.key) then return end
-    if new.state == 'ready' and waits(t, new.slots, made) then
-      create(t, new, nil, now, 'waiting')
+local function apply(t, now, made)
+  local what = take()
+  if what == 'Create' then
+    local r = arriving(t)
+    local owner, lease = take(), take()
+    if r.state == 'waiting' then made.waits = true end
+    if openRun(t, r.key) then return end
+    if r.state == 'ready' and waits(r, made) then
+      r.state = 'waiting'
       made.waits = true
-    else
-      local r = create(t, new, change.claim, now)
-      if r.a[R.state] == 'running' then
-        made.claimed[#made.claimed + 1] = r
-        made.own[r] = true
-      end
+    end
+    create(r, owner, lease, now)
+    if r.state == 'running' then
+      r.mine = true
+      made.told[#made.told + 1] = r
     end
     return
   end
-  local r = openRun(t, change.key)
+  local key, reason = take(), take()
+  local r = openRun(t, key)
   if not r then return end
-  local state = r.a[R.state]
-  if change.tag == 'Drop' then
-    if state == 'waiting' then dropRun(r) end
-  elseif change.tag == 'Cancel' then
-    if state ~= 'running' then cancelRun(r, change.reason, now)
+  if what == 'Drop' then
+    if r.state == 'waiting' then dropRun(r) end
+  elseif what == 'Cancel' then
+    if r.state ~= 'running' then cancelRun(r, reason, now)
     else
-      if not made.own[r] then made.asked[#made.asked + 1] = r end
-      ask(r, change.reason)
+      if not r.mine then
+        made.asked = made.asked or {}
+        made.asked[#made.asked + 1] = r
+      end
+      ask(r, reason)
     end
-  elseif change.tag == 'Promote' then
-    if state == 'waiting' and not waits(t, tonumber(r.a[R.slots]), made) then ready(r) end
-  elseif state ~= 'running' then hold(r, change.tag == 'Hold') end
+  elseif what == 'Promote' then
+    if r.state == 'waiting' and not waits(r, made) then ready(r) end
+  elseif r.state ~= 'running' then hold(r, what == 'Hold' and 'true' or 'false') end
 end
 
 -- After a run was created that waits: whatever is open looks for it when it ends, and it waits for nothing else.
 local function queue(t)
   local waiting = false
   local list = opens(t)
-  for _, r in ipairs(list) do if r.a[R.state] == 'waiting' then waiting = true end end
+  for _, r in ipairs(list) do if r.state == 'waiting' then waiting = true end end
   if not waiting then return end
   for _, r in ipairs(list) do
-    if not r.a[R.queues] then
-      r.a[R.queues] = true
+    if r.queues == 'false' then
+      r.queues = 'true'
       touch(r)
     end
   end
@@ -203,49 +204,61 @@ local function queue(t)
 end
 
 local answer = {}
-for i, change in ipairs(A.changes) do
-  local t = byId(change.id)
-  if not t or tonumber(t.g) ~= change.generation or tonumber(t.c[C.revision]) ~= change.revision then answer[i] = ''
+for i = 1, int() do
+  local size = int()
+  local stop = at + size
+  local g, revision, now, key = take(), int(), take(), take()
+  local t = load(g, key)
+  if not t or t.removed or t.r ~= revision then
+    answer[i] = ''
+    at = stop
   else
-    NOW = change.now
+    NOW = tonumber(now)
     revise(t)
-    if change.set then set(t, change.set) end
-    local made = { claimed = {}, own = {}, asked = {}, waits = false }
-    for _, run in ipairs(change.runs) do apply(t, run, change.now, made) end
-    if change.set then
+    -- as it is after this change, whatever a later one of the batch does
+    local removed = take() == 'remove'
+    if not removed then set(t) end
+    -- its revision and what it has claimed; what it has asked to stop; whether it has created runs that wait
+    local told = { S(t.r) }
+    local made = { told = told, asked = false, waits = false }
+    for _ = 1, int() do apply(t, now, made) end
+    if not removed then
       if made.waits then queue(t) end
     else
-      removeTask(t, change.now)
-      if change.replacement then addTask(change.id, change.replacement) end
+      local id = take()
+      removeTask(t, id, now)
+      if take() == 'replace' then addTask(id) end
     end
-    local claimed = {}
-    for k, r in ipairs(made.claimed) do claimed[k] = runText(r) end
-    answer[i] = { t.c[C.revision], claimed }
+    for k = 2, #told do
+      told[k].mine = false
+      told[k] = runText(told[k])
+    end
+    answer[i] = told
   end
 end
 return done(answer)
 `),
 
   claim: script(String.raw`
-NOW = A.now
-local now, nextAt, picked, order = A.now, nil, {}, {}
+local now, owner, lease, limit, reader = take(), take(), take(), int(), take()
+NOW = tonumber(now)
+local nextAt, picked, order = nil, {}, {}
 local slots = {}
-for _, slot in ipairs(A.slots) do
-  local name, cursors = handled(slot.executor, slot.tag), {}
-  for _, version in ipairs(call('ZRANGEBYSCORE', P .. ':versions:' .. name, '-inf', S(slot.version))) do
+for _ = 1, int() do
+  local name, version, most = take(), take(), int()
+  local cursors = {}
+  for _, version in ipairs(call('ZRANGEBYSCORE', P .. ':versions:' .. name, '-inf', version)) do
     local b = version .. ':' .. name
-    see(b, now)
-    local later = first('later:' .. b, '[' .. ord(now + 1), '+')
-    local at = later and unord(later)
-    if at and (not nextAt or at < nextAt) then nextAt = at end
-    local step = walk('ready:' .. b, '-', '+', math.max(1, math.min(slot.limit, A.limit, 200)))
-    cursors[#cursors + 1] = { next = step, b = b }
+    see(b, NOW)
+    local later = firstScore('later:' .. b, '(' .. now)
+    if later and (not nextAt or later < nextAt) then nextAt = later end
+    cursors[#cursors + 1] = { next = walk('ready:' .. b, '-', '+', math.max(1, math.min(most, limit, 200))) }
   end
-  slots[#slots + 1] = { left = slot.limit, cursors = cursors }
+  slots[#slots + 1] = { left = most, cursors = cursors }
 end
 
 -- the first of several versions
-local function take(slot)
+local function pick(slot)
   local best
   for _, cursor in ipairs(slot.cursors) do
     if cursor.head == nil then cursor.head = cursor.next() or false end
@@ -257,16 +270,24 @@ local function take(slot)
   return member
 end
 
-while #slots > 0 and #order < A.limit do
+-- A task that cannot be read, found by its generation.
+local function condemn(g)
+  local verdict = '["",' .. S(tonumber(g)) .. ',' .. cjson.encode(reader) .. ',"its record is damaged",' .. now .. ']'
+  call('HSET', P .. ':q:' .. g, reader, verdict)
+  add('q', g)
+  judged = true
+end
+
+while #slots > 0 and #order < limit do
   local rest = {}
   for _, slot in ipairs(slots) do
-    if slot.left > 0 and #order < A.limit then
+    if slot.left > 0 and #order < limit then
       local r
-      for member in function() return take(slot) end do
-        local g, key = string.sub(member, 35, 50), string.sub(member, 51)
+      for member in function() return pick(slot) end do
+        local g, key = sub(member, 35, 50), sub(member, 51)
         local name = g .. key
-        if not picked[name] and not hides(g, A.reader) then
-          local t = load(g)
+        if not picked[name] and not hides(g, reader) then
+          local t = load(g, key)
           r = t and openRun(t, key)
           if r then
             picked[name] = true
@@ -288,21 +309,21 @@ end
 local answer = {}
 for i, r in ipairs(order) do
   unlink(r)
-  own(r, A.lease, now)
+  own(r, owner, lease, now)
   link(r)
-  answer[i] = row(r.t)
-  answer[i][4] = runText(r)
+  answer[i] = row(r.t.g)
+  answer[i][7] = runText(r)
 end
 return done({ answer, nextAt and S(nextAt) or '' })
 `),
 
   start: script(String.raw`
-local answer = {}
-for i, ref in ipairs(A.runs) do
-  local r = owned(pad(ref[1]), ref[2], S(ref[3]), A.owner)
+local now, owner, answer = take(), take(), {}
+for i = 1, int() do
+  local r = owned(take(), take(), take(), owner)
   answer[i] = r and 1 or 0
-  if r and r.a[R.startedAt] == null then
-    r.a[R.startedAt] = S(A.now)
+  if r and r.started == 'null' then
+    r.started = now
     touch(r)
   end
 end
@@ -315,93 +336,89 @@ local function told(result, state)
 end
 
 -- What became of a run that this very token settled: takeovers make it void, claims give another one.
-local function before(s)
-  local t = load(pad(s.generation))
+local function before(g, key, tok, owner, result)
+  local t = load(g, key)
   if not t then return 'Stale' end
-  local function same(a)
-    return a[R.state] ~= 'running' and a[R.token] == S(s.token) and a[R.owner] == s.owner
-  end
-  local r = openRun(t, s.key)
-  if r and same(r.a) then return told(s.result, r.a[R.state]) end
-  for number = t.e, t.f, -1 do
-    local text = call('HGET', P .. ':h:' .. t.g, number)
-    if text then
-      local a = decode(text)
-      if a and a[R.key] == s.key then return same(a) and told(s.result, a[R.state]) or 'Stale' end
-    end
-  end
+  local r = atKey(t, key)
+  if type(r) == 'number' then r = endedRun(t, r) end
+  if r and r.state ~= 'running' and r.token == tok and r.owner == owner then return told(result, r.state) end
   return 'Stale'
 end
 
-local function settleTask(t, change, now)
-  local c = t.c
-  if change.failures == 'reset' then c[C.failures] = '0'
-  elseif change.failures == 'increment' then c[C.failures] = S(tonumber(c[C.failures]) + 1) end
-  if change.missed then
-    local counters = cjson.decode(c[C.counters])
-    counters[1], counters[2] = counters[1] - 1, counters[2] + 1
-    for i = 1, 6 do counters[i] = S(counters[i]) end
-    c[C.counters] = '[' .. table.concat({ counters[1], counters[2], counters[3], counters[4], counters[5], counters[6],
-      tostring(counters[7]) }, ',') .. ']'
+-- Lines of where a task stands; see fields.ts.
+local CLOCK = '^%["(%a+)",([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^\n]*),\n([^\n]*),\n([^\n]*)%]$'
+
+local function settleTask(t, failures, missed, pauseAt, note, now)
+  local p = field(t, 'p')
+  local failed, rest = match(p, '^([^,]+),(.*)$')
+  if failures == 'reset' then failed = '0' elseif failures == 'increment' then failed = S(tonumber(failed) + 1) end
+  local pauses = pauseAt ~= '' and tonumber(failed) >= tonumber(pauseAt)
+  if missed == '1' or pauses then
+    local state, cursor, due, nominal, override, ran, missing, counters, zone, ranges = match(field(t, 'c'), CLOCK)
+    if missed == '1' then ran, missing = S(tonumber(ran) - 1), S(tonumber(missing) + 1) end
+    pauses = pauses and state ~= 'paused' and state ~= 'finished'
+    if pauses then state, due, nominal, zone, rest = 'paused', 'null', 'null', 'null', now .. ',' .. note end
+    write(t, 'c', '["' .. state .. '",' .. cursor .. ',' .. due .. ',' .. nominal .. ',' .. override .. ',' .. ran .. ',' ..
+      missing .. ',' .. counters .. ',\n' .. zone .. ',\n' .. ranges .. ']')
   end
-  changed(t)
-  local pauseAt = change.pauseAt
-  if pauseAt and tonumber(c[C.failures]) >= pauseAt.failures and c[C.state] ~= 'paused' and c[C.state] ~= 'finished' then
-    c[C.state], c[C.pausedAt], c[C.pauseNote], c[C.nominal] = 'paused', S(now), pauseAt.note, null
-    setZoneRules(t, null)
-    setDue(t, null)
+  write(t, 'p', failed .. ',' .. rest)
+  if pauses then
+    setZone(t, '')
+    add('due', t.g, '+inf')
     for _, r in ipairs(opens(t)) do
-      if r.a[R.state] ~= 'running' then hold(r, true) end
+      if r.state ~= 'running' then hold(r, 'true') end
     end
   end
 end
 
-local answer = {}
-for i, s in ipairs(A.settlements) do
-  local r = owned(pad(s.generation), s.key, S(s.token), s.owner)
-  if not r then answer[i] = before(s)
+local keep, answer = int(), {}
+for i = 1, int() do
+  local g, key, tok, owner, now, result, state, exit = take(), take(), take(), take(), take(), take(), take(), take()
+  local failures = take()
+  local missed, pauseAt, note
+  if failures ~= '' then missed, pauseAt, note = take(), take(), take() end
+  local r = owned(g, key, tok, owner)
+  if not r then answer[i] = before(g, key, tok, owner, result)
   else
-    NOW = s.now
+    NOW = tonumber(now)
     local t = r.t
-    local revision, removed = tonumber(t.c[C.revision]), t.c[C.removed] == true
-    if s.result ~= 'Release' then r.a[R.exit] = s.exit end
+    local revision = t.r
     touch(r)
-    if s.result == 'End' then endAttempt(r, s.state, s.now, A.keep)
+    if result ~= 'Release' then r.exit = exit end
+    if result == 'End' then endAttempt(r, state, now, keep)
     else
-      if s.result == 'Release' then r.a[R.attempt] = S(tonumber(r.a[R.attempt]) - 1) end
-      if r.a[R.cancel] ~= null or removed then endAttempt(r, 'cancelled', s.now, A.keep)
+      if result == 'Release' then r.attempt = S(tonumber(r.attempt) - 1) end
+      if r.cancel ~= 'null' or t.removed then endAttempt(r, 'cancelled', now, keep)
       else
-        if s.result == 'Retry' then
-          unlink(r)
-          r.a[R.readyAt] = S(s.readyAt)
-          link(r)
-        end
+        if result == 'Retry' then r.readyAt = state end
         back(r)
       end
     end
-    if s.task and not removed then
-      settleTask(t, s.task, s.now)
-      t.c[C.revision] = S(revision + 1)
-      changed(t)
+    if failures ~= '' and not t.removed then
+      settleTask(t, failures, missed, pauseAt, note, now)
+      t.r = revision + 1
+      t.revised = true
     end
-    answer[i] = told(s.result, r.a[R.state])
+    answer[i] = told(result, r.state)
   end
 end
 return done(answer)
 `),
 
   heartbeat: script(String.raw`
-local answer = {}
-for i, ref in ipairs(A.runs) do
-  local r = owned(pad(ref[1]), ref[2], S(ref[3]), A.lease.owner)
-  if not r then answer[i] = { 0, false }
+local owner, lease, answer = take(), take(), {}
+local to = tonumber(lease)
+for i = 1, int() do
+  local r = owned(take(), take(), take(), owner)
+  if not r then answer[i] = { 0, '' }
   else
-    unlink(r)
-    local current, lease = num(r.a[R.leaseUntil]), A.lease['until']
-    if not (current and current > lease and current - lease < ${plausibleLease}) then r.a[R.leaseUntil] = S(lease) end
-    touch(r)
-    link(r)
-    answer[i] = { 1, r.a[R.cancel] ~= null and r.a[R.cancel] }
+    local current = tonumber(r.lease)
+    if not (current and current > to and current - to < ${plausibleLease}) then
+      r.lease = lease
+      touch(r)
+      link(r)
+    end
+    answer[i] = { 1, r.cancel }
   end
 end
 return done(answer)
@@ -409,11 +426,12 @@ return done(answer)
 
   cancel: script(String.raw`
 local answer = {}
-for i, run in ipairs(A.runs) do
-  local t = load(pad(run[1]))
-  local r = t and openRun(t, run[2])
-  if r and r.a[R.state] == 'running' then
-    ask(r, run[3])
+for i = 1, int() do
+  local g, key, reason = take(), take(), take()
+  local t = load(g, key)
+  local r = t and openRun(t, key)
+  if r and r.state == 'running' then
+    ask(r, reason)
     answer[i] = 1
   else answer[i] = 0 end
 end
@@ -421,46 +439,46 @@ return done(answer)
 `),
 
   takeover: script(String.raw`
-NOW = A.now
-local answer = {}
-for member in walk('leases', '-', '(' .. ord(A.now + 1), 100) do
-  if #answer >= A.limit then break end
-  local t = load(string.sub(member, 18, 33))
-  local r = t and openRun(t, string.sub(member, 34))
+local now, limit, most, keep, answer = take(), int(), int(), int(), {}
+NOW = tonumber(now)
+for member in scores('leases', '-inf', now, math.max(limit, 100)) do
+  if #answer >= limit then break end
+  local g, key = sub(member, 1, 16), sub(member, 17)
+  local t = load(g, key)
+  local r = t and openRun(t, key)
   if r then
-    local a = r.a
-    local owner = a[R.owner]
-    a[R.takeovers] = S(tonumber(a[R.takeovers]) + 1)
+    r.takeovers = S(tonumber(r.takeovers) + 1)
     touch(r)
     local became = 'ready'
-    if a[R.cancel] ~= null then became = 'cancelled'
-    elseif tonumber(a[R.takeovers]) >= A.maxTakeovers or t.c[C.removed] == true or (a[R.atMostOnce] and a[R.startedAt] ~= null) then
+    if r.cancel ~= 'null' then became = 'cancelled'
+    elseif tonumber(r.takeovers) >= most or t.removed or (fix(r).once == 'true' and r.started ~= 'null') then
       became = 'abandoned'
     end
-    a[R.token] = null
-    if became == 'ready' then back(r) else endAttempt(r, became, A.now, A.keep) end
-    answer[#answer + 1] = { runText(r), became, owner }
+    r.token = 'null'
+    if became == 'ready' then back(r) else endAttempt(r, became, now, keep) end
+    answer[#answer + 1] = { g, runText(r), became }
   end
 end
-local member = first('leases', '-', '+')
-return done({ answer, member and S(unord(member)) or '' })
+flush()
+local nextAt = firstScore('leases', '-inf')
+return done({ answer, nextAt and S(nextAt) or '' })
 `),
 
   prune: script(String.raw`
-local pruned = 0
-for _, member in ipairs(range('ended', '-', '(' .. ord(A.before), A.limit)) do
-  local t = load(string.sub(member, 18, 33))
-  if t then dropEnded(t, tonumber(string.sub(member, 34))) else rem('ended', member) end
+local before, limit, pruned = take(), int(), 0
+for _, member in ipairs(call('ZRANGEBYSCORE', P .. ':ended', '-inf', '(' .. before, 'LIMIT', 0, limit)) do
+  local t = load(sub(member, 1, 16))
+  if t then dropEnded(t, tonumber(sub(member, 17))) else rem('ended', member) end
   pruned = pruned + 1
 end
 return done(pruned)
 `),
 
   quarantine: script(String.raw`
-for _, verdict in ipairs(A.verdicts) do
-  local g = call('HGET', P .. ':id', verdict.id)
-  if g and tonumber(g) == verdict.generation then
-    call('HSET', P .. ':q:' .. g, verdict.reader, verdict.text)
+for _ = 1, int() do
+  local id, g, reader, text = take(), take(), take(), take()
+  if call('HGET', P .. ':id', id) == g then
+    call('HSET', P .. ':q:' .. g, reader, text)
     add('q', g)
   end
 end
@@ -469,35 +487,37 @@ return done('')
 
   /** Verdicts of a reader on tasks that it found, by generation. */
   condemn: script(String.raw`
-for _, verdict in ipairs(A.verdicts) do
-  local g = pad(verdict.generation)
-  call('HSET', P .. ':q:' .. g, verdict.reader, verdict.text)
+local reader = take()
+for _ = 1, int() do
+  local g, text = take(), take()
+  call('HSET', P .. ':q:' .. g, reader, text)
   add('q', g)
 end
 return done('')
 `),
 
   verdicts: script(String.raw`
-local answer = {}
+local limit, answer = int(), {}
 for g in walk('q', '-', '+', 100) do
-  if #answer >= A.limit then break end
+  if #answer >= limit then break end
   for _, text in ipairs(call('HVALS', P .. ':q:' .. g)) do
-    if #answer < A.limit then answer[#answer + 1] = text end
+    if #answer < limit then answer[#answer + 1] = text end
   end
 end
 return done(answer)
 `),
 
   clear: script(String.raw`
-for _, generation in ipairs(A.generations) do
-  local g = pad(generation)
+for _ = 1, int() do
+  local g = take()
   if call('DEL', P .. ':q:' .. g) == 1 then
     rem('q', g)
     local t = living(g)
     if t then
       -- Readers that passed it over must look again.
-      brings(t)
-      for _, r in ipairs(opens(t)) do if r.a[R.state] == 'ready' then broughtReady = true end end
+      local due = call('ZSCORE', P .. ':due', g)
+      if due and due ~= 'inf' then brings(due) end
+      for _, r in ipairs(opens(t)) do if r.state == 'ready' then broughtReady = true end end
     end
   end
 end
@@ -505,118 +525,125 @@ return done('')
 `),
 
   beat: script(String.raw`
-local old = call('HGET', P .. ':instance', A.id)
-old = old and decode(old)
-if old then rem('instances', ord(tonumber(old[9])) .. A.id) end
-add('instances', ord(A['until']) .. A.id)
-call('HSET', P .. ':instance', A.id, A.text)
+local id, to, text = take(), take(), take()
+add('instances', id, to)
+call('HSET', P .. ':instance', id, text)
 return done('')
 `),
 
   instances: script(String.raw`
 local answer = {}
-for _, member in ipairs(call('ZREVRANGE', P .. ':instances', 0, A.limit - 1)) do
-  answer[#answer + 1] = call('HGET', P .. ':instance', string.sub(member, 18))
+for _, id in ipairs(call('ZREVRANGE', P .. ':instances', 0, int() - 1)) do
+  answer[#answer + 1] = call('HGET', P .. ':instance', id)
 end
 return done(answer)
 `),
 
   leave: script(String.raw`
-for _, id in ipairs(A.ids) do
-  local old = call('HGET', P .. ':instance', id)
-  old = old and decode(old)
-  if old then rem('instances', ord(tonumber(old[9])) .. id) end
+for _ = 1, int() do
+  local id = take()
+  rem('instances', id)
   call('HDEL', P .. ':instance', id)
 end
 return done('')
 `),
 
-  /** Tasks of an order from a place on, as many as match among the next ones; and the place after them, if there are more. */
+  /** Tasks of an index from a place on, as many as match among the next ones; and the place after them, if there are more. */
   tasks: script(String.raw`
-local function place(after)
-  if A.sort == 'ids' then return after[1] end
-  return ord(after[1]) .. pad(after[2])
-end
-local from, to = '-', '+'
-if A.after then
-  if A.descending then to = '(' .. place(A.after) else from = '(' .. place(A.after) end
-end
-local members = A.descending
-  and call('ZREVRANGEBYLEX', P .. ':' .. A.sort, to, from, 'LIMIT', 0, A.scan)
-  or range(A.sort, from, to, A.scan)
+local index, descending, state, tag = take(), take() == '1', take(), take()
+local limit, scan, score, member = int(), int(), take(), take()
+local found
+if index == 'ids' then
+  local names
+  if descending then
+    names = call('ZREVRANGEBYLEX', P .. ':ids', score == '' and '+' or ('(' .. member), '-', 'LIMIT', 0, scan)
+  else names = call('ZRANGEBYLEX', P .. ':ids', score == '' and '-' or ('(' .. member), '+', 'LIMIT', 0, scan) end
+  found = {}
+  local all = #names > 0 and call('HMGET', P .. ':id', unpack(names)) or {}
+  for i, name in ipairs(names) do
+    found[2 * i - 1] = all[i]
+    found[2 * i] = name
+  end
+else found = beyond(index, score ~= '' and { score = score, member = member }, descending, scan) end
 local answer, last = {}, nil
-for _, member in ipairs(members) do
-  local t
-  if A.sort == 'ids' then
-    t = byId(member)
-    last = { member }
-  else
-    t = load(string.sub(member, 18))
-    last = { S(unord(member)) or '', string.sub(member, 18) }
-  end
-  local c = t and t.c
-  if c and (A.tag == null or c[C.tag] == A.tag) and (A.state == null or c[C.state] == A.state)
-    and (A.owner == null or c[C.owner] == A.owner) then
-    answer[#answer + 1] = row(t)
-    if #answer >= A.limit then break end
+for i = 1, #found, 2 do
+  local each = found[i] and row(found[i])
+  last = index == 'ids' and { '0', found[i + 1] } or { found[i + 1], found[i] }
+  if each and each[2]
+    and (state == '' or sub(each[3] or '', 1, #state + 4) == '["' .. state .. '",')
+    and (tag == '' or isOf(each[5] or '', tag)) then
+    answer[#answer + 1] = each
+    if #answer >= limit then break end
   end
 end
-local more = #members >= A.scan or #answer >= A.limit
+local more = #found >= 2 * scan or #answer >= limit
 return done({ answer, more and last or '' })
 `),
 
   /** Tasks that have an event. */
   events: script(String.raw`
 local answer = {}
-for g in walk('events', '-', '+', 500) do
-  local t = living(g)
-  if t then answer[#answer + 1] = row(t) end
+for g in walk('events', '-', '+', 500) do answer[#answer + 1] = row(g) end
+return done(answer)
+`),
+
+  /** All runs of the generation named, or of all generations of an id. */
+  runsOf: script(String.raw`
+local id, list, answer = take(), { take() }, {}
+if list[1] == '' then
+  list = { call('HGET', P .. ':id', id) or nil }
+  local name = #id .. ':' .. id
+  for member in walk('gone', '[' .. name, '(' .. name .. ':', 100) do
+    list[#list + 1] = sub(member, -16)
+  end
+end
+for _, g in ipairs(list) do
+  local fields = call('HGETALL', P .. ':t:' .. g)
+  for i = 1, #fields, 2 do
+    local name, text = fields[i], fields[i + 1]
+    if tonumber(name) then answer[#answer + 1] = { g, name, text }
+    elseif sub(name, 1, 1) == '"' and not tonumber(text) then answer[#answer + 1] = { g, '0', text } end
+  end
 end
 return done(answer)
 `),
 
-  /** All runs of the generations named, or of all generations of an id. */
-  runsOf: script(String.raw`
-local list = {}
-if A.generation ~= null then list[1] = pad(A.generation)
-else
-  local g = call('HGET', P .. ':id', A.id)
-  if g then list[1] = g end
-  local name = #A.id .. ':' .. A.id
-  for member in walk('gone', '[' .. name, '(' .. name .. ':', 100) do
-    list[#list + 1] = string.sub(member, -16)
-  end
-end
-local answer = {}
-for _, g in ipairs(list) do
-  for _, key in ipairs({ ':o:', ':h:' }) do
-    for _, text in ipairs(call('HVALS', P .. key .. g)) do answer[#answer + 1] = text end
-  end
+  /** Runs that run now, if they are few. */
+  running: script(String.raw`
+local most, answer = int(), {}
+if call('ZCARD', P .. ':leases') > most then return done('') end
+for _, member in ipairs(call('ZRANGE', P .. ':leases', 0, -1)) do
+  local g = sub(member, 1, 16)
+  local text = call('HGET', P .. ':t:' .. g, sub(member, 17))
+  if text then answer[#answer + 1] = { g, '0', text } end
 end
 return done(answer)
 `),
 
   /** Runs by due, newest first, from a place on; as `tasks`. */
   runs: script(String.raw`
-local to = '+'
-if A.after then to = '(' .. runMember(pad(A.after[2]), A.after[1], A.after[4], A.after[3]) end
-local members = call('ZREVRANGEBYLEX', P .. ':runs', to, '-', 'LIMIT', 0, A.scan)
+local key, tag, state = take(), take(), take()
+local limit, scan, score, member = int(), int(), take(), take()
+local found = beyond('runs', score ~= '' and { score = score, member = member }, true, scan)
 local answer, last = {}, nil
-for _, member in ipairs(members) do
-  local g, number, key = string.sub(member, 18, 33), tonumber(string.sub(member, 34, 49)), string.sub(member, 50)
-  local text
-  if number == 0 then text = call('HGET', P .. ':o:' .. g, key) else text = call('HGET', P .. ':h:' .. g, number) end
-  last = { S(unord(member)), S(tonumber(g)), key, S(number) }
-  if text then
-    local a = decode(text)
-    if a and (A.key == null or a[R.key] == A.key) and (A.tag == null or a[R.tag] == A.tag)
-      and (A.state == null or a[R.state] == A.state) then
-      answer[#answer + 1] = text
-      if #answer >= A.limit then break end
+for i = 1, #found, 2 do
+  local place = found[i]
+  local task, name = P .. ':t:' .. sub(place, 1, 16), sub(place, 17)
+  local number = sub(name, -1) == '"' and 0 or tonumber(sub(name, -16))
+  local text = call('HGET', task, number == 0 and name or S(number))
+  -- the latest of its key has ended
+  if text and tonumber(text) then text = call('HGET', task, text) end
+  last = { found[i + 1], place }
+  if text and (state == '' or sub(text, 1, #state + 4) == '["' .. state .. '",') then
+    local r = (key ~= '' or tag ~= '') and parseRun(nil, '', text) or {}
+    if r and (tag == '' or isOf(r.kind, tag))
+      and (key == '' or isOf(r.fixed, key)) then
+      answer[#answer + 1] = { sub(place, 1, 16), S(number), text }
+      if #answer >= limit then break end
     end
   end
 end
-local more = #members >= A.scan or #answer >= A.limit
+local more = #found >= 2 * scan or #answer >= limit
 return done({ answer, more and last or '' })
 `)
 }
