@@ -9,6 +9,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import type * as Redis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -44,6 +45,9 @@ export const make = Effect.fnUntraced(function*(options: {
   const missing = new Map<number, "new" | "old">()
 
   let newest = 0
+
+  /** Open when a subscription has not heard what was said: its connection may have died without being closed. */
+  const stale = yield* Latch.make()
 
   const hear = (number: number): void => {
     missing.delete(number)
@@ -86,7 +90,11 @@ export const make = Effect.fnUntraced(function*(options: {
   const subscription = Effect.scoped(
     Effect.gen(function*() {
       const queue = yield* options.redis.subscribe(options.channel)
-      return Effect.forever(Effect.flatMap(Queue.take(queue), ({ message }) => received(message)))
+      yield* stale.close
+      return Effect.raceFirst(
+        Effect.forever(Effect.flatMap(Queue.take(queue), ({ message }) => received(message))),
+        stale.await
+      )
     }).pipe(Effect.flatten)
   )
 
@@ -118,7 +126,10 @@ export const make = Effect.fnUntraced(function*(options: {
         hear(number)
       }
     }
-    if (lost) yield* call(everything)
+    if (lost) {
+      yield* stale.open
+      yield* call(everything)
+    }
   }))
 
   const latest = yield* Effect.orElseSucceed(options.latest, () => null)
