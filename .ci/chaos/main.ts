@@ -3,7 +3,7 @@
  * everything must add up.
  *
  *     npm run chaos -- sqlite [--seconds 60] [--workers 4] [--seed n]
- *     npm run chaos -- postgres|redis
+ *     npm run chaos -- postgres|mysql|redis
  *     npm run chaos -- sqlite --beside <commit>    every other scheduler is of that commit
  *
  * The server is the chaos run's own, on a private port in a temporary folder.

@@ -35,5 +35,6 @@ const own = (name: Name) => async (): Promise<Server> => {
 export const servers: Readonly<Record<string, (folder: string) => Promise<Server>>> = {
   sqlite: async (folder) => ({ where: join(folder, "punctual.db"), stop: async () => {} }),
   postgres: own("postgres"),
+  mysql: own("mysql"),
   redis: own("redis")
 }

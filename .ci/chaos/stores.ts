@@ -14,6 +14,7 @@ export const stores: Readonly<Record<string, (where: string) => Store>> = {
   sqlite: (filename) => later(async () => (await import("@punctual/sql/SqliteTaskStore")).layer({ filename })),
   postgres: (url) =>
     later(async () => (await import("@punctual/sql/PostgresTaskStore")).layer({ url, prefix: "chaos" })),
+  mysql: (url) => later(async () => (await import("@punctual/sql/MysqlTaskStore")).layer({ url, prefix: "chaos" })),
   redis: (url) =>
     later(async () => (await import("@punctual/redis/NodeRedisTaskStore")).layer({ url, prefix: "chaos" }))
 }

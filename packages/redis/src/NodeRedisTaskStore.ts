@@ -20,6 +20,7 @@ import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
 import { refuseUnknown } from "punctual/TaskStoreKit"
+import { keepAlive } from "./internal/alive.ts"
 import { storeError } from "./internal/errors.ts"
 import * as RedisTaskStore from "./RedisTaskStore.ts"
 
@@ -37,8 +38,9 @@ export interface Options extends RedisTaskStore.Options {
  *
  * **Details**
  *
- * Two connections, one for commands and one for wake-ups. Both come back by themselves when the server does; a command
- * that is called meanwhile fails with `Unavailable` at once, for its caller to try again.
+ * Two connections, one for commands and one for wake-ups. Both come back by themselves when the server does, also where
+ * they died without being closed; a command that is called meanwhile fails with `Unavailable`, at once or within ten
+ * seconds, for its caller to try again.
  *
  * @category layers
  * @since 0.1.0
@@ -64,8 +66,12 @@ export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> 
       })
     )
   }
+  const watched = Layer.provideMerge(
+    Layer.effectDiscard(NodeRedis.NodeRedis.use(({ client }) => keepAlive(client))),
+    NodeRedis.layer({ url: text, disableOfflineQueue: true })
+  )
   const client: Layer.Layer<Redis.Redis, TaskStoreError> = Layer.catchTag(
-    NodeRedis.layer({ url: text, disableOfflineQueue: true }),
+    watched,
     "RedisError",
     (error) => Layer.effect(Redis.Redis, Effect.fail(storeError(name, "open", error.cause)))
   )

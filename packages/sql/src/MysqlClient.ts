@@ -31,6 +31,7 @@ import {
 import * as Statement from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 import * as Mysql from "mysql2"
+import { bounded } from "./internal/bounded.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -62,6 +63,11 @@ export interface Config {
   readonly url: Redacted.Redacted | string
   /** How many connections at most. Default: 10. */
   readonly maxConnections?: number | undefined
+  /**
+   * For how many seconds the server keeps the transaction of a client that says nothing, and what it has locked. MySQL,
+   * which knows no such limit, closes any connection on which nothing is said for six times as long. Default: the server's.
+   */
+  readonly idleTransactionTimeout?: number | undefined
   readonly spanAttributes?: Readonly<Record<string, unknown>> | undefined
   readonly transformResultNames?: ((name: string) => string) | undefined
   readonly transformQueryNames?: ((name: string) => string) | undefined
@@ -139,17 +145,20 @@ const property = (cause: unknown, name: "errno" | "sqlMessage"): unknown =>
 const isPlain = (value: unknown): boolean =>
   value === null || typeof value !== "object" || value instanceof Date || value instanceof Uint8Array
 
-type Queryable = Pick<Mysql.Connection, "query">
+type Run = (sql: string, params: ReadonlyArray<unknown>, rowsAsArray: boolean) => Effect.Effect<unknown, SqlError>
 
-const makeConnection = (connection: Queryable): Connection => {
-  const run = (sql: string, params: ReadonlyArray<unknown>, rowsAsArray: boolean): Effect.Effect<unknown, SqlError> =>
-    params.every(isPlain)
-      ? Effect.callback((resume) => {
-        connection.query({ sql, values: [...params], rowsAsArray }, (cause, results) => {
-          resume(cause === null ? Effect.succeed(results) : Effect.fail(toSqlError(cause, "execute a statement")))
-        })
+/** A statement that is interrupted takes its connection with it: its answer may never come, and nothing else before that. */
+const runOn = (connection: Mysql.PoolConnection): Run => (sql, params, rowsAsArray) =>
+  params.every(isPlain)
+    ? Effect.callback((resume) => {
+      connection.query({ sql, values: [...params], rowsAsArray }, (cause, results) => {
+        resume(cause === null ? Effect.succeed(results) : Effect.fail(toSqlError(cause, "execute a statement")))
       })
-      : Effect.fail(toSqlError(new Error("a parameter is an object: pass its text"), "execute a statement"))
+      return Effect.sync(() => connection.destroy())
+    })
+    : Effect.fail(toSqlError(new Error("a parameter is an object: pass its text"), "execute a statement"))
+
+const makeConnection = (run: Run): Connection => {
   const rows = (sql: string, params: ReadonlyArray<unknown>, rowsAsArray: boolean) =>
     Effect.map(run(sql, params, rowsAsArray), (results) => Array.isArray(results) ? results : [])
   const execute: Connection["execute"] = (sql, params, transformRows) =>
@@ -168,13 +177,16 @@ const makeConnection = (connection: Queryable): Connection => {
 
 const rollback = "ROLLBACK"
 
+/** What begins and ends a transaction: it cannot be interrupted, and must have an end itself. */
+const controls = /^(start transaction|begin|commit|rollback|savepoint)\b/i
+
 /**
  * A connection for one transaction. A deadlock undoes the whole of it, savepoints and all, and what came after it would be
  * committed alone: so nothing comes after it but its end.
  */
 const forTransaction = (connection: Mysql.PoolConnection): Connection => {
   let undone: SqlError | undefined
-  const made = makeConnection(connection)
+  const made = makeConnection(runOn(connection))
   const watched = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
     Effect.suspend(() =>
       undone !== undefined ? Effect.fail(undone) : Effect.tapError(effect, (error) =>
@@ -190,15 +202,17 @@ const forTransaction = (connection: Mysql.PoolConnection): Connection => {
     executeStream: (sql, params, transformRows) =>
       Stream.fromIterableEffect(watched(made.execute(sql, params, transformRows))),
     executeUnprepared: (sql, params, transformRows) => {
+      const execute = made.executeUnprepared(sql, params, transformRows)
+      const answered = controls.test(sql) ? bounded(execute) : execute
       if (sql !== rollback) {
         return Effect.suspend(() =>
           undone !== undefined && sql.startsWith(rollback)
             ? Effect.succeed([])
-            : watched(made.executeUnprepared(sql, params, transformRows))
+            : watched(answered)
         )
       }
       // a server that is no longer connected has rolled back
-      return Effect.catch(made.executeUnprepared(sql, params, transformRows), () => {
+      return Effect.catch(answered, () => {
         connection.destroy()
         return Effect.succeed([])
       })
@@ -211,6 +225,11 @@ const session = [
   "set session transaction isolation level read committed",
   "set session sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 10"
 ]
+
+/** The first is for MariaDB alone, the second for MySQL alone. */
+const idling = (seconds: number): string =>
+  `set session net_write_timeout = 60 /*M!100300 , idle_transaction_timeout = ${seconds} */ ` +
+  `/*!80000 , wait_timeout = ${seconds * 6} */`
 
 // -----------------------------------------------------------------------------
 // constructors
@@ -242,19 +261,30 @@ export const make: (config: Config) => Effect.Effect<
     }),
     (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
   )
+  const statements = config.idleTransactionTimeout === undefined
+    ? session
+    : [...session, idling(config.idleTransactionTimeout)]
   pool.on("connection", (connection) => {
-    for (const sql of session) connection.query(sql, (error) => error === null || connection.destroy())
+    for (const sql of statements) connection.query(sql, (error) => error === null || connection.destroy())
   })
 
-  const lease = Effect.acquireRelease(
-    Effect.callback<Mysql.PoolConnection, SqlError>((resume) => {
-      pool.getConnection((cause, connection) => {
-        resume(cause === null ? Effect.succeed(connection) : Effect.fail(toSqlError(cause, "connect")))
-      })
-    }),
-    (connection) => Effect.sync(() => connection.release())
+  /** Whoever no longer waits for a connection gives it back when it comes. */
+  const take = Effect.callback<Mysql.PoolConnection, SqlError>((resume) => {
+    let waits = true
+    pool.getConnection((cause, connection) => {
+      if (cause !== null) resume(Effect.fail(toSqlError(cause, "connect")))
+      else if (waits) resume(Effect.succeed(connection))
+      else connection.release()
+    })
+    return Effect.sync(() => {
+      waits = false
+    })
+  })
+  const giveBack = (connection: Mysql.PoolConnection) => Effect.sync(() => connection.release())
+  const lease = Effect.acquireRelease(take, giveBack, { interruptible: true })
+  const shared = makeConnection((sql, params, rowsAsArray) =>
+    Effect.scoped(Effect.flatMap(lease, (connection) => runOn(connection)(sql, params, rowsAsArray)))
   )
-  const shared = makeConnection(pool)
   yield* shared.execute("select 1", [], undefined)
 
   const client = yield* SqlClient.make({

@@ -18,6 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as SqlClient from "effect/sql/SqlClient"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
 import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
+import { patience } from "./internal/bounded.ts"
 import { storeError } from "./internal/database.ts"
 import { mysql } from "./internal/mysql.ts"
 import * as MysqlClient from "./MysqlClient.ts"
@@ -73,7 +74,7 @@ export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> 
   const refused = refuseUnknown(name, "MysqlTaskStore.layer", options, optionNames) ??
     refuse(name, Redacted.isRedacted(url) ? Redacted.value(url) : url)
   if (refused !== undefined) return Layer.effect(TaskStore, refused)
-  const client = MysqlClient.layer({ url, maxConnections }).pipe(
+  const client = MysqlClient.layer({ url, maxConnections, idleTransactionTimeout: patience / 1_000 }).pipe(
     Layer.catchTag(
       "SqlError",
       (error) =>

@@ -12,15 +12,16 @@
  *
  * @since 0.1.0
  */
-import { PgClient } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Redacted from "effect/Redacted"
 import * as SqlClient from "effect/sql/SqlClient"
 import { TaskStore, TaskStoreError } from "punctual/TaskStore"
 import { type OptionNames, refuseUnknown } from "punctual/TaskStoreKit"
 import { storeError } from "./internal/database.ts"
 import { postgres } from "./internal/postgres.ts"
+import { make as postgresClient } from "./internal/postgresClient.ts"
 import * as SqlTaskStore from "./SqlTaskStore.ts"
 
 /**
@@ -65,16 +66,21 @@ const preparedStatements = 500
  * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<TaskStore, TaskStoreError> => {
-  const { maxConnections, name = "postgres", url, ...rest } = options
+  const { maxConnections = 10, name = "postgres", url, ...rest } = options
   const refused = refuseUnknown(name, "PostgresTaskStore.layer", options, optionNames) ??
     refuse(name, Redacted.isRedacted(url) ? Redacted.value(url) : url)
   if (refused !== undefined) return Layer.effect(TaskStore, refused)
-  const client = PgClient.layer({
-    url: typeof url === "string" ? Redacted.make(url) : url,
-    maxConnections,
-    applicationName: "punctual",
-    preparedStatementCacheSize: preparedStatements
-  }).pipe(
+  const client = Layer.effect(
+    SqlClient.SqlClient,
+    postgresClient({
+      url: typeof url === "string" ? Redacted.make(url) : url,
+      maxConnections,
+      listens: options.crossProcess !== false,
+      applicationName: "punctual",
+      preparedStatementCacheSize: preparedStatements
+    })
+  ).pipe(
+    Layer.provide(Reactivity.layer),
     Layer.catchTag(
       "SqlError",
       (error) => Layer.effect(SqlClient.SqlClient, Effect.fail(storeError(name, postgres, "open", error)))

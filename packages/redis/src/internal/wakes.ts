@@ -53,6 +53,9 @@ export const make = Effect.fnUntraced(function*(options: {
 
   let newest = 0
 
+  /** Open when a subscription has not heard what was said: its connection may have died without being closed. */
+  const stale = yield* Latch.make()
+
   const hear = (number: number): void => {
     missing.delete(number)
     newest = Math.max(newest, number)
@@ -86,8 +89,12 @@ export const make = Effect.fnUntraced(function*(options: {
   const subscription = Effect.scoped(
     Effect.gen(function*() {
       const queue = yield* options.redis.subscribe(options.channel)
+      yield* stale.close
       yield* attended.open
-      return Effect.forever(Effect.flatMap(Queue.take(queue), ({ message }) => received(message)))
+      return Effect.raceFirst(
+        Effect.forever(Effect.flatMap(Queue.take(queue), ({ message }) => received(message))),
+        stale.await
+      )
     }).pipe(Effect.flatten)
   )
 
@@ -120,7 +127,10 @@ export const make = Effect.fnUntraced(function*(options: {
         hear(number)
       }
     }
-    if (lost) yield* listeners.tell(everything)
+    if (lost) {
+      yield* stale.open
+      yield* listeners.tell(everything)
+    }
   }))
 
   const latest = yield* Effect.orElseSucceed(options.latest, () => null)

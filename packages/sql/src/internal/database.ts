@@ -10,6 +10,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
 import { TaskStoreError } from "punctual/TaskStore"
+import { transactions } from "./bounded.ts"
 import type { Columns, Dialect } from "./dialect.ts"
 import { sleepUnref } from "./liveClock.ts"
 import type { Cells } from "./records.ts"
@@ -145,6 +146,10 @@ export const make = (options: {
         )
     )
 
+  const withTransaction = sql.driver === "pglite" || dialect.name !== "pg"
+    ? sql.withTransaction
+    : transactions(sql)
+
   return {
     sql,
     dialect,
@@ -174,7 +179,7 @@ export const make = (options: {
         if (change.due !== Infinity || change.ready || change.cancel) yield* sql.afterCommit(wakes.tell(change))
         return result
       })
-      const once = Effect.provideService(sql.withTransaction(transaction), SqlClient.BeginTransaction, dialect.begin)
+      const once = Effect.provideService(withTransaction(transaction), SqlClient.BeginTransaction, dialect.begin)
       const whole = survivingRollback(once)
       return Effect.mapError(dialect.concurrent ? again(whole, 0) : whole, fail(operation))
     },

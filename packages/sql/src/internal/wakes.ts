@@ -16,6 +16,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Wake } from "punctual/TaskStore"
 import { audience } from "punctual/TaskStoreKit"
+import { bounded, briefly } from "./bounded.ts"
 import { sleepUnref } from "./liveClock.ts"
 
 /** What a change brought, collected while it is made. */
@@ -122,7 +123,7 @@ export const make = (options: {
     if (wake === undefined || channel === undefined) return Effect.void
     unsaid = undefined
     // what cannot be said costs the others one interval of their polls
-    return Effect.ignore(channel.say(JSON.stringify([me, wake.due, wake.ready, wake.cancel])))
+    return Effect.ignore(bounded(channel.say(JSON.stringify([me, wake.due, wake.ready, wake.cancel]))))
   })
 
   const sayAll: Effect.Effect<void> = Effect.suspend(() => {
@@ -141,7 +142,7 @@ export const make = (options: {
       const heard = yield* channel.hear
       wait = minimumWait
       if (lost) {
-        const due = yield* Effect.orElseSucceed(channel.earliest, () => null)
+        const due = yield* Effect.orElseSucceed(bounded(channel.earliest, briefly), () => null)
         if (due !== null && due < known) known = due
         yield* call({ due, ready: true, cancel: true })
       }
@@ -188,15 +189,15 @@ export const make = (options: {
 
   const watch = (poll: NonNullable<typeof options.poll>) =>
     Effect.gen(function*() {
-      let last = yield* Effect.option(poll.changed)
+      let last = yield* Effect.option(bounded(poll.changed, briefly))
       while (true) {
         yield* sleepUnref(poll.interval)
         // a database that does not answer is asked again: its changes are noticed then
-        const current = yield* Effect.option(poll.changed)
+        const current = yield* Effect.option(bounded(poll.changed, briefly))
         if (current._tag === "None") continue
         if (last._tag === "Some" && last.value === current.value) continue
         last = current
-        const earliest = yield* Effect.orElseSucceed(poll.earliest, () => null)
+        const earliest = yield* Effect.orElseSucceed(bounded(poll.earliest, briefly), () => null)
         if (earliest !== null && earliest < known) known = earliest
         yield* call({ due: earliest, ready: true, cancel: true })
       }
