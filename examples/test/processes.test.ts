@@ -60,7 +60,7 @@ describe("three processes", () => {
     () =>
       Effect.gen(function*() {
         const { children, end, lines, until } = yield* three("24-one-of-several-processes")
-        const pids = children.map(({ pid }) => pid!).toSorted()
+        const pids = children.map(({ pid }) => pid!).toSorted((a, b) => a - b)
         yield* until((lines) =>
           said(lines, "setup").length === 3 && lines.filter(([, line]) => line.startsWith("tick")).length >= 3 ||
           undefined
@@ -72,7 +72,7 @@ describe("three processes", () => {
         })
         assert.deepStrictEqual(codes, [130, 130, 130])
         for (const what of ["setup", "goodbye", "cleanup"]) {
-          assert.deepStrictEqual(said(lines(), what).toSorted(), pids, what)
+          assert.deepStrictEqual(said(lines(), what).toSorted((a, b) => a - b), pids, what)
         }
         const ticks = lines().filter(([, line]) => line.startsWith("tick")).map(([, line]) => line.split(" "))
         assert.deepStrictEqual(new Set(ticks.map(([, due]) => due)).size, ticks.length)
@@ -102,7 +102,7 @@ describe("three processes", () => {
           assert.strictEqual(code, signal === "SIGKILL" ? signal : 130)
           ends.push([leader, signal])
         }
-        assert.deepStrictEqual(ends.map(([pid]) => pid).toSorted(), children.map(({ pid }) => pid!).toSorted())
+        assert.deepStrictEqual(ends.map(([pid]) => pid).toSorted((a, b) => a - b), children.map(({ pid }) => pid!).toSorted((a, b) => a - b))
 
         // The leader says when it begins and, unless it was killed, when it has cleaned up: these never overlap.
         let leader: number | undefined

@@ -76,7 +76,7 @@ const fused = <E>(name: string, client: Layer.Layer<SqlClient.SqlClient, E>) =>
         assert.deepStrictEqual([commit.count, settle.count], [1, 1])
         const { items } = yield* store.runs({ limit: 9 })
         assert.deepStrictEqual(
-          items.map(({ exit, state, taskId }) => [taskId, state, exit]).toSorted(),
+          items.map(({ exit, state, taskId }) => [taskId, state, exit]).toSorted(([a], [b]) => a! < b! ? -1 : 1),
           ["a", "b", "c"].map((id) => [id, "succeeded", "{\"a\":\"\\\\\"}"])
         )
       }))

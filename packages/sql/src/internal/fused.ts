@@ -22,8 +22,16 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { SqlError } from "effect/sql/SqlError"
 import type { NewRun, TaskPosition } from "punctual/TaskRecord"
-import type { Change, Committed, Inserted, Lease, NewTask, Settled, Settlement } from "punctual/TaskStore"
-import { TaskStoreError } from "punctual/TaskStore"
+import type {
+  Change,
+  Committed,
+  Inserted,
+  Lease,
+  NewTask,
+  Settled,
+  Settlement,
+  TaskStoreError
+} from "punctual/TaskStore"
 import { rowsAtOnce, textAtOnce } from "./creations.ts"
 import { type Database, newerSchema } from "./database.ts"
 import type { Columns } from "./dialect.ts"
