@@ -54,13 +54,15 @@ const three = (example: string) =>
 const said = (lines: ReadonlyArray<readonly [number, string]>, what: string) =>
   lines.filter(([, line]) => line === what).map(([pid]) => pid)
 
+const sorted = (pids: ReadonlyArray<number>) => pids.toSorted((a, b) => a - b)
+
 describe("three processes", () => {
   it.live(
     "24: each sets up and cleans up once; each tick comes to exactly one of them, with its payload",
     () =>
       Effect.gen(function*() {
         const { children, end, lines, until } = yield* three("24-one-of-several-processes")
-        const pids = children.map(({ pid }) => pid!).toSorted((a, b) => a - b)
+        const pids = sorted(children.map(({ pid }) => pid!))
         yield* until((lines) =>
           said(lines, "setup").length === 3 && lines.filter(([, line]) => line.startsWith("tick")).length >= 3 ||
           undefined
@@ -72,7 +74,7 @@ describe("three processes", () => {
         })
         assert.deepStrictEqual(codes, [130, 130, 130])
         for (const what of ["setup", "goodbye", "cleanup"]) {
-          assert.deepStrictEqual(said(lines(), what).toSorted((a, b) => a - b), pids, what)
+          assert.deepStrictEqual(sorted(said(lines(), what)), pids, what)
         }
         const ticks = lines().filter(([, line]) => line.startsWith("tick")).map(([, line]) => line.split(" "))
         assert.deepStrictEqual(new Set(ticks.map(([, due]) => due)).size, ticks.length)
@@ -102,7 +104,7 @@ describe("three processes", () => {
           assert.strictEqual(code, signal === "SIGKILL" ? signal : 130)
           ends.push([leader, signal])
         }
-        assert.deepStrictEqual(ends.map(([pid]) => pid).toSorted((a, b) => a - b), children.map(({ pid }) => pid!).toSorted((a, b) => a - b))
+        assert.deepStrictEqual(sorted(ends.map(([pid]) => pid)), sorted(children.map(({ pid }) => pid!)))
 
         // The leader says when it begins and, unless it was killed, when it has cleaned up: these never overlap.
         let leader: number | undefined
