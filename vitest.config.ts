@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     projects,
     globalSetup: ".ci/testServersSetup.ts",
-    passWithNoTests: true
+    passWithNoTests: true,
+    // one more than the default: many tests wait for servers and processes
+    maxWorkers: "100%"
   }
 })

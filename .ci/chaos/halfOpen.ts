@@ -51,7 +51,8 @@ export const halfOpen = (
   /** Without the warnings of connections that are meant to break. */
   const quiet = Effect.provideService(References.MinimumLogLevel, "None")
 
-  describe(`${name}, when its connections die without being closed`, () => {
+  // side by side: most of the time they wait
+  describe.concurrent(`${name}, when its connections die without being closed`, () => {
     for (const lost of ["both", "requests", "replies"] as const) {
       it.live(
         `in ${lost === "both" ? "both directions" : `its ${lost}`}: a scheduler comes back, and all adds up`,
