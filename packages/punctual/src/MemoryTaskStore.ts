@@ -459,7 +459,7 @@ class Memory {
         }
       }
       if (settlement.task !== undefined && !task.removed) {
-        this.settleTask(task, settlement.task, now)
+        this.settleTask(task, settlement, settlement.task, now)
         task.revision = revision + 1
       }
       return settled(result, run)
@@ -475,10 +475,10 @@ class Memory {
     return run === undefined ? "Stale" : settled(settlement.result, run)
   }
 
-  private settleTask(task: Task, change: NonNullable<Settlement["task"]>, now: number): void {
+  private settleTask(task: Task, { key }: Settlement, change: NonNullable<Settlement["task"]>, now: number): void {
     if (change.failures === "reset") task.failures = 0
     else if (change.failures === "increment") task.failures++
-    if (change.missed === true) {
+    if (change.missed === true && !(Number(key) <= task.epoch)) {
       const counters = task.counters ?? noCounters
       task.counters = counted({ ...counters, ran: counters.ran - 1, missed: counters.missed + 1 })
     }

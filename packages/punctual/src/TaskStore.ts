@@ -260,7 +260,10 @@ export type Settlement = RunRef & {
      * note, no `due` (nor `nominal` and `zoneRules`); its ready and waiting runs are held. A paused or finished task stays as it is.
      */
     readonly pauseAt?: { readonly failures: number; readonly note: string } | undefined
-    /** The occurrence is counted as missed, no longer as ran. */
+    /**
+     * The occurrence is counted as missed, no longer as ran; unless counting began anew after it (its key, an instant, is
+     * not after the task's `epoch`): it is in no count then.
+     */
     readonly missed?: boolean | undefined
   } | undefined
 }

@@ -458,7 +458,7 @@ export class Model {
         const { failures, missed, pauseAt } = settlement.task
         task.revision = revision + 1
         if (failures !== undefined) task.failures = failures === "reset" ? 0 : task.failures + 1
-        if (missed === true) {
+        if (missed === true && !(Number(settlement.key) <= task.epoch)) {
           task.counters = { ...task.counters, ran: task.counters.ran - 1, missed: task.counters.missed + 1 }
         }
         const pausable = task.state !== "paused" && task.state !== "finished"

@@ -404,7 +404,7 @@ export class Draft {
       this.back(run, task)
     }
     if (settlement.task !== undefined && task !== undefined) {
-      this.settleTask(task, settlement.task, now)
+      this.settleTask(task, settlement, settlement.task, now)
       task.revision = revision + 1
     }
     return settled(result, run)
@@ -425,10 +425,15 @@ export class Draft {
     return undefined
   }
 
-  private settleTask(task: StoredRow, change: NonNullable<Settlement["task"]>, now: number): void {
+  private settleTask(
+    task: StoredRow,
+    { key }: Settlement,
+    change: NonNullable<Settlement["task"]>,
+    now: number
+  ): void {
     if (change.failures === "reset") task.failures = 0
     else if (change.failures === "increment") task.failures++
-    if (change.missed === true) {
+    if (change.missed === true && !(Number(key) <= task.epoch)) {
       const { counters } = task
       task.counters = { ...counters, ran: counters.ran - 1, missed: counters.missed + 1 }
     }

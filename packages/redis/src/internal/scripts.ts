@@ -348,11 +348,14 @@ end
 -- Lines of where a task stands; see fields.ts.
 local CLOCK = '^%["(%a+)",([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^\n]*),\n([^\n]*),\n([^\n]*)%]$'
 
-local function settleTask(t, failures, missed, pauseAt, note, now)
+local function settleTask(t, key, failures, missed, pauseAt, note, now)
   local p = field(t, 'p')
   local failed, rest = match(p, '^([^,]+),(.*)$')
   if failures == 'reset' then failed = '0' elseif failures == 'increment' then failed = S(tonumber(failed) + 1) end
   local pauses = pauseAt ~= '' and tonumber(failed) >= tonumber(pauseAt)
+  -- counted since another trigger was bound: what was before is not in these numbers
+  local instant = missed == '1' and tonumber(match(key, '^"(-?%d+)"$') or '')
+  if instant and instant <= tonumber(match(field(t, 'd'), '([^,]+)%]$')) then missed = '0' end
   if missed == '1' or pauses then
     local state, cursor, due, nominal, override, ran, missing, counters, zone, ranges = match(field(t, 'c'), CLOCK)
     if missed == '1' then ran, missing = S(tonumber(ran) - 1), S(tonumber(missing) + 1) end
@@ -395,7 +398,7 @@ for i = 1, int() do
       end
     end
     if failures ~= '' and not t.removed then
-      settleTask(t, failures, missed, pauseAt, note, now)
+      settleTask(t, key, failures, missed, pauseAt, note, now)
       t.r = revision + 1
       t.revised = true
     end

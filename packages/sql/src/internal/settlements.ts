@@ -264,7 +264,7 @@ from ${
     yield* afterEnds(ended, now, write, own)
     if (settlements.length === 0) return
     const rows = yield* values(
-      sql`select c.n, c.failures, c.state, c.ran, c.missed from ${
+      sql`select c.n, c.failures, c.state, c.ran, c.missed, c.epoch from ${
         byN(settlements.map(({ generation }) => [generation]))
       } u cross join ${t.clock} c where c.n = u.n`
     )
@@ -273,7 +273,7 @@ from ${
     yield* db.setByN(
       t.clock,
       "revision = r.revision + 1",
-      settlements.flatMap(({ generation: n, now, task }) => {
+      settlements.flatMap(({ generation: n, key, now, task }) => {
         const clock = clocks.get(n)
         if (clock === undefined || task === undefined) return []
         const columns: Array<Columns[number]> = []
@@ -287,7 +287,7 @@ from ${
           failures = task.failures === "reset" ? 0 : failures + 1
           set("failures", "int", failures)
         }
-        if (task.missed === true) {
+        if (task.missed === true && !(Number(key) <= Number(clock[5]))) {
           set("ran", "int", Number(clock[3]) - 1)
           set("missed", "int", Number(clock[4]) + 1)
         }

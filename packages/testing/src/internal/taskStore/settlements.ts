@@ -436,6 +436,23 @@ export const settlements = (test: Test): void => {
       assert.deepStrictEqual([row.state, row.pausedAt, row.pauseNote, row.failures], ["finished", null, null, 1])
     }))
 
+  test("a run that was too late is in no count that began anew after it", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now), newRun(now + 1)], { counters: someCounters })
+      const [one, two] = yield* lab.claim({ now: now + 9 })
+      yield* lab.commit("a", { epoch: now, cursor: now + 9, counters: someCounters })
+      const missed = { _tag: "End", state: "missed", exit: null } as const
+      yield* lab.settle(settlement(one!.run, now, missed, { task: { missed: true } }))
+      assert.deepStrictEqual((yield* lab.row("a")).counters, someCounters)
+      yield* lab.settle(settlement(two!.run, now, missed, { task: { missed: true } }))
+      assert.deepStrictEqual((yield* lab.row("a")).counters, {
+        ...someCounters,
+        ran: someCounters.ran - 1,
+        missed: someCounters.missed + 1
+      })
+    }))
+
   test("a run that was too late counts as missed, no longer as ran", (lab) =>
     Effect.gen(function*() {
       const { now } = lab
