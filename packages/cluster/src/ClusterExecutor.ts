@@ -25,7 +25,7 @@ import * as Tracer from "effect/Tracer"
 import * as Activity from "punctual/Activity"
 import { Executor } from "punctual/Executor"
 import type { RunRecord, RunResult } from "punctual/Executor"
-import { InvalidOption } from "punctual/SchedulerError"
+import { InvalidOption, refuseOptions } from "punctual/SchedulerError"
 import type * as Task from "punctual/Task"
 import * as TaskRegistry from "punctual/TaskRegistry"
 import * as RunEntity from "./internal/runEntity.ts"
@@ -54,7 +54,7 @@ import * as Served from "./internal/served.ts"
  * An attempt is never begun twice: a runner begins only what it gave a ticket for, once. So `delivery: "atMostOnce"`
  * holds. Transactions do not reach another machine: runs with `delivery: "transactional"` are set aside as unreadable.
  *
- * Fails to build with nothing; throws `InvalidOption` for a `capacity` that is not a positive integer, a `name` that is
+ * Throws `InvalidOption` for an option that it does not know, a `capacity` that is not a positive integer, a `name` that is
  * empty, and empty `handles`.
  *
  * **Gotchas**
@@ -79,6 +79,7 @@ export const layer = <const Tasks extends ReadonlyArray<Task.Any>>(options: {
   readonly name?: string | undefined
   readonly capacity?: number | undefined
 }): Layer.Layer<Executor | Task.Handlers<Tasks[number]>, never, Sharding> => {
+  checkKnown(options, ["handles", "name", "capacity"], "ClusterExecutor.layer")
   const name = checkName(options.name)
   const capacity = checkCount("capacity", options.capacity, defaultCapacity)
   if (options.handles.length === 0) {
@@ -176,8 +177,8 @@ const notTransactional: RunResult = {
  *
  * A handler that schedules needs a `TaskSchedulerClient`: `TaskSchedulerClient.layer` over the schedulers' store.
  *
- * Throws `InvalidOption` for a `concurrency` that is not a positive integer, a `name` that is empty, and a
- * `drainTimeout` that is no finite duration.
+ * Throws `InvalidOption` for an option that it does not know, a `concurrency` that is not a positive integer, a `name` that
+ * is empty, and a `drainTimeout` that is no finite duration.
  *
  * **Example**
  *
@@ -199,6 +200,7 @@ export const serve = <A, E, R>(
     readonly drainTimeout?: Duration.Input | undefined
   }
 ): Layer.Layer<never, E, Sharding | Exclude<R, TaskRegistry.TaskRegistry | Extract<A, Task.Handler<string>>>> => {
+  checkKnown(options ?? {}, ["name", "concurrency", "drainTimeout"], "ClusterExecutor.serve")
   const name = checkName(options?.name)
   const concurrency = checkCount("concurrency", options?.concurrency, defaultCapacity)
   const drain = checkDuration(options?.drainTimeout ?? defaultDrain)
@@ -243,6 +245,11 @@ const incarnation: Effect.Effect<string> = Effect.map(
 
 const defaultCapacity = 1_000
 const defaultDrain = "10 seconds"
+
+const checkKnown = (options: object, known: ReadonlyArray<string>, where: string): void => {
+  const unknown = refuseOptions(options, known, where)
+  if (unknown !== undefined) throw unknown
+}
 
 const checkName = (name: string | undefined): string => {
   if (name === "") {

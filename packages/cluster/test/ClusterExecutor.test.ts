@@ -31,6 +31,9 @@ it("options that make no sense are refused where they are written", () => {
     assert.throws(() => ClusterExecutor.serve(Layer.empty, { concurrency: capacity }), InvalidOption)
   }
   assert.throws(() => ClusterExecutor.layer({ handles: [] }), InvalidOption)
+  const misspelt = { handles: [Job], capactiy: 5 }
+  assert.throws(() => ClusterExecutor.layer(misspelt), /did you mean `capacity`/)
+  assert.throws(() => ClusterExecutor.serve(Layer.empty, { concurency: 5 } as object), /did you mean `concurrency`/)
   assert.throws(() => ClusterExecutor.layer({ handles: [Job], name: "" }), InvalidOption)
   assert.throws(() => ClusterExecutor.serve(Layer.empty, { drainTimeout: "for ever" as never }), InvalidOption)
   assert.throws(() => ClusterExecutor.serve(Layer.empty, { drainTimeout: Infinity }), InvalidOption)

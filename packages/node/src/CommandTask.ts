@@ -22,11 +22,11 @@ import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { ChildProcess, spawn } from "node:child_process"
-import type { InvalidOption } from "punctual/SchedulerError"
+import { type InvalidOption, refuseOptions } from "punctual/SchedulerError"
 import * as Task from "punctual/Task"
 import type { TaskAlreadyHandled, TaskRegistry } from "punctual/TaskRegistry"
 import { Tail } from "./internal/commandOutput.ts"
-import { integer, knownOnly, millis } from "./internal/options.ts"
+import { integer, millis } from "./internal/options.ts"
 import { endGroup } from "./internal/processGroup.ts"
 
 // -----------------------------------------------------------------------------
@@ -217,7 +217,8 @@ interface Settings {
 
 const settingsOf = (options: Options, where: string): Effect.Effect<Settings, InvalidOption> =>
   Effect.gen(function*() {
-    yield* knownOnly(options, optionNames, where)
+    const unknown = refuseOptions(options, optionNames, where)
+    if (unknown !== undefined) return yield* unknown
     return {
       cwd: options.cwd,
       env: revealed(options.env ?? {}),

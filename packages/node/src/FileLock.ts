@@ -31,7 +31,7 @@ import { dirname } from "node:path"
 import process from "node:process"
 import { DatabaseSync } from "node:sqlite"
 import * as Lock from "punctual/Lock"
-import { InvalidOption } from "punctual/SchedulerError"
+import { InvalidOption, refuseOptions } from "punctual/SchedulerError"
 import { codeOf, messageOf } from "./internal/fileErrors.ts"
 import { pathsOf } from "./internal/lockPaths.ts"
 
@@ -96,7 +96,7 @@ const liveClock: Clock.Clock = Context.get(Context.empty(), Clock.Clock)
  */
 export const layer = (options: Options): Layer.Layer<Lock.Lock, InvalidOption> =>
   Layer.effect(Lock.Lock)(Effect.suspend(() => {
-    const refused = Lock.refuseOptions(options, Object.keys(known), "FileLock.layer")
+    const refused = refuseOptions(options, Object.keys(known), "FileLock.layer")
     if (refused !== undefined) return Effect.fail(refused)
     const paths = pathsOf(options.path, options.store ?? "default")
     return paths instanceof InvalidOption ? Effect.fail(paths) : Effect.succeed(Lock.make(backend(options, paths)))

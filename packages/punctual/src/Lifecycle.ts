@@ -18,10 +18,9 @@ import type { CurrentRun } from "./CurrentRun.ts"
 import * as Lifecycles from "./internal/engine/lifecycles.ts"
 import { millis } from "./internal/engine/settings.ts"
 import { GeneratorTurns } from "./internal/lifecycleGenerator.ts"
-import { refuseUnknown } from "./internal/options.ts"
 import { TaskScheduler } from "./internal/schedulerTag.ts"
 import { type Held, Lock } from "./Lock.ts"
-import { InvalidOption } from "./SchedulerError.ts"
+import { InvalidOption, refuseOptions } from "./SchedulerError.ts"
 import type { Handler } from "./Task.ts"
 import type { AddEffectError, ScheduleSettings } from "./TaskHandle.ts"
 import type * as Trigger from "./Trigger.ts"
@@ -165,12 +164,8 @@ interface AnyOptions extends Settings {
 const settingNames: ReadonlyArray<string> = ["trigger", "store", "after", "cleanupTimeout", "onFailure", "lock"]
 const failures: ReadonlyArray<OnFailure> = ["continue", "restart", "stop"]
 
-const known = (options: object, names: ReadonlyArray<string>, where: string): Effect.Effect<void, InvalidOption> => {
-  const message = refuseUnknown(options, names, `Lifecycle.${where}`)
-  if (message === undefined) return Effect.void
-  const option = Object.keys(options).find((key) => !names.includes(key))!
-  return Effect.fail(new InvalidOption({ option, value: undefined, message }))
-}
+const known = (options: object, names: ReadonlyArray<string>, where: string): Effect.Effect<void, InvalidOption> =>
+  refuseOptions(options, names, `Lifecycle.${where}`) ?? Effect.void
 
 const make = (name: string, options: AnyOptions) =>
   Effect.gen(function*() {

@@ -34,8 +34,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Turns } from "./internal/lockTurns.ts"
-import { refuseUnknown } from "./internal/options.ts"
-import { InvalidOption } from "./SchedulerError.ts"
+import { refuseOptions } from "./SchedulerError.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -348,21 +347,6 @@ export const poll = <A, E>(
           ))
     )
   return after(options.first)
-}
-
-/**
- * For layers: what is wrong with the names of their options, or nothing.
- *
- * @category backends
- * @since 0.1.0
- */
-export const refuseOptions = (
-  options: object,
-  known: ReadonlyArray<string>,
-  where: string
-): InvalidOption | undefined => {
-  const message = refuseUnknown(options, known, where)
-  return message === undefined ? undefined : new InvalidOption({ option: where, value: Object.keys(options), message })
 }
 
 /** A hold as this module sees it. */

@@ -18,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Lock from "./Lock.ts"
+import { InvalidOption } from "./SchedulerError.ts"
 
 /**
  * What a server can be asked. Each call is one atomic step there.
@@ -63,6 +64,26 @@ export interface Options extends Pick<Lock.Backend, "name" | "capabilities" | "i
  * @since 0.1.0
  */
 export const defaultLease = Duration.seconds(10)
+
+/** Shorter, a lease would end between two answers of a server that is far away. */
+const shortestLease = 100
+
+/**
+ * The lease of a layer's options in milliseconds: at least 100, and finite.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const leaseMillis = (lease: Duration.Input = defaultLease): Effect.Effect<number, InvalidOption> => {
+  const millis = Option.match(Duration.fromInput(lease), { onNone: () => NaN, onSome: Duration.toMillis })
+  return millis >= shortestLease && Number.isFinite(millis) ? Effect.succeed(millis) : Effect.fail(
+    new InvalidOption({
+      option: "lease",
+      value: lease,
+      message: `lease must be at least ${shortestLease} ms, and end`
+    })
+  )
+}
 
 /** A lease is extended when a third of it has passed, well before it ends. */
 const beats = 3

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { refuseUnknown } from "./internal/options.ts"
 
 /**
  * `add` met an id that exists, under `onConflict: "fail"`.
@@ -62,6 +63,25 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
   value: Schema.Unknown,
   message: Schema.String
 }) {}
+
+/**
+ * The error of options that nobody reads, with the names that were probably meant; none where all are known.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const refuseOptions = (
+  options: object,
+  known: ReadonlyArray<string>,
+  where: string
+): InvalidOption | undefined => {
+  const message = refuseUnknown(options, known, where)
+  return message === undefined ? undefined : new InvalidOption({
+    option: Object.keys(options).find((key) => !known.includes(key))!,
+    value: undefined,
+    message
+  })
+}
 
 /**
  * The trigger has no occurrence after the anchor, so the task would never run.

@@ -102,6 +102,39 @@ describe("a lock that cannot be taken", () => {
     }))
 })
 
+describe("interrupted", () => {
+  it.effect("while a backend cannot be, what it takes is given back, and the next in line has it", () =>
+    Effect.gen(function*() {
+      const answer = yield* Deferred.make<void>()
+      let released = 0
+      const lock = Lock.make({
+        name: "deaf",
+        capabilities: { spans: "network", fair: false, fenced: true, leased: false },
+        identity: "test",
+        acquire: () =>
+          Effect.as(
+            Deferred.await(answer),
+            Option.some({
+              token: 1,
+              release: Effect.sync(() => {
+                released++
+                return true
+              })
+            })
+          ),
+        isHeld: () => Effect.succeed(false),
+        holder: () => Effect.succeedNone
+      })
+      const first = yield* Effect.forkChild(lock.withLock("a")(Effect.die("ran")), { startImmediately: true })
+      const next = yield* Effect.forkChild(lock.withLock("a")(Effect.succeed("next")), { startImmediately: true })
+      first.interruptUnsafe()
+      yield* Deferred.succeed(answer, undefined)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(first)))
+      assert.strictEqual(yield* Fiber.join(next), "next")
+      assert.strictEqual(released, 2)
+    }))
+})
+
 describe("local locks", () => {
   it.effect("are of one build of the layer", () =>
     Effect.gen(function*() {

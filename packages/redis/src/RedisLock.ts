@@ -30,7 +30,7 @@ import { hostname } from "node:os"
 import process from "node:process"
 import * as Lock from "punctual/Lock"
 import * as LockLease from "punctual/LockLease"
-import { InvalidOption } from "punctual/SchedulerError"
+import { InvalidOption, refuseOptions } from "punctual/SchedulerError"
 import { storeError } from "./internal/errors.ts"
 import { liveClock } from "./internal/liveClock.ts"
 
@@ -59,9 +59,6 @@ const known: Readonly<Record<keyof Options, true>> = {
   pollInterval: true
 }
 
-/** Shorter, a lease would end between two answers of a server that is far away. */
-const shortestLease = 100
-
 /** How many polls of who waits may fail to come before its place is lost. */
 const missedPolls = 20
 
@@ -85,7 +82,7 @@ const missedPolls = 20
  */
 export const layer = (options: Options = {}): Layer.Layer<Lock.Lock, InvalidOption, Redis.Redis> =>
   Layer.effect(Lock.Lock)(Effect.gen(function*() {
-    const refused = Lock.refuseOptions(options, Object.keys(known), "RedisLock.layer")
+    const refused = refuseOptions(options, Object.keys(known), "RedisLock.layer")
     if (refused !== undefined) return yield* refused
     const prefix = options.prefix ?? "punctual"
     if (prefix === "" || /[{}]/.test(prefix)) {
@@ -95,14 +92,7 @@ export const layer = (options: Options = {}): Layer.Layer<Lock.Lock, InvalidOpti
         message: `prefix: "${prefix}" cannot begin keys: use a text that is not empty and has no { nor }`
       })
     }
-    const lease = Duration.toMillis(Duration.fromInputUnsafe(options.lease ?? LockLease.defaultLease))
-    if (!(lease >= shortestLease && Number.isFinite(lease))) {
-      return yield* new InvalidOption({
-        option: "lease",
-        value: options.lease,
-        message: `lease must be at least ${shortestLease} ms, and end`
-      })
-    }
+    const lease = yield* LockLease.leaseMillis(options.lease)
     const redis = yield* Redis.Redis
     const lock = options.name ?? `redis:${prefix}`
     const pollInterval = Duration.toMillis(Duration.fromInputUnsafe(options.pollInterval ?? "50 millis"))

@@ -31,7 +31,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { hostname } from "node:os"
 import process from "node:process"
 import * as Lock from "punctual/Lock"
-import { InvalidOption } from "punctual/SchedulerError"
+import { InvalidOption, refuseOptions } from "punctual/SchedulerError"
 import { liveClock } from "./internal/liveClock.ts"
 
 /**
@@ -80,7 +80,7 @@ const known: Readonly<Record<keyof Options, true>> = {
  */
 export const layer = (options: Options): Layer.Layer<Lock.Lock, InvalidOption | Lock.LockUnavailable> =>
   Layer.effect(Lock.Lock)(Effect.gen(function*() {
-    const refused = Lock.refuseOptions(options, Object.keys(known), "PostgresLock.layer") ?? refuse(options)
+    const refused = refuseOptions(options, Object.keys(known), "PostgresLock.layer") ?? refuse(options)
     if (refused !== undefined) return yield* refused
     return Lock.make(yield* makeBackend(options))
   })).pipe(Layer.provide(Reactivity.layer))

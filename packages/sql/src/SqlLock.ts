@@ -29,7 +29,7 @@ import { hostname } from "node:os"
 import process from "node:process"
 import * as Lock from "punctual/Lock"
 import * as LockLease from "punctual/LockLease"
-import { InvalidOption } from "punctual/SchedulerError"
+import { InvalidOption, refuseOptions } from "punctual/SchedulerError"
 import { liveClock } from "./internal/liveClock.ts"
 
 /**
@@ -57,9 +57,6 @@ const known: Readonly<Record<keyof Options, true>> = {
   pollInterval: true
 }
 
-/** Shorter, a lease would end between two answers of a server that is far away. */
-const shortestLease = 100
-
 /**
  * Creates its table, `<prefix>_lock`, where that is not there yet.
  *
@@ -81,7 +78,7 @@ export const layer = (
   options: Options = {}
 ): Layer.Layer<Lock.Lock, InvalidOption | Lock.LockUnavailable, SqlClient.SqlClient> =>
   Layer.effect(Lock.Lock)(Effect.gen(function*() {
-    const refused = Lock.refuseOptions(options, Object.keys(known), "SqlLock.layer")
+    const refused = refuseOptions(options, Object.keys(known), "SqlLock.layer")
     if (refused !== undefined) return yield* refused
     const prefix = options.prefix ?? "punctual"
     if (!/^[A-Za-z_][A-Za-z0-9_]{0,39}$/.test(prefix)) {
@@ -93,14 +90,7 @@ export const layer = (
         } cannot begin the name of a table: use at most 40 letters, digits and _`
       })
     }
-    const lease = Duration.toMillis(Duration.fromInputUnsafe(options.lease ?? LockLease.defaultLease))
-    if (!(lease >= shortestLease && Number.isFinite(lease))) {
-      return yield* new InvalidOption({
-        option: "lease",
-        value: options.lease,
-        message: `lease must be at least ${shortestLease} ms, and end`
-      })
-    }
+    const lease = yield* LockLease.leaseMillis(options.lease)
     const lock = options.name ?? "sql"
     const sql = yield* SqlClient.SqlClient
     const leases = makeLeases(sql, { lock, lease, table: `${prefix}_lock` })

@@ -12,7 +12,7 @@ import { availableParallelism } from "node:os"
 import { isAbsolute } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { Executor } from "punctual/Executor"
-import { InvalidOption } from "punctual/SchedulerError"
+import { InvalidOption, refuseOptions } from "punctual/SchedulerError"
 import type * as Task from "punctual/Task"
 import * as Options from "./options.ts"
 import type { Open } from "./workerChannel.ts"
@@ -107,7 +107,8 @@ export const workerLayer = <T extends Task.Any>(
   }
 ): Layer.Layer<Executor | Handled<T>, WorkerNotStarted | InvalidOption> => {
   const make = Effect.gen(function*() {
-    yield* Options.knownOnly(options, kind.optionNames, kind.where)
+    const unknown = refuseOptions(options, kind.optionNames, kind.where)
+    if (unknown !== undefined) return yield* unknown
     const name = options.name ?? kind.name
     const min = yield* Options.integer("min", options.min, 1, 0)
     const max = yield* Options.integer("max", options.max, Math.max(min, availableParallelism()), Math.max(min, 1))

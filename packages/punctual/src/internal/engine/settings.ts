@@ -8,10 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Activity from "../../Activity.ts"
 import * as Policy from "../../Policy.ts"
-import { InvalidOption } from "../../SchedulerError.ts"
+import { InvalidOption, refuseOptions } from "../../SchedulerError.ts"
 import { TaskStore } from "../../TaskStore.ts"
 import * as TaskStores from "../../TaskStores.ts"
-import { refuseUnknown } from "../options.ts"
 import { zone } from "../triggerInput.ts"
 import type { Settings } from "./host.ts"
 
@@ -40,14 +39,8 @@ export const check = (
   InvalidOption | Policy.InvalidPolicy
 > =>
   Effect.gen(function*() {
-    const unknown = refuseUnknown(options, known, where)
-    if (unknown !== undefined) {
-      return yield* new InvalidOption({
-        option: Object.keys(options).find((key) => !known.includes(key))!,
-        value: undefined,
-        message: unknown
-      })
-    }
+    const unknown = refuseOptions(options, known, where)
+    if (unknown !== undefined) return yield* unknown
     const policy = yield* Effect.fromResult(Policy.make(options.defaults ?? {}))
     const timeZone = options.timeZone ?? "UTC"
     yield* Effect.try({

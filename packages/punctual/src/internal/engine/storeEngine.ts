@@ -294,6 +294,8 @@ export const make = (
       const unreadable: Array<Unreadable> = []
       const changes: Array<Change> = []
       const planned: Array<Decided> = []
+      // Which of them an executor of this scheduler runs.
+      const ours: Array<boolean> = []
       for (const task of tasks) {
         const { row } = task
         const decided = safely(() => decide(task, at))
@@ -306,6 +308,7 @@ export const make = (
         const slot = slotFor(row)
         const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
         planned.push(decided.success)
+        ours.push(mine)
         changes.push({
           id: row.id,
           generation: row.generation,
@@ -350,7 +353,7 @@ export const make = (
           const slot = slotFor(row)!
           for (const run of answer.claimed) ready.push({ run, task: row, policy: rules.policy, slot })
         }
-        if (advance.runs.some((change) => change._tag === "Create" && change.run.state === "ready")) {
+        if (ours[i]! && advance.runs.some((change) => change._tag === "Create" && change.run.state === "ready")) {
           // Those it had no room for.
           if (answer.claimed.length < advance.plan.runs.length) claimable = true
         }
