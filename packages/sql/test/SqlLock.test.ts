@@ -47,6 +47,22 @@ describe("locks in a table", () => {
       yield* lock.withLock("a")(sql.withTransaction(sql`select 1`))
     }))
 
+  it.live("are lost at the next extension where another has come to own the row", () =>
+    Effect.gen(function*() {
+      const filename = join(folder, "owners.db")
+      const context = yield* Layer.build(
+        Layer.provideMerge(SqlLock.layer({ lease: "1 second" }), SqliteClient.layer({ filename }))
+      )
+      const [lock, sql] = [Context.get(context, Lock), Context.get(context, SqlClient.SqlClient)]
+      const held = yield* lock.hold("a")
+      // It ends later than the holder would find out by itself.
+      yield* sql`update punctual_lock set owner = 'another', until_at = until_at + 3600000`
+      const error = yield* Effect.flip(held.awaitLost)
+      assert.deepInclude(error, { _tag: "LockLost", name: "a", token: held.token })
+      const [row] = yield* sql<{ owner: string }>`select owner from punctual_lock`
+      assert.strictEqual(row?.owner, "another")
+    }))
+
   it.effect("refuse options that they do not know, and such that cannot be", () =>
     Effect.gen(function*() {
       const unknown: object = { leas: 1 }
