@@ -306,7 +306,8 @@ const all = (layer: (folder: string) => Promise<StoreLayer>, setup: Setup): Cont
 }
 
 const memory = async () => MemoryTaskStore.layer
-const sqlite = async (folder: string) => (await import("@punctual/sql/SqliteTaskStore")).layer({ filename: `${folder}/bench.db` })
+const sqlite = async (folder: string) =>
+  (await import("@punctual/sql/SqliteTaskStore")).layer({ filename: `${folder}/bench.db` })
 
 export const contenders: Readonly<Record<string, Contender>> = {
   "bare fiber": bareFiber,
