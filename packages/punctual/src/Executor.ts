@@ -5,10 +5,8 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { RunRecord, RunResult } from "./internal/runRecord.ts"
 import { Tally } from "./internal/taskTally.ts"
@@ -65,25 +63,34 @@ export const layerFibers = (options?: {
   const name = options?.name ?? "fibers"
   return Layer.effect(Executor)(Effect.gen(function*() {
     const registry = yield* TaskRegistry
-    const slots = Semaphore.makeUnsafe(capacity)
+    const slots = new Slots(capacity)
     const running = new Tally()
-    // Closing interrupts all fibers at once, not one after the other's finalizers.
-    const scope = yield* Scope.make("parallel")
-    yield* Effect.addFinalizer(() => close(name, scope, running))
-    const start = (record: RunRecord) => {
-      // Not left to the scope alone: it learns of a fiber after its first steps, and those may close the layer.
-      running.enter()
-      return Effect.forkIn(slots.withPermit(TaskRunner.run(registry, record)), scope, { startImmediately: true })
-    }
+    const fibers = new Set<Fiber.Fiber<RunResult>>()
+    let closed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        // Closing interrupts all fibers at once, not one after the other's finalizers.
+        return close(name, Fiber.interruptAll(fibers), running)
+      })
+    )
     return {
       name,
       tags: Effect.succeed(registry.tags),
       capacity,
       run: (record) =>
         Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(start(record), (fiber) => {
+          Effect.withFiber((parent) => {
+            if (closed) return Effect.interrupt
+            running.enter()
+            const attempt = TaskRunner.run(registry, record)
+            let held = slots.take()
+            const turn = held ? attempt : Effect.andThen(slots.await(() => held = true), attempt)
+            const fiber = Effect.runForkWith(parent.context)(turn)
             const exit = fiber.pollUnsafe()
+            // A handler that has nothing to wait for has ended: nobody has to know of its fiber.
             if (exit !== undefined) {
+              if (held) slots.give()
               running.leave()
               return exit
             }
@@ -92,7 +99,14 @@ export const layerFibers = (options?: {
               if (counted) running.leave()
               counted = false
             }
-            fiber.addObserver(leave)
+            // Its first steps may have closed the layer.
+            if (closed) fiber.interruptUnsafe(parent.id)
+            else fibers.add(fiber)
+            fiber.addObserver(() => {
+              fibers.delete(fiber)
+              if (held) slots.give()
+              leave()
+            })
             return Effect.onInterrupt(restore(Fiber.join(fiber)), () => {
               // Whoever interrupted it waits for it here, for as long as it likes.
               leave()
@@ -104,10 +118,48 @@ export const layerFibers = (options?: {
   }))
 }
 
+/** Places for runs, and those who wait for one, in their order. A scheduler asks for no more than there are: mostly nobody waits. */
+class Slots {
+  private free: number
+  private readonly line = new Set<() => void>()
+
+  constructor(capacity: number) {
+    this.free = capacity
+  }
+
+  take(): boolean {
+    if (this.free === 0) return false
+    this.free--
+    return true
+  }
+
+  /** Hands the place to whoever waits longest. */
+  give(): void {
+    for (const next of this.line) {
+      this.line.delete(next)
+      next()
+      return
+    }
+    this.free++
+  }
+
+  /** `onHeld` is called as soon as the place is taken, whatever becomes of who waits for it. */
+  await(onHeld: () => void): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const next = () => {
+        onHeld()
+        resume(Effect.void)
+      }
+      this.line.add(next)
+      return Effect.sync(() => this.line.delete(next))
+    })
+  }
+}
+
 /** Waits for what it interrupts, but not for ever: what never ends goes on by itself, and does not keep a program alive. */
-const close = (name: string, scope: Scope.Closeable, running: Tally): Effect.Effect<void> =>
+const close = (name: string, interrupt: Effect.Effect<void>, running: Tally): Effect.Effect<void> =>
   Effect.gen(function*() {
-    yield* Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true })
+    yield* Effect.forkDetach(interrupt, { startImmediately: true })
     const ended = yield* Effect.timeoutOption(running.ended, closeTimeout)
     if (ended._tag === "Some") return
     yield* Effect.logWarning(

@@ -110,7 +110,12 @@ const attempt = (registered: Registered, base: Base, record: RunRecord, payload:
   let entered = false
   let timedOut: Cause.TimeoutError | undefined
 
-  const handler = Effect.suspend(() => registered.handler(payload, current)) as Effect.Effect<unknown, unknown>
+  const handler = Effect.suspend(() => {
+    // Here and not earlier: whoever gives up before this point must not count, and after it must be counted off.
+    entered = true
+    registered.enter()
+    return registered.handler(payload, current)
+  }) as Effect.Effect<unknown, unknown>
   const bounded = record.timeout === null
     ? handler
     : withTimeout(handler, record.timeout, () => timedOut = timeoutError(record))
@@ -123,18 +128,10 @@ const attempt = (registered: Registered, base: Base, record: RunRecord, payload:
       // An interruption from outside gets here only where this fiber is uninterruptible: it is no result then either.
       Cause.hasInterrupts(cause) ? Effect.andThen(Effect.interruptible(Effect.void), failed(cause)) : failed(cause)
   })
-  return Effect.onExitPrimitive(
-    Effect.suspend(() => {
-      // Here and not earlier: whoever gives up before this point must not count, and after it must be counted off.
-      entered = true
-      registered.enter()
-      return result
-    }),
-    () => {
-      if (entered) registered.leave()
-      return undefined
-    }
-  )
+  return Effect.onExitPrimitive(result, () => {
+    if (entered) registered.leave()
+    return undefined
+  })
 }
 
 const succeeded = (

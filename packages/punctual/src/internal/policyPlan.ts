@@ -32,7 +32,9 @@ export const onTimeLimit = 1_000
 export const isFinished = (policy: Policy, ran: number): boolean => policy.maxRuns !== null && ran >= policy.maxRuns
 
 const noKeys: ReadonlyArray<string> = []
+const noRanges: Plan["ranges"] = []
 const noCounts: Plan["counts"] = { ran: 0, missed: 0, coalesced: 0, skipped: 0, paused: 0, exact: true }
+const oneRan: Plan["counts"] = { ...noCounts, ran: 1 }
 
 export const plan = (input: PlanInput): Plan => {
   const { cursor, now, policy, ran, trigger } = input
@@ -53,6 +55,25 @@ export const plan = (input: PlanInput): Plan => {
   }
   if (input.paused) return wholeWindow(input, first, "paused", "paused")
   if (isFinished(policy, ran)) return wholeWindow(input, first, "skipped", "maxRuns")
+
+  // Nearly always one occurrence is due, on time, and nothing is open. The rest of this function comes to the same, at four
+  // times the cost.
+  if (input.open.length === 0 && first.due >= now - Math.min(policy.lateAfter, policy.misfireGrace ?? Infinity)) {
+    const next = trigger.next(first.due)
+    if (next === undefined || next.due > now) {
+      return {
+        cursor: now,
+        runs: [{ due: first.due, nominal: first.nominal, state: "ready" }],
+        cancel: noKeys,
+        drop: noKeys,
+        promote: noKeys,
+        counts: oneRan,
+        ranges: noRanges,
+        queues: alwaysQueues(policy),
+        next: isFinished(policy, ran + 1) ? undefined : next
+      }
+    }
+  }
 
   const { items, next } = survey(input, first)
   const group = items.filter(isPoint)

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import type { RunRow, TaskDefinition, TaskPosition } from "punctual/TaskRecord"
+import type { RunRow, TaskDefinition, TaskPosition, TaskRow } from "punctual/TaskRecord"
 import type { Change, Committed, RunChange, TaskStore } from "punctual/TaskStore"
 import type { Creation, Creations } from "./creations.ts"
 import type { Database, Write } from "./database.ts"
@@ -39,11 +39,18 @@ interface Accepted {
 /** What is not written again where it stays as it is: a column is written to its indexes too, and ranges are long. */
 type Before = Partial<Record<keyof TaskPosition, unknown>>
 
+/**
+ * Tasks as they were read when they were last due, by generation: what still has its revision has not changed, so a change
+ * of it need not read it again.
+ */
+export type Known = Map<number, TaskRow>
+
 export const makeCommits = (
   db: Database,
   ends: Ends,
   creations: Creations,
-  fused: Fused | undefined
+  fused: Fused | undefined,
+  known: Known | undefined
 ): Pick<TaskStore["Service"], "commit"> => {
   const { dialect, source, sql, t, values } = db
   const { create, label, unlabel } = creations
@@ -59,7 +66,7 @@ export const makeCommits = (
   const chosenDefinition = chosen(definitionFields)
 
   const commit: TaskStore["Service"]["commit"] = (changes) =>
-    fused === undefined ? commitAll(changes) : unfused(changes, fused.commit(changes), (rest, answers) =>
+    fused === undefined ? commitKnown(changes) : unfused(changes, fused.commit(changes), (rest, answers) =>
       // what has been committed must be told: its runs are claimed. The rest is read, and tried, again
       Effect.catch(commitAll(rest), (error) =>
         anyCommitted(answers) ? Effect.succeed(rest.map((): Committed => ({ _tag: "Conflict" }))) : Effect.fail(error)))
@@ -87,6 +94,72 @@ export const makeCommits = (
         }
         return answers
       }))
+
+  /**
+   * Evaluations of tasks that were read just before, each with one new run: nothing is read of them again, and the update
+   * of their positions is the compare-and-set, of all or none. It took 3 of 20 µs for each run to read them and to update
+   * them from rows of values.
+   */
+  const commitKnown: TaskStore["Service"]["commit"] = (changes) => {
+    const accepted = known === undefined ? undefined : evaluations(changes, known)
+    if (accepted === undefined) return commitAll(changes)
+    return Effect.suspend(() => {
+      let changed = false
+      const transaction = db.write("commit", (write) =>
+        Effect.gen(function*() {
+          changed = !(yield* advance(accepted, write))
+          // undoes it
+          if (changed) return yield* contended("tasks have changed since they were read")
+          yield* createAll(accepted.map(({ accepted, create }) => ({ accepted, op: create })), write)
+          return accepted.map(({ accepted: { change, claimed } }): Committed => ({
+            _tag: "Committed",
+            revision: change.revision + 1,
+            claimed
+          }))
+        }))
+      return Effect.catchIf(transaction, () => changed, () => commitAll(changes))
+    })
+  }
+
+  /** Moves the positions of all these tasks, and answers whether none of them had changed. */
+  const advance = Effect.fnUntraced(function*(
+    accepted: ReadonlyArray<Evaluation>,
+    write: Write
+  ): Effect.fn.Return<boolean, SqlError> {
+    const groups = new Map<Columns, { readonly cells: Array<Cells>; readonly first: Cells; alike: boolean }>()
+    for (const { accepted: { before, change }, set } of accepted) {
+      const { cells, columns } = chosenPosition(set, before)
+      const row = [change.generation, change.revision, ...cells]
+      bringsEarlier(write, before, set)
+      const group = groups.get(columns)
+      if (group === undefined) groups.set(columns, { cells: [row], first: row, alike: true })
+      else {
+        group.alike &&= row.every((cell, i) => i === 0 || cell === group.first[i])
+        group.cells.push(row)
+      }
+    }
+    let moved = 0
+    for (const [columns, { alike, cells, first }] of groups) {
+      moved += yield* dialect.affected(
+        sql,
+        alike
+          ? sql`update ${t.clock} set ${
+            sql.join(", ", false)(columns.map(([name], i) => sql`${sql.literal(name)} = ${first[i + 2]}`))
+          }, revision = revision + 1 where ${dialect.oneOf("n", cells.map(([n]) => Number(n)))} and revision = ${
+            first[1]
+          }`
+          : dialect.update({
+            table: t.clock,
+            set: sql.literal(
+              [...columns.map(([name]) => `${name} = u.${name}`), "revision = r.revision + 1"].join(", ")
+            ),
+            source: source([["n", "int"], ["revision", "int"], ...columns])(cells),
+            where: sql.literal("r.n = u.n and r.revision = u.revision")
+          })
+      )
+    }
+    return moved === accepted.length
+  })
 
   /** Changes of different tasks. */
   const commitBatch = Effect.fnUntraced(function*(
@@ -156,8 +229,7 @@ from ${
       const set: Set = change.set
       const n = change.generation
       positions.push({ n, ...chosenPosition(set, before) })
-      // whoever knows of the row looks at it when it was due, and not later for this
-      if (!(typeof before.due === "number" && before.due <= (set.due ?? -Infinity))) bringsDue(write.brought, set.due)
+      bringsEarlier(write, before, set)
       const definition = chosenDefinition(set, {})
       if (definition.columns.length === 0) continue
       definitions.push({ n, ...definition })
@@ -524,6 +596,44 @@ or exists (select 1 from ${t.history} h where h.n = u.n limit 1 offset 0)`
 
   return { commit }
 }
+
+/** Whoever knows of the row looks at it when it was due, and not later for this. */
+const bringsEarlier = (write: Write, before: Before, { due }: Partial<TaskPosition>): void => {
+  if (!(typeof before.due === "number" && before.due <= (due ?? -Infinity))) bringsDue(write.brought, due)
+}
+
+/** A change of a known task that moves its position and creates one run, which does not wait. */
+interface Evaluation {
+  readonly accepted: Accepted
+  readonly set: Partial<TaskPosition>
+  readonly create: Extract<RunChange, { readonly _tag: "Create" }>
+}
+
+/** These changes, where all of them are of that kind, of different tasks. */
+const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArray<Evaluation> | undefined => {
+  const found: Array<Evaluation> = []
+  const tasks = new Set<number>()
+  for (const [i, change] of changes.entries()) {
+    const { generation, id, revision, runs, set } = change
+    const row = known.get(generation)
+    const create = runs[0]
+    if (
+      row === undefined || row.id !== id || row.revision !== revision || set === "remove" || runs.length !== 1 ||
+      create?._tag !== "Create" || create.run.state !== "ready" || tasks.has(generation)
+    ) return undefined
+    for (const field in set) if (!isPosition.has(field)) return undefined
+    tasks.add(generation)
+    const { due, ranges, state, zoneRules } = row
+    found.push({
+      accepted: { i, change, before: { state, due, zoneRules, ranges }, origin: row, claimed: [] },
+      set,
+      create
+    })
+  }
+  return found.length === 0 ? undefined : found
+}
+
+const isPosition: ReadonlySet<string> = new Set(positionFields.map(({ key }) => key))
 
 /** Whether a change concerns runs that are there already, and not only new ones that are ready. */
 const touchesRuns = ({ runs, set }: Change): boolean =>

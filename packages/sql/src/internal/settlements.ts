@@ -56,12 +56,48 @@ export const makeSettlements = (
               () => Effect.sync(() => clocksFirst = true)
             )
           }
+          if (!dialect.concurrent && (yield* endAll(settlements, keep))) {
+            return new Array<Settled>(settlements.length).fill("Settled")
+          }
           const answers = new Array<Settled>(settlements.length).fill("Stale")
           let entries: ReadonlyArray<Entry> = settlements.map((settlement, i) => ({ i, settlement }))
           while (entries.length > 0) entries = yield* settleBatch(entries, keep, answers, write)
           return answers
         }))
     })
+
+  /**
+   * Most batches are ends of runs, each of another task, that are still their owner's and for which none waits: then there
+   * is less to read of them, and nothing to decide. Answers whether that was so; if not, nothing was done.
+   *
+   * Reads 3 cells of a run and not 9 of a run and its task, which took 1.7 of 20 µs for each run.
+   */
+  const endAll = Effect.fnUntraced(function*(
+    settlements: ReadonlyArray<Settlement>,
+    keep: number
+  ): Effect.fn.Return<boolean, SqlError> {
+    const { owner } = settlements[0]!
+    const tasks = new Set<number>()
+    for (const { generation, owner: own, result, task } of settlements) {
+      if (result._tag !== "End" || task !== undefined || own !== owner) return false
+      tasks.add(generation)
+    }
+    if (tasks.size < settlements.length) return false
+    const rows = yield* values(
+      sql`select u.i, r.token, coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0) from ${
+        dialect.join(byRef(settlements.map(({ generation, key }) => [generation, key])), t.run, byKey)
+      } where r.owner = ${owner} and r.lease_until is not null and r.queues = 0`
+    )
+    if (rows.length < settlements.length) return false
+    const endings: Array<Ending> = []
+    for (const [i, token, last] of rows) {
+      const { generation: n, key, now, result, token: own } = settlements[Number(i)]!
+      if (Number(token) !== own || result._tag !== "End") return false
+      endings.push({ n, key, now, last: Number(last), cells: [result.state, result.exit] })
+    }
+    yield* bury(endState, endings, keep)
+    return true
+  })
 
   const endState: Columns = [["state", "text"], ["exit", "text"]]
   const endReleased: Columns = [["state", "text"], ["attempt", "int"]]

@@ -8,6 +8,7 @@ import type * as Statement from "effect/sql/Statement"
 import type { RunRow, TaskRow } from "punctual/TaskRecord"
 import type { Inserted, NewTask, TaskStore, TaskWithRuns } from "punctual/TaskStore"
 import { TaskStoreError, zoneRulesPatience } from "punctual/TaskStore"
+import type { Known } from "./commits.ts"
 import type { Creations } from "./creations.ts"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
@@ -24,7 +25,8 @@ export const makeTasks = (
   db: Database,
   ends: Ends,
   creations: Creations,
-  fused: Fused | undefined
+  fused: Fused | undefined,
+  known: Known | undefined
 ): Pick<Store, "insert" | "get" | "due" | "outdated"> => {
   const { dialect, source, sql, t, values } = db
 
@@ -134,6 +136,10 @@ export const makeTasks = (
   order by x.due, x.n ${db.limit(limit)}`)
     )
     const tasks = yield* readFor("due", reader, now, rows)
+    if (known !== undefined) {
+      known.clear()
+      for (const { row } of tasks) known.set(row.generation, row)
+    }
     const instants = yield* db.read(
       "due",
       sql`select (select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}),

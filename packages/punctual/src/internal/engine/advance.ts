@@ -23,7 +23,7 @@ export interface Rules {
   readonly policy: Policy.Policy
 }
 
-/** Triggers are bound once per row and definition; the bound forms of the newest rows are kept. */
+/** Triggers that recur are bound once per row and definition; the bound forms of the newest rows are kept. */
 const bounds = new Cache<
   string,
   {
@@ -55,7 +55,8 @@ export const rulesOf = (row: TaskRow, definitions: TriggerDefinitions): Result.R
       zoneRules: zoneRulesOf(trigger.success),
       bound: Trigger.bind(trigger.success, { anchor: row.anchor, seed: row.id })
     }
-    bounds.set(row.id, cached)
+    // What fires once is bound in no time, and mostly asked once.
+    if (Trigger.isRecurring(cached.trigger)) bounds.set(row.id, cached)
   }
   return Result.succeed({
     trigger: cached.trigger,
@@ -66,7 +67,9 @@ export const rulesOf = (row: TaskRow, definitions: TriggerDefinitions): Result.R
 }
 
 /** A task that is due no more is not looked at again: what is known of it makes room, and garbage while it is young. */
-export const forgetRules = (row: Pick<TaskRow, "id">): void => bounds.delete(row.id)
+export const forgetRules = (row: Pick<TaskRow, "id">, { trigger }: Rules): void => {
+  if (Trigger.isRecurring(trigger)) bounds.delete(row.id)
+}
 
 export const zoneRulesOf = (trigger: Trigger.Trigger): string | null =>
   Trigger.usesTimeZone(trigger) ? rulesVersion() : null

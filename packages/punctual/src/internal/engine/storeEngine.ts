@@ -304,7 +304,7 @@ export const make = (
           continue
         }
         const { advance } = decided.success
-        if (advance.set.due === null) forgetRules(row)
+        if (advance.set.due === null) forgetRules(row, decided.success.rules)
         const slot = slotFor(row)
         const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
         planned.push(decided.success)
