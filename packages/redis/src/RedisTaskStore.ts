@@ -163,13 +163,13 @@ export const make: (options?: Options) => Effect.Effect<
       | "clear"
       | "leave",
     entries: ReadonlyArray<A>,
-    argsOf: (entry: A) => Records.Args,
+    write: Records.Write<A>,
     read: (answer: unknown, entry: A) => B,
     head: Records.Args = [],
     argsOfPiece: (piece: ReadonlyArray<Entry<A>>) => Records.Args = together
   ): Effect.Effect<ReadonlyArray<B>, TaskStoreError> =>
     Effect.suspend(() => {
-      const all = pieces(entries, argsOf)
+      const all = pieces(entries, write)
       const one = (piece: ReadonlyArray<Entry<A>>) =>
         call(operation, operation, [...head, ...argsOfPiece(piece)], (answer) =>
           answer === "" ? [] : Records.list(answer).map((each, index) =>
@@ -304,7 +304,7 @@ export const make: (options?: Options) => Effect.Effect<
           const [claims, next] = Records.list(answer)
           const { damaged, items } = Records.readable(claims, (each): Claimed => {
             const task = Records.taskRow(each)
-            return { task, run: Records.runRow(task.generation, Records.list(each)[6]) }
+            return { task, run: Records.runRow(task.generation, Records.list(each)[3]) }
           })
           return { damaged, value: { runs: items, next: Records.instant(next) } }
         }),
@@ -425,24 +425,24 @@ const together = (piece: ReadonlyArray<Entry<unknown>>): Records.Args => [
   ...piece.flatMap(({ args }) => args)
 ]
 
-/** Batches of at most so many entries and characters; one that is larger by itself is one of its own. */
+/** Batches, each of at most so many entries; one ends with the entry that brings it to so many characters. */
 const pieces = <A>(
   entries: ReadonlyArray<A>,
-  argsOf: (entry: A) => Records.Args
+  write: Records.Write<A>
 ): ReadonlyArray<ReadonlyArray<Entry<A>>> => {
   const all: Array<Array<Entry<A>>> = []
+  let piece: Array<Entry<A>> | undefined
   let characters = 0
+  let owner = Records.owners()
   for (const entry of entries) {
-    const args = argsOf(entry)
-    const size = args.reduce((sum, text) => sum + text.length, 0)
-    const piece = all.at(-1)
-    if (piece === undefined || piece.length >= mostEntries || characters + size > mostCharacters) {
-      all.push([{ entry, args }])
-      characters = size
-    } else {
-      piece.push({ entry, args })
-      characters += size
+    if (piece === undefined || piece.length >= mostEntries || characters >= mostCharacters) {
+      all.push(piece = [])
+      characters = 0
+      owner = Records.owners()
     }
+    const args = write(entry, owner)
+    for (const text of args) characters += text.length
+    piece.push({ entry, args })
   }
   return all
 }

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import { TaskStore } from "punctual/TaskStore"
+import { schema } from "../src/internal/library.ts"
 import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
 import * as RedisTaskStore from "../src/RedisTaskStore.ts"
 import { ownServer, quiet, withServers } from "./internal/ownServer.ts"
@@ -191,7 +192,7 @@ withServers("Redis, badly set up", () => {
       for (const error of [yield* Effect.flip(store.insert([newTask("c")])), yield* refused({ url })]) {
         assert.strictEqual(error.reason, "NewerSchema")
         assert.include(error.message, "schema 9")
-        assert.include(error.message, "schema 2")
+        assert.include(error.message, `schema ${schema}`)
       }
       yield* send("HSET", "{punctual}", "writer", "1")
       assert.deepStrictEqual(yield* store.get(["c"]), [])
@@ -200,14 +201,16 @@ withServers("Redis, badly set up", () => {
   it.live("a store of an older layout is refused, and left as it is", () =>
     Effect.gen(function*() {
       const { send, url } = yield* ownServer()
-      yield* send("HSET", "{punctual}", "schema", "1", "writer", "1")
-      const error = yield* refused({ url })
-      assert.strictEqual(error.reason, "Invalid")
-      assert.include(error.message, "schema 1")
-      assert.include(error.message, "schema 2")
-      assert.include(error.message, "Export")
-      assert.deepStrictEqual(yield* send<ReadonlyArray<string>>("KEYS", "*"), ["{punctual}"])
-      assert.deepStrictEqual(yield* send("HGET", "{punctual}", "schema"), "1")
+      for (let older = 1; older < schema; older++) {
+        yield* send("HSET", "{punctual}", "schema", String(older), "writer", String(older))
+        const error = yield* refused({ url })
+        assert.strictEqual(error.reason, "Invalid")
+        assert.include(error.message, `schema ${older}`)
+        assert.include(error.message, `schema ${schema}`)
+        assert.include(error.message, "Export")
+        assert.deepStrictEqual(yield* send<ReadonlyArray<string>>("KEYS", "*"), ["{punctual}"])
+        assert.deepStrictEqual(yield* send("HGET", "{punctual}", "schema"), String(older))
+      }
     }))
 
   it.live("keys that hold something else are Corrupt", () =>
@@ -224,10 +227,10 @@ withServers("Redis, badly set up", () => {
       const ids = ["a", "b", "c", "d", "e"]
       const added = yield* store.insert(ids.map((id) => newTask(id, { due: 1, zoneRules: "2026a", runs: [newRun(1)] })))
       const [a, b, c, d] = added.map(({ row }) => String(row.generation).padStart(16, "0"))
-      yield* send("HSET", `{punctual}:t:${a}`, "c", "garbage")
-      yield* send("HSET", `{punctual}:t:${b}`, "d", "[]")
-      yield* send("HSET", `{punctual}:t:${c}`, "\"1\"", "{")
-      yield* send("HSET", `{punctual}:t:${d}`, "d", "garbage")
+      yield* send("SET", `{punctual}:t:${a}`, "garbage")
+      yield* send("SET", `{punctual}:d:${b}`, "[]")
+      yield* send("SET", `{punctual}:r:${c}:1`, "{")
+      yield* send("SET", `{punctual}:d:${d}`, "garbage")
       const due = yield* store.due({ now: 2, limit: 10, reader: "one", zoneRules: "2026a" })
       assert.deepStrictEqual(due.tasks.map(({ row }) => row.id), ["e"])
       const outdated = yield* store.outdated({ now: 2, limit: 10, reader: "two", zoneRules: "2026c" })

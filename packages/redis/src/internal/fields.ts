@@ -1,14 +1,13 @@
 /**
  * What the texts are that records are stored as: JSON arrays, or the inside of one, that clients write and read as a
- * whole. Where scripts look at something or change it, it has its place in a line of its own.
+ * whole. Where scripts look at something or change it, it has a place of its own.
  *
- * | field of a task | lines | who changes it |
+ * | part of a task | | who changes it |
  * |---|---|---|
- * | `c` its clock | state, cursor, due, nominal, override, counters · zone rules · ranges | every evaluation, as a whole |
+ * | `c` its clock | state, cursor, due, nominal, override, counters; after tabs zone rules and ranges | every evaluation, as a whole |
  * | `p` its pause | failures, pausedAt, pauseNote | settlements |
  * | `k` its kind | version, priority, executor, tag | commands |
- * | `d` the rest | as `definitionFields` says | commands |
- * | `r` | its revision; a task that has none is removed | |
+ * | `d` the rest | as `definitionFields` says; a text of its own | commands |
  *
  * | line of a run | |
  * |---|---|

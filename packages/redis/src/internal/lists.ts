@@ -41,14 +41,10 @@ const readTaskPlace = (sort: TaskQuery["sort"], after: string): Place =>
       ? place.length === 1 && typeof place[0] === "string"
       : place.length === 2 && (isInt(place[0]) || (sort === "due" && place[0] === null)) && isInt(place[1]))
 
-const runPlace = ({ number, run }: Records.Numbered): Place => [run.due, run.generation, run.key, number]
+const runPlace = ({ number, run }: Records.Numbered): Place => [run.due, run.generation, number]
 
 const readRunPlace = (after: string): Place =>
-  decode(
-    after,
-    (place) =>
-      place.length === 4 && isInt(place[0]) && isInt(place[1]) && typeof place[2] === "string" && isInt(place[3])
-  )
+  decode(after, (place) => place.length === 3 && place.every(isInt))
 
 /** As bytes of UTF-8 sort, which is by code point. */
 const compareText = (self: string, that: string): number => Buffer.compare(Buffer.from(self), Buffer.from(that))
@@ -70,11 +66,6 @@ const compare = (self: Place, that: Place): number => {
   }
   return 0
 }
-
-/** Runs of one due instant sort by generation, number, key. */
-const runOrder = (
-  [due, generation, key, number]: Place
-): Place => [due ?? null, generation ?? null, number ?? null, key ?? null]
 
 const pageOf = <A>(
   rows: ReadonlyArray<A>,
@@ -118,9 +109,9 @@ const scoreOf = (instant: Place[number] | undefined): string => typeof instant =
 const beyondTask = (sort: TaskQuery["sort"], [first, generation]: Place): Beyond =>
   sort === "id" ? ["0", Records.atom(String(first))] : [scoreOf(first), Records.padded(Number(generation))]
 
-const beyondRun = ([due, generation, key, number]: Place): Beyond => [
+const beyondRun = ([due, generation, number]: Place): Beyond => [
   scoreOf(due),
-  Records.padded(Number(generation)) + Records.json(key) + (number === 0 ? "" : Records.padded(Number(number)))
+  Records.padded(Number(generation)) + Records.place(Number(number))
 ]
 
 const text = (value: string | undefined): string => value === undefined ? "" : Records.json(value)
@@ -202,8 +193,8 @@ export const runs = (call: Call, query: RunQuery): Effect.Effect<Page<RunRow>, T
     const few = (answer: unknown) =>
       pageOf(
         Records.readable(answer, Records.numbered).items.filter(matches),
-        (run) => runOrder(runPlace(run)),
-        { after: after === undefined ? undefined : runOrder(after), descending: true, limit },
+        runPlace,
+        { after, descending: true, limit },
         runPlace
       )
     if (taskId !== undefined || generation !== undefined) {

@@ -15,7 +15,7 @@ import type {
   TaskPosition,
   TaskRow
 } from "punctual/TaskRecord"
-import type { Change, NewTask, RunChange, RunRef, Settlement, TaskWithRuns, Verdict, Wake } from "punctual/TaskStore"
+import type { Change, Lease, NewTask, RunChange, RunRef, Settlement, TaskWithRuns, Verdict, Wake } from "punctual/TaskStore"
 import { clockFields, definitionFields, kindFields, pauseFields } from "./fields.ts"
 
 /** What a script was answered with cannot be read. */
@@ -23,6 +23,9 @@ export class Unreadable extends Error {}
 
 /** What a script is told. */
 export type Args = ReadonlyArray<string>
+
+/** How entries of a batch are written, in their order. */
+export type Write<A> = (entry: A, owner: WriteOwner) => Args
 
 export const json = (value: unknown): string => JSON.stringify(value)
 
@@ -41,6 +44,12 @@ const odds = /[\ud800-\udfff\uffff]/gu
 /** A generation, as keys and places have it. */
 export const padded = (generation: number): string => String(generation).padStart(16, "0")
 
+/** The number of a run, as places have it: a letter before it, so that it sorts as a number does. */
+export const place = (number: number): string => {
+  const digits = String(number)
+  return String.fromCharCode(64 + digits.length) + digits
+}
+
 // -----------------------------------------------------------------------------
 // to scripts
 // -----------------------------------------------------------------------------
@@ -53,7 +62,7 @@ const bit = (flag: boolean): string => flag ? "1" : "0"
 
 const clock = ({ counters: n, cursor, due, nominal, override, ranges, state, zoneRules }: Row): string =>
   `["${state}",${cursor},${due},${nominal},${override},${n.ran},${n.missed},${n.coalesced},${n.skipped},${n.paused},` +
-  `${n.extra},${n.exact},\n${zoneRules === null ? "null" : json(zoneRules)},\n${json(ranges)}]`
+  `${n.extra},${n.exact},\t${zoneRules === null ? "null" : json(zoneRules)},\t${json(ranges)}]`
 
 const pause = ({ failures, pauseNote, pausedAt }: Row): string => `${failures},${pausedAt},${json(pauseNote)}`
 
@@ -64,32 +73,37 @@ export const handled = (executor: string, tag: string): string => `${json(execut
 
 const definition = (row: Row): string => json(definitionFields.map((name) => row[name]))
 
-const arriving = (run: ArrivingRun, taskId: string, createdAt: number): Args => [
-  json(run.key),
-  run.state,
-  String(run.held ?? false),
-  String(run.queues),
-  String(run.attempt ?? 0),
-  String(run.takeovers ?? 0),
-  String(run.readyAt),
-  `${run.atMostOnce},${run.slots},${run.due},${run.nominal},${createdAt},${json(taskId)},${json(run.key)}`
-]
+/** Writes an owner only where it is another than that of the entry before it: most batches are of one. */
+export const owners = (): WriteOwner => {
+  let last: string | undefined
+  return (owner: string): string => {
+    if (owner === last) return "="
+    last = owner
+    return json(owner)
+  }
+}
 
-/** A task to add. */
+export type WriteOwner = (owner: string) => string
+
+const arriving = (run: ArrivingRun, taskId: string, createdAt: number, claim?: Lease, owner?: WriteOwner): Args => {
+  const key = json(run.key)
+  const head = `Create,${run.state},${run.held ?? false},${run.queues},${run.attempt ?? 0},${run.takeovers ?? 0},` +
+    `${run.readyAt},${claim === undefined ? "" : claim.until}`
+  const fixed = `${run.atMostOnce},${run.slots},${run.due},${run.nominal},${createdAt},${json(taskId)},${key}`
+  return claim === undefined || owner === undefined ? [head, key, fixed] : [head, key, fixed, owner(claim.owner)]
+}
+
+/** A task to add: its texts are what is stored, its runs apart. */
 export const newTask = (task: NewTask): Args => {
   const runs = task.runs ?? []
-  return [
-    String(task.createdAt),
-    score(task.due),
-    task.zoneRules === null ? "" : atom(task.zoneRules),
-    bit(task.onStartup || task.onShutdown),
-    clock(task),
-    pause(task),
-    kind(task),
-    definition(task),
-    String(runs.length),
-    ...runs.flatMap((run) => arriving(run, task.id, task.createdAt))
+  const zone = task.zoneRules === null ? "" : atom(task.zoneRules)
+  const args = [
+    `${task.createdAt},${score(task.due)},${bit(zone !== "")},${bit(task.onStartup || task.onShutdown)},${runs.length}`,
+    `1,0,\n\n${kind(task)}\n${pause(task)}\n${clock(task)}\n${zone}`,
+    definition(task)
   ]
+  for (const run of runs) args.push(...arriving(run, task.id, task.createdAt))
+  return args
 }
 
 /** The row of a task that was added. */
@@ -126,83 +140,79 @@ export const isPartial = ({ set }: Change): boolean =>
  * How changes are written, one after another: partial ones onto rows as they have been read, and as the changes before
  * them leave them. One whose row is another by now is in conflict.
  */
-export const changing = (read: ReadonlyArray<TaskRow>): (change: Change) => Args => {
+export const changing = (read: ReadonlyArray<TaskRow>): Write<Change> => {
   const rows = new Map(read.map((row) => [row.generation, row]))
-  return (one) => {
+  return (one, owner) => {
     const row = rows.get(one.generation)
     const known = row?.revision === one.revision ? row : undefined
-    if (known === undefined) return isPartial(one) ? conflict(one) : change(one, undefined)
+    if (known === undefined) return isPartial(one) ? conflict(one) : change(one, undefined, owner)
     if (one.set === "remove") rows.delete(one.generation)
     else rows.set(one.generation, { ...known, ...defined(one.set), revision: known.revision + 1 })
-    return change(one, known)
+    return change(one, known, owner)
   }
 }
 
-const change = (change: Change, row: TaskRow | undefined): Args => {
+const change = (change: Change, row: TaskRow | undefined, owner: WriteOwner): Args => {
   const { generation, id, now, replacement, revision, runs, set } = change
-  const args = [padded(generation), String(revision), String(now), runs[0] === undefined ? "l" : keyOf(runs[0])]
-  if (set === "remove") args.push("remove")
-  else {
+  const args = [""]
+  let sets = "remove"
+  let due = ""
+  if (set !== "remove") {
     // nobody reads a field of a part that is not touched
     const after = (row === undefined ? set : { ...row, ...defined(set) }) as Row
-    const fields: Array<string> = []
     given(set).forEach((count, part) => {
-      if (count > 0) fields.push(parts[part]!.field, parts[part]!.text(after))
+      if (count > 0) args.push(parts[part]!.field + parts[part]!.text(after))
     })
-    if (set.due !== undefined) fields.push("due", score(set.due))
-    if (set.zoneRules !== undefined) fields.push("zone", set.zoneRules === null ? "" : atom(set.zoneRules))
-    if (set.createdAt !== undefined) fields.push("created", String(set.createdAt))
+    if (set.zoneRules !== undefined) args.push(set.zoneRules === null ? "z" : `z${atom(set.zoneRules)}`)
+    if (set.createdAt !== undefined) args.push(`t${set.createdAt}`)
     if (set.onStartup !== undefined || set.onShutdown !== undefined) {
-      fields.push("events", bit(after.onStartup || after.onShutdown))
+      args.push(`v${bit(after.onStartup || after.onShutdown)}`)
     }
-    args.push("set", String(fields.length / 2), ...fields)
+    sets = String(args.length - 1)
+    if (set.due !== undefined) due = score(set.due)
   }
-  args.push(String(runs.length))
-  for (const run of runs) args.push(...runChange(run, id, now))
+  for (const run of runs) args.push(...runChange(run, id, now, owner))
   if (set === "remove") {
     args.push(atom(id))
     if (replacement === undefined) args.push("")
     else args.push("replace", ...newTask({ ...replacement, id }))
   }
-  return [String(args.length), ...args]
+  args[0] = `${padded(generation)},${revision},${now},${args.length - 1},${sets},${runs.length},${due}`
+  return args
 }
 
 /** No row has this revision. */
-const conflict = ({ generation, now }: Change): Args => ["4", padded(generation), "0", String(now), "l"]
+const conflict = ({ generation, now }: Change): Args => [`${padded(generation)},0,${now},0,0,0,`]
 
 const defined = <A extends object>(set: A): Partial<A> =>
   Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined)) as Partial<A>
 
-const keyOf = (change: RunChange): string => json(change._tag === "Create" ? change.run.key : change.key)
-
-const runChange = (change: RunChange, id: string, now: number): Args =>
+const runChange = (change: RunChange, id: string, now: number, owner: WriteOwner): Args =>
   change._tag === "Create"
-    ? [
-      "Create",
-      ...arriving(change.run, id, now),
-      change.claim === undefined ? "" : json(change.claim.owner),
-      change.claim === undefined ? "" : String(change.claim.until)
-    ]
-    : [change._tag, json(change.key), change._tag === "Cancel" ? json(change.reason) : ""]
+    ? arriving(change.run, id, now, change.claim, owner)
+    : change._tag === "Cancel"
+    ? [change._tag, json(change.key), json(change.reason)]
+    : [change._tag, json(change.key)]
 
-export const ref = ({ generation, key, token }: RunRef): Args => [padded(generation), json(key), String(token)]
+export const ref = ({ generation, key, token }: RunRef): Args => [`${padded(generation)},${token}`, json(key)]
 
-export const settlement = ({ generation, key, now, owner, result, task, token }: Settlement): Args => [
-  padded(generation),
-  json(key),
-  String(token),
-  json(owner),
-  String(now),
-  result._tag,
-  result._tag === "End" ? result.state : result._tag === "Retry" ? String(result.readyAt) : "",
-  result._tag === "Release" ? "" : json(result.exit),
-  ...task === undefined ? [""] : [
-    task.failures ?? "keep",
-    bit(task.missed === true),
-    task.pauseAt === undefined ? "" : String(task.pauseAt.failures),
-    task.pauseAt === undefined ? "" : json(task.pauseAt.note)
+export const settlement = (
+  { generation, key, now, owner, result, task, token }: Settlement,
+  write: WriteOwner
+): Args => {
+  const state = result._tag === "End" ? result.state : result._tag === "Retry" ? String(result.readyAt) : ""
+  const of = task === undefined
+    ? ",,"
+    : `${task.failures ?? "keep"},${bit(task.missed === true)},${task.pauseAt?.failures ?? ""}`
+  const args = [
+    `${padded(generation)},${token},${now},${result._tag},${state},${of}`,
+    json(key),
+    write(owner),
+    result._tag === "Release" ? "" : json(result.exit)
   ]
-]
+  if (task?.pauseAt !== undefined) args.push(json(task.pauseAt.note))
+  return args
+}
 
 export const newVerdict = ({ at, generation, id, reader, reason }: Verdict): Args => [
   atom(id),
@@ -224,14 +234,13 @@ export const list = (answer: unknown): ReadonlyArray<unknown> => {
 /** An integer as text; none where it is empty. */
 export const instant = (answer: unknown): number | null => answer === "" ? null : Number(answer)
 
-const cells = (text: unknown, count: number): ReadonlyArray<unknown> => {
-  const cells: unknown = typeof text === "string" ? JSON.parse(text) : undefined
+const cells = (text: unknown, count: number): ReadonlyArray<unknown> =>
+  arrayOf(typeof text === "string" ? JSON.parse(text) : undefined, count)
+
+const arrayOf = (cells: unknown, count: number): ReadonlyArray<unknown> => {
   if (!Array.isArray(cells) || cells.length !== count) throw new Unreadable("a record is no array of its length")
   return cells
 }
-
-const inside = (text: unknown, count: number): ReadonlyArray<unknown> =>
-  cells(typeof text === "string" ? `[${text}]` : undefined, count)
 
 const string = <A extends string = string>(cell: unknown): A => {
   if (typeof cell !== "string") throw new Unreadable("a field is no text")
@@ -252,12 +261,16 @@ const flag = (cell: unknown): boolean => {
   return cell
 }
 
+/** Of a task's text (see `library.ts`) and its definition. */
 export const taskRow = (answer: unknown): TaskRow => {
-  const [generation, r, c, p, k, d] = list(answer)
+  const [generation, text, definition] = list(answer)
+  const [head, , kind, pause, clock] = string(text).split("\n", 5)
+  const [version, priority, executor, tag, failures, pausedAt, pauseNote, c, d] = cells(
+    `[${kind},${pause},${clock},${string(definition)}]`,
+    kindFields.length + pauseFields.length + 2
+  )
   const [state, cursor, due, nominal, override, ran, missed, coalesced, skipped, paused, extra, exact, zone, ranges] =
-    cells(c, 14)
-  const [failures, pausedAt, pauseNote] = inside(p, pauseFields.length)
-  const [version, priority, executor, tag] = inside(k, kindFields.length)
+    arrayOf(c, 14)
   const [
     id,
     name,
@@ -275,7 +288,7 @@ export const taskRow = (answer: unknown): TaskRow => {
     createdAt,
     updatedAt,
     epoch
-  ] = cells(d, definitionFields.length)
+  ] = arrayOf(d, definitionFields.length)
   const counters: Counters = {
     ran: int(ran),
     missed: int(missed),
@@ -288,7 +301,7 @@ export const taskRow = (answer: unknown): TaskRow => {
   return {
     id: string(id),
     generation: Number(generation),
-    revision: Number(string(r)),
+    revision: Number(head!.slice(0, head!.indexOf(","))),
     tag: string(tag),
     version: int(version),
     name: string(name),
@@ -380,7 +393,7 @@ export const runRow = (generation: number, text: unknown): RunRow => {
 
 export interface Numbered {
   readonly run: RunRow
-  /** Its place among those of its key. */
+  /** It is the nth one of its task. */
   readonly number: number
 }
 
@@ -391,7 +404,7 @@ export const numbered = (answer: unknown): Numbered => {
 
 export const taskWithRuns = (answer: unknown): TaskWithRuns => {
   const row = taskRow(answer)
-  const open = list(answer).slice(6).map((text) => runRow(row.generation, text))
+  const open = list(answer).slice(3).map((text) => runRow(row.generation, text))
   return { row, open: open.sort((self, that) => self.due - that.due) }
 }
 

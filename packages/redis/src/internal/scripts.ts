@@ -27,38 +27,40 @@ return done(meta[2] or S(SCHEMA))
 
   /** First all ids, so that they are looked up at once. */
   insert: script(String.raw`
-local names, answer = {}, {}
+local names, answer, twins, found = {}, {}, {}, {}
 for i = 1, int() do names[i] = take() end
 local existing = call('HMGET', P .. ':id', unpack(names))
 for i, id in ipairs(names) do
   local size = int()
-  if existing[i] then
+  local g = existing[i]
+  if g or ids[id] then
     at = at + size
-    answer[i] = row(existing[i])
-  elseif ids[id] then
-    at = at + size
-    local t = tasks[ids[id]]
-    answer[i] = { t.g, t.set.r, t.set.c, t.set.p, t.set.k, t.set.d }
+    twins[#twins + 1] = { i, g or ids[id] }
   else
-    NOW = tonumber(ARGV[at + 1])
-    answer[i] = addTask(id).g
+    NOW = tonumber(match(ARGV[at + 1], '^[^,]+'))
+    answer[i] = addTask(id)
   end
+end
+for i, twin in ipairs(twins) do found[i] = twin[2] end
+for i, row in ipairs(rows(found)) do
+  -- one of this very batch is not written yet
+  answer[twins[i][1]] = row[2] and row or { row[1], records[P .. ':t:' .. row[1]], records[P .. ':d:' .. row[1]] }
 end
 return done(answer)
 `),
 
   get: script(String.raw`
-local names, answer = {}, {}
+local names, gs = {}, {}
 for i = 1, int() do names[i] = take() end
 for _, g in ipairs(call('HMGET', P .. ':id', unpack(names))) do
-  if g then answer[#answer + 1] = withRuns(g) end
+  if g then gs[#gs + 1] = g end
 end
-return done(answer)
+return done(withRuns(gs))
 `),
 
   due: script(String.raw`
 local now, limit, reader, rules, patience = int(), int(), take(), take(), int()
-local patient, answer = now - patience, {}
+local patient, gs = now - patience, {}
 local top = call('ZRANGE', P .. ':zoned', -1, -1)[1]
 local newest = top and sub(top, 1, -18) or ''
 local newer = below(rules, newest)
@@ -70,8 +72,8 @@ end
 if limit > 0 then
   for g in scores('due', '-inf', S(now), math.min(limit, 500)) do
     if not hides(g, reader) and not (newer and left(g)) then
-      answer[#answer + 1] = withRuns(g)
-      if #answer >= limit then break end
+      gs[#gs + 1] = g
+      if #gs >= limit then break end
     end
   end
 end
@@ -89,42 +91,39 @@ local known = tonumber(meta[5])
 if known and (not nextDue or nextDue > known) then
   if nextDue then wrote.known = S(nextDue) else call('HDEL', P, 'known') end
 end
-return done({ answer, nextDue and S(nextDue) or '' })
+return done({ withRuns(gs), nextDue and S(nextDue) or '' })
 `),
 
   outdated: script(String.raw`
-local limit, reader, rules, answer = int(), take(), take(), {}
+local limit, reader, rules, gs = int(), take(), take(), {}
 if limit > 0 then
   for member in walk('zoned', '-', '+', math.min(limit, 500)) do
     if not below(sub(member, 1, -18), rules) then break end
     local g = sub(member, -16)
     if not hides(g, reader) then
-      answer[#answer + 1] = withRuns(g)
-      if #answer >= limit then break end
+      gs[#gs + 1] = g
+      if #gs >= limit then break end
     end
   end
 end
-return done(answer)
+return done(withRuns(gs))
 `),
 
   /** Of each change its size, so that one that conflicts is passed over. */
   commit: script(String.raw`
-local function set(t)
-  local kind, due = false, nil
-  for _ = 1, int() do
-    local name, value = take(), take()
-    if name == 'due' then
-      due = value
-      add('due', t.g, value)
-    elseif name == 'zone' then setZone(t, value)
-    elseif name == 'created' then add('created', t.g, value)
-    elseif name == 'events' then
+-- The first letter of a text says what is set.
+local function set(t, count, due)
+  local kind = false
+  for _ = 1, count do
+    local text = take()
+    local name, value = sub(text, 1, 1), sub(text, 2)
+    if name == 'z' then setZone(t, value)
+    elseif name == 't' then add('created', t.g, value)
+    elseif name == 'v' then
       if value == '1' then add('events', t.g) else rem('events', t.g) end
+    elseif name == 'd' then define(t, value)
     else
-      if name == 'k' then
-        kind = t.k ~= value
-        t.k = value
-      end
+      if name == 'k' then kind = t.k ~= value end
       write(t, name, value)
     end
   end
@@ -138,7 +137,10 @@ local function set(t)
       end
     end
   end
-  if due then brings(due) end
+  if due ~= '' then
+    add('due', t.g, due)
+    brings(due)
+  end
 end
 
 -- Whether a run must wait for those that this change has asked to stop; then their ends look for it.
@@ -152,10 +154,10 @@ local function waits(r, made)
 end
 
 local function apply(t, now, made)
-  local what = take()
+  local head = take()
+  local what = match(head, '^%a+')
   if what == 'Create' then
-    local r = arriving(t)
-    local owner, lease = take(), take()
+    local r, owner, lease = arriving(t, head)
     if r.state == 'waiting' then made.waits = true end
     if openRun(t, r.key) then return end
     if r.state == 'ready' and waits(r, made) then
@@ -169,7 +171,7 @@ local function apply(t, now, made)
     end
     return
   end
-  local key, reason = take(), take()
+  local key, reason = take(), what == 'Cancel' and take()
   local r = openRun(t, key)
   if not r then return end
   if what == 'Drop' then
@@ -203,25 +205,32 @@ local function queue(t)
   while promote(t) do end
 end
 
-local answer = {}
+-- What each change is of, so that all tasks are read at once; and where the rest of it begins.
+local changes, gs = {}, {}
 for i = 1, int() do
-  local size = int()
-  local stop = at + size
-  local g, revision, now, key = take(), int(), take(), take()
-  local t = load(g, key)
-  if not t or t.removed or t.r ~= revision then
-    answer[i] = ''
-    at = stop
+  local g, revision, now, size, sets, runs, due = match(take(), '^(%d+),(%d+),([^,]+),(%d+),(%w+),(%d+),(.*)$')
+  changes[i] = { g = g, revision = tonumber(revision), now = now, sets = sets, runs = tonumber(runs), due = due, at = at }
+  gs[i] = g
+  at = at + tonumber(size)
+end
+fetch(gs)
+
+local answer = {}
+for i, change in ipairs(changes) do
+  local t = tasks[change.g]
+  if not t or t.removed or t.r ~= change.revision then answer[i] = ''
   else
+    at = change.at
+    local now = change.now
     NOW = tonumber(now)
     revise(t)
     -- as it is after this change, whatever a later one of the batch does
-    local removed = take() == 'remove'
-    if not removed then set(t) end
+    local removed = change.sets == 'remove'
+    if not removed then set(t, tonumber(change.sets), change.due) end
     -- its revision and what it has claimed; what it has asked to stop; whether it has created runs that wait
     local told = { S(t.r) }
     local made = { told = told, asked = false, waits = false }
-    for _ = 1, int() do apply(t, now, made) end
+    for _ = 1, change.runs do apply(t, now, made) end
     if not removed then
       if made.waits then queue(t) end
     else
@@ -278,49 +287,63 @@ local function condemn(g)
   judged = true
 end
 
-while #slots > 0 and #order < limit do
-  local rest = {}
-  for _, slot in ipairs(slots) do
-    if slot.left > 0 and #order < limit then
-      local r
-      for member in function() return pick(slot) end do
-        local g, key = sub(member, 35, 50), sub(member, 51)
-        local name = g .. key
-        if not picked[name] and not hides(g, reader) then
-          local t = load(g, key)
-          r = t and openRun(t, key)
-          if r then
-            picked[name] = true
+-- Up to so many, round robin.
+local function pickAll(count)
+  local gs, keys, from = {}, {}, {}
+  local turn = slots
+  while #turn > 0 and #gs < count do
+    local rest = {}
+    for _, slot in ipairs(turn) do
+      if slot.left > 0 and #gs < count then
+        for member in function() return pick(slot) end do
+          local g, key = sub(member, 35, 50), sub(member, 51)
+          if not picked[g .. key] and not hides(g, reader) then
+            picked[g .. key] = true
+            gs[#gs + 1], keys[#gs + 1], from[#gs + 1] = g, key, slot
+            slot.left = slot.left - 1
+            rest[#rest + 1] = slot
             break
           end
-          condemn(g)
         end
       end
-      if r then
-        order[#order + 1] = r
-        slot.left = slot.left - 1
-        rest[#rest + 1] = slot
-      end
     end
+    turn = rest
   end
-  slots = rest
+  return gs, keys, from
 end
 
-local answer = {}
+-- What cannot be read makes room for others.
+repeat
+  local gs, keys, from = pickAll(limit - #order)
+  fetchRuns(gs, keys)
+  for i, g in ipairs(gs) do
+    local t = load(g)
+    local r = t and openRun(t, keys[i])
+    if r then order[#order + 1] = r
+    else
+      from[i].left = from[i].left + 1
+      condemn(g)
+    end
+  end
+until #gs == 0
+
+local gs = {}
+for i, r in ipairs(order) do gs[i] = r.t.g end
+local answer = rows(gs)
 for i, r in ipairs(order) do
   unlink(r)
   own(r, owner, lease, now)
   link(r)
-  answer[i] = row(r.t.g)
-  answer[i][7] = runText(r)
+  answer[i][4] = runText(r)
 end
 return done({ answer, nextAt and S(nextAt) or '' })
 `),
 
   start: script(String.raw`
 local now, owner, answer = take(), take(), {}
-for i = 1, int() do
-  local r = owned(take(), take(), take(), owner)
+local gs, keys, tokens = takeRefs(int())
+for i, g in ipairs(gs) do
+  local r = owned(g, keys[i], tokens[i], owner)
   answer[i] = r and 1 or 0
   if r and r.started == 'null' then
     r.started = now
@@ -337,32 +360,30 @@ end
 
 -- What became of a run that this very token settled: takeovers make it void, claims give another one.
 local function before(g, key, tok, owner, result)
-  local t = load(g, key)
+  local t = load(g)
   if not t then return 'Stale' end
-  local r = atKey(t, key)
-  if type(r) == 'number' then r = endedRun(t, r) end
+  local r = openRun(t, key) or endedRun(t, key)
   if r and r.state ~= 'running' and r.token == tok and r.owner == owner then return told(result, r.state) end
   return 'Stale'
 end
 
--- Lines of where a task stands; see fields.ts.
-local CLOCK = '^%["(%a+)",([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^\n]*),\n([^\n]*),\n([^\n]*)%]$'
+-- Parts of where a task stands; see fields.ts.
+local CLOCK = '^%["(%a+)",([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^\t]*),\t([^\t]*),\t([^\t]*)%]$'
 
 local function settleTask(t, key, failures, missed, pauseAt, note, now)
-  local p = field(t, 'p')
-  local failed, rest = match(p, '^([^,]+),(.*)$')
+  local failed, rest = match(t.p, '^([^,]+),(.*)$')
   if failures == 'reset' then failed = '0' elseif failures == 'increment' then failed = S(tonumber(failed) + 1) end
   local pauses = pauseAt ~= '' and tonumber(failed) >= tonumber(pauseAt)
   -- counted since another trigger was bound: what was before is not in these numbers
   local instant = missed == '1' and tonumber(match(key, '^"(-?%d+)"$') or '')
-  if instant and instant <= tonumber(match(field(t, 'd'), '([^,]+)%]$')) then missed = '0' end
+  if instant and instant <= tonumber(match(definition(t), '([^,]+)%]$')) then missed = '0' end
   if missed == '1' or pauses then
-    local state, cursor, due, nominal, override, ran, missing, counters, zone, ranges = match(field(t, 'c'), CLOCK)
+    local state, cursor, due, nominal, override, ran, missing, counters, zone, ranges = match(t.c, CLOCK)
     if missed == '1' then ran, missing = S(tonumber(ran) - 1), S(tonumber(missing) + 1) end
     pauses = pauses and state ~= 'paused' and state ~= 'finished'
     if pauses then state, due, nominal, zone, rest = 'paused', 'null', 'null', 'null', now .. ',' .. note end
     write(t, 'c', '["' .. state .. '",' .. cursor .. ',' .. due .. ',' .. nominal .. ',' .. override .. ',' .. ran .. ',' ..
-      missing .. ',' .. counters .. ',\n' .. zone .. ',\n' .. ranges .. ']')
+      missing .. ',' .. counters .. ',\t' .. zone .. ',\t' .. ranges .. ']')
   end
   write(t, 'p', failed .. ',' .. rest)
   if pauses then
@@ -374,12 +395,18 @@ local function settleTask(t, key, failures, missed, pauseAt, note, now)
   end
 end
 
-local keep, answer = int(), {}
-for i = 1, int() do
-  local g, key, tok, owner, now, result, state, exit = take(), take(), take(), take(), take(), take(), take(), take()
-  local failures = take()
-  local missed, pauseAt, note
-  if failures ~= '' then missed, pauseAt, note = take(), take(), take() end
+local keep, count, answer = int(), int(), {}
+local gs, keys, heads, owners, exits, notes = {}, {}, {}, {}, {}, {}
+for i = 1, count do
+  heads[i], keys[i], owners[i] = take(), take(), takeOwner()
+  gs[i] = sub(heads[i], 1, 16)
+  exits[i], notes[i] = take(), match(heads[i], '%d$') and take()
+end
+fetchRuns(gs, keys)
+for i = 1, count do
+  local g, tok, now, result, state, failures, missed, pauseAt =
+    match(heads[i], '^(%d+),([^,]+),([^,]+),(%a+),([^,]*),(%a*),(%d?),(%d*)$')
+  local key, owner, exit, note = keys[i], owners[i], exits[i], notes[i]
   local r = owned(g, key, tok, owner)
   if not r then answer[i] = before(g, key, tok, owner, result)
   else
@@ -400,7 +427,7 @@ for i = 1, int() do
     if failures ~= '' and not t.removed then
       settleTask(t, key, failures, missed, pauseAt, note, now)
       t.r = revision + 1
-      t.revised = true
+      t.dirty = true
     end
     answer[i] = told(result, r.state)
   end
@@ -411,8 +438,9 @@ return done(answer)
   heartbeat: script(String.raw`
 local owner, lease, answer = take(), take(), {}
 local to = tonumber(lease)
-for i = 1, int() do
-  local r = owned(take(), take(), take(), owner)
+local gs, keys, tokens = takeRefs(int())
+for i, g in ipairs(gs) do
+  local r = owned(g, keys[i], tokens[i], owner)
   if not r then answer[i] = { 0, '' }
   else
     local current = tonumber(r.lease)
@@ -431,7 +459,7 @@ return done(answer)
 local answer = {}
 for i = 1, int() do
   local g, key, reason = take(), take(), take()
-  local t = load(g, key)
+  local t = load(g)
   local r = t and openRun(t, key)
   if r and r.state == 'running' then
     ask(r, reason)
@@ -444,10 +472,15 @@ return done(answer)
   takeover: script(String.raw`
 local now, limit, most, keep, answer = take(), int(), int(), int(), {}
 NOW = tonumber(now)
-for member in scores('leases', '-inf', now, math.max(limit, 100)) do
+local function read(page)
+  local gs, keys = {}, {}
+  for i, member in ipairs(page) do gs[i], keys[i] = sub(member, 1, 16), sub(member, 17) end
+  fetchRuns(gs, keys)
+end
+for member in scores('leases', '-inf', now, math.max(limit, 100), read) do
   if #answer >= limit then break end
   local g, key = sub(member, 1, 16), sub(member, 17)
-  local t = load(g, key)
+  local t = load(g)
   local r = t and openRun(t, key)
   if r then
     r.takeovers = S(tonumber(r.takeovers) + 1)
@@ -468,13 +501,18 @@ return done({ answer, nextAt and S(nextAt) or '' })
 `),
 
   prune: script(String.raw`
-local before, limit, pruned = take(), int(), 0
-for _, member in ipairs(call('ZRANGEBYSCORE', P .. ':ended', '-inf', '(' .. before, 'LIMIT', 0, limit)) do
-  local t = load(sub(member, 1, 16))
-  if t then dropEnded(t, tonumber(sub(member, 17))) else rem('ended', member) end
-  pruned = pruned + 1
+local before, limit = take(), int()
+local members, gs = call('ZRANGEBYSCORE', P .. ':ended', '-inf', '(' .. before, 'LIMIT', 0, limit), {}
+for i, member in ipairs(members) do gs[i] = sub(member, 1, 16) end
+fetch(gs)
+for i, member in ipairs(members) do
+  local t, number = load(gs[i]), numberAt(sub(member, 17))
+  if t then
+    digEnd(t, tonumber(number))
+    dropEnded(t, number)
+  else rem('ended', member) end
 end
-return done(pruned)
+return done(#members)
 `),
 
   quarantine: script(String.raw`
@@ -568,13 +606,17 @@ if index == 'ids' then
     found[2 * i] = name
   end
 else found = beyond(index, score ~= '' and { score = score, member = member }, descending, scan) end
+local gs = {}
+for i = 1, #found, 2 do gs[#gs + 1] = found[i] or '' end
+local read = rows(gs)
 local answer, last = {}, nil
 for i = 1, #found, 2 do
-  local each = found[i] and row(found[i])
+  local each = read[(i + 1) / 2]
   last = index == 'ids' and { '0', found[i + 1] } or { found[i + 1], found[i] }
-  if each and each[2]
-    and (state == '' or sub(each[3] or '', 1, #state + 4) == '["' .. state .. '",')
-    and (tag == '' or isOf(each[5] or '', tag)) then
+  local t = each[2] and parseTask(each[1], each[2])
+  if t
+    and (state == '' or sub(t.c, 1, #state + 4) == '["' .. state .. '",')
+    and (tag == '' or isOf(t.k, tag)) then
     answer[#answer + 1] = each
     if #answer >= limit then break end
   end
@@ -585,9 +627,9 @@ return done({ answer, more and last or '' })
 
   /** Tasks that have an event. */
   events: script(String.raw`
-local answer = {}
-for g in walk('events', '-', '+', 500) do answer[#answer + 1] = row(g) end
-return done(answer)
+local gs = {}
+for g in walk('events', '-', '+', 500) do gs[#gs + 1] = g end
+return done(rows(gs))
 `),
 
   /** All runs of the generation named, or of all generations of an id. */
@@ -601,11 +643,15 @@ if list[1] == '' then
   end
 end
 for _, g in ipairs(list) do
-  local fields = call('HGETALL', P .. ':t:' .. g)
-  for i = 1, #fields, 2 do
-    local name, text = fields[i], fields[i + 1]
-    if tonumber(name) then answer[#answer + 1] = { g, name, text }
-    elseif sub(name, 1, 1) == '"' and not tonumber(text) then answer[#answer + 1] = { g, '0', text } end
+  local t, names, numbers = load(g), {}, {}
+  if t then
+    numbers = endedNumbers(t)
+    for i, n in ipairs(numbers) do numbers[i] = S(n) end
+    for _, key in ipairs(opening(t).keys) do numbers[#numbers + 1] = numberOf(t, key) end
+    for i, n in ipairs(numbers) do names[i] = runName(g, n) end
+  end
+  for i, text in ipairs(texts(names)) do
+    if text then answer[#answer + 1] = { g, numbers[i], text } end
   end
 end
 return done(answer)
@@ -615,10 +661,13 @@ return done(answer)
   running: script(String.raw`
 local most, answer = int(), {}
 if call('ZCARD', P .. ':leases') > most then return done('') end
-for _, member in ipairs(call('ZRANGE', P .. ':leases', 0, -1)) do
-  local g = sub(member, 1, 16)
-  local text = call('HGET', P .. ':t:' .. g, sub(member, 17))
-  if text then answer[#answer + 1] = { g, '0', text } end
+local gs, keys = {}, {}
+for i, member in ipairs(call('ZRANGE', P .. ':leases', 0, -1)) do gs[i], keys[i] = sub(member, 1, 16), sub(member, 17) end
+fetchRuns(gs, keys)
+for i, g in ipairs(gs) do
+  local t = load(g)
+  local r = t and openRun(t, keys[i])
+  if r then answer[#answer + 1] = { g, r.number, runText(r) } end
 end
 return done(answer)
 `),
@@ -628,20 +677,18 @@ return done(answer)
 local key, tag, state = take(), take(), take()
 local limit, scan, score, member = int(), int(), take(), take()
 local found = beyond('runs', score ~= '' and { score = score, member = member }, true, scan)
-local answer, last = {}, nil
+local answer, last, names = {}, nil, {}
+for i = 1, #found, 2 do names[#names + 1] = runName(sub(found[i], 1, 16), numberAt(sub(found[i], 17))) end
+local read = texts(names)
 for i = 1, #found, 2 do
-  local place = found[i]
-  local task, name = P .. ':t:' .. sub(place, 1, 16), sub(place, 17)
-  local number = sub(name, -1) == '"' and 0 or tonumber(sub(name, -16))
-  local text = call('HGET', task, number == 0 and name or S(number))
-  -- the latest of its key has ended
-  if text and tonumber(text) then text = call('HGET', task, text) end
-  last = { found[i + 1], place }
+  local member, text = found[i], read[(i + 1) / 2]
+  last = { found[i + 1], member }
   if text and (state == '' or sub(text, 1, #state + 4) == '["' .. state .. '",') then
-    local r = (key ~= '' or tag ~= '') and parseRun(nil, '', text) or {}
+    local number = numberAt(sub(member, 17))
+    local r = (key ~= '' or tag ~= '') and parseRun(nil, '', number, text) or {}
     if r and (tag == '' or isOf(r.kind, tag))
       and (key == '' or isOf(r.fixed, key)) then
-      answer[#answer + 1] = { sub(place, 1, 16), S(number), text }
+      answer[#answer + 1] = { sub(member, 1, 16), number, text }
       if #answer >= limit then break end
     end
   end
