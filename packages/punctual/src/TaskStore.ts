@@ -188,7 +188,17 @@ export interface Change {
   readonly replacement?: Omit<NewTask, "id"> | undefined
   readonly runs: ReadonlyArray<RunChange>
   readonly now: number
+  /** The row as it was read with this revision, where the caller has it: spares the store a look at it. */
+  readonly seen?: Seen | undefined
 }
+
+/**
+ * What a store needs to know of a row beside what a change sets. Nobody changes any of it without changing the revision.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Seen = Pick<TaskRow, "tag" | "version" | "executor" | "priority" | "due">
 
 /** @category models @since 0.1.0 */
 export type Committed =

@@ -5,7 +5,7 @@
  */
 import type { ArrivingRun } from "punctual/TaskRecord"
 import { noCounters } from "punctual/TaskRecord"
-import type { Change, NewTask } from "punctual/TaskStore"
+import type { Change, NewTask, Seen } from "punctual/TaskStore"
 
 /**
  * A task of the tag `Work`, added at `now`, that is never due by itself.
@@ -73,15 +73,22 @@ export const newRun = (due: number, fields: Partial<ArrivingRun> = {}): Arriving
  * @since 0.1.0
  */
 export const change = (
-  row: { readonly id: string; readonly generation: number; readonly revision: number },
+  row: Pick<Change, "id" | "generation" | "revision"> & Partial<Seen>,
   now: number,
   fields: Partial<Change> = {}
 ): Change => ({
   id: row.id,
   generation: row.generation,
   revision: row.revision,
+  ...seen(row),
   set: {},
   runs: [],
   now,
   ...fields
 })
+
+/** As the engine tells it, of a whole row. */
+const seen = ({ due, executor, priority, tag, version }: Partial<Seen>): Pick<Change, "seen"> =>
+  tag === undefined || version === undefined || executor === undefined || priority === undefined || due === undefined
+    ? {}
+    : { seen: { tag, version, executor, priority, due } }

@@ -7,14 +7,16 @@
  *
  *     insert:  u  ─▶  g (where all ids are free: numbered)  ─▶  a (tasks), c (their clocks)
  *     commit:  u (rows that pass their compare-and-set, locked)  ─▶  p (clocks moved)  ─▶  w (their runs)
- *     settle:  u (runs that may simply end, locked)  ─▶  d (deleted)  ─▶  e (numbered)  ─▶  h (history, and what it drops)
+ *     settle:  u (runs that may simply end)  ─▶  d (deleted)  ─▶  e (numbered)  ─▶  h (history, and what it drops)
  *
  * Each step takes its rows from what the one before it has written, so that all of an entry happens or nothing. A row is
  * written where this statement saw it: one that was changed while its lock was waited for is passed over, like all that is
  * not plain, and left to the transactions of `commits` and `settlements`, which know every case.
  *
- * The rules of `postgres.ts` hold: clocks that are locked are conflicts, runs are locked by (n, key). Nobody else creates runs
- * of a task whose clock passed its compare-and-set, so a key that is not open stays so until its run is there.
+ * The rules of `postgres.ts` hold: clocks that are locked are conflicts, runs are deleted in the order of (n, key), each only
+ * while its token is the one it was found with. Nobody else creates runs of a task whose clock passed its compare-and-set, so
+ * a key that is not open stays so until its run is there. What a run takes over from its task comes with the change (`seen`):
+ * while the revision is the same, so is that.
  *
  * @since 0.1.0
  */
@@ -28,6 +30,7 @@ import type {
   Inserted,
   Lease,
   NewTask,
+  Seen,
   Settled,
   Settlement,
   TaskStoreError
@@ -75,6 +78,7 @@ export const unfused = <Entry, A>(
 interface Plain {
   readonly i: number
   readonly change: Change
+  readonly seen: Seen
   readonly run: NewRun | undefined
 }
 
@@ -83,7 +87,41 @@ interface Group {
   readonly fields: number
   readonly now: number
   readonly lease: Lease | undefined
+  /** Whether their runs are occurrences, most of which say the same four times. */
+  readonly occurrences: boolean
   readonly plain: Array<Plain>
+}
+
+/** What the row of a new run says of itself, and how it is sent. */
+interface RunKind {
+  readonly columns: Columns
+  readonly cells: (run: NewRun | undefined) => Cells
+  readonly key: string
+  readonly nominal: string
+  readonly readyAt: string
+}
+
+/**
+ * An occurrence that is ready when it is due, and named by that instant. No position comes to one twice, so its key is free;
+ * where it is not, the history of this task was written by hand, the insert fails, and the transactions do what is right.
+ */
+const occurrence: RunKind = {
+  columns: [["run_due", "int"]],
+  cells: (run) => [run === undefined ? null : run.due],
+  key: "p.run_due::text",
+  nominal: "p.run_due",
+  readyAt: "p.run_due"
+}
+
+const isOccurrence = ({ due, key, nominal, readyAt }: NewRun): boolean =>
+  nominal === due && readyAt === due && key === String(due)
+
+const otherRun: RunKind = {
+  columns: [["run_key", "text"], ["run_due", "int"], ["run_nominal", "int"], ["ready_at", "int"]],
+  cells: (run) => run === undefined ? [null, null, null, null] : [run.key, run.due, run.nominal, run.readyAt],
+  key: "p.run_key",
+  nominal: "p.run_nominal",
+  readyAt: "p.ready_at"
 }
 
 /** What history has of a run that ends, besides what its row has. */
@@ -224,24 +262,29 @@ select g.i, g.n from g`
     const repeated = duplicates(changes)
     changes.forEach((change, i) => {
       const [op] = change.runs
+      const { now, seen } = change
       const fields = fieldsOf(change.set)
-      if (fields === undefined || change.runs.length > 1 || repeated.has(change.generation)) return
-      if (op !== undefined && (op._tag !== "Create" || op.run.state !== "ready")) return
+      if (seen === undefined || fields === undefined || change.runs.length > 1) return
+      if (repeated.has(change.generation) || (op !== undefined && (op._tag !== "Create" || op.run.state !== "ready"))) {
+        return
+      }
+      const run = op?.run
       const lease = op?.claim
-      const key = `${fields} ${change.now} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
+      const occurrences = run === undefined || isOccurrence(run)
+      const key = `${fields} ${now} ${occurrences} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
       let group = groups.get(key)
-      if (group === undefined) groups.set(key, group = { fields, now: change.now, lease, plain: [] })
-      group.plain.push({ i, change, run: op?.run })
+      if (group === undefined) groups.set(key, group = { fields, now, lease, occurrences, plain: [] })
+      group.plain.push({ i, change, seen, run })
     })
     return [...groups.values()]
   }
 
   const identity: Columns = [["n", "int"], ["id", "text"], ["revision", "int"]]
-  const newRun: Columns = [["run_key", "text"], ["run_due", "int"], ["run_nominal", "int"], ["ready_at", "int"]]
+  const origin: Columns = [["tag", "text"], ["version", "int"], ["executor", "text"], ["priority", "int"]]
   const flags: Columns = [["slots", "int"], ["queues", "int"], ["at_most_once", "int"]]
 
   const commitGroup = (
-    { fields, lease, now, plain }: Group,
+    { fields, lease, now, occurrences, plain }: Group,
     answers: Answers<Committed>
   ): Effect.Effect<void, SqlError | TaskStoreError> => {
     const set = positionFields.filter((_, bit) => (fields & (1 << bit)) !== 0)
@@ -249,17 +292,20 @@ select g.i, g.n from g`
       set.flatMap((field) => field.columns),
       plain.map(({ change }) => set.flatMap((field) => field.encode(change.set as TaskPosition)))
     )
+    const route = common(origin, plain.map(({ seen }) => [seen.tag, seen.version, seen.executor, seen.priority]))
     const slots = common(
       flags,
       plain.map(({ run }) => run === undefined ? [1, 0, 0] : [run.slots, run.queues ? 1 : 0, run.atMostOnce ? 1 : 0])
     )
-    const rows = source([...identity, ...newRun, ...position.columns, ...slots.columns])(
+    const kind = occurrences ? occurrence : otherRun
+    const rows = source([...identity, ...kind.columns, ...position.columns, ...route.columns, ...slots.columns])(
       plain.map(({ change: { generation, id, revision }, run }, i) => [
         generation,
         id,
         revision,
-        ...run === undefined ? [null, null, null, null] : [run.key, run.due, run.nominal, run.readyAt],
+        ...kind.cells(run),
         ...position.cells[i]!,
+        ...route.cells[i]!,
         ...slots.cells[i]!
       ])
     )
@@ -267,67 +313,56 @@ select g.i, g.n from g`
     const [state, attempt, owner, until] = lease === undefined
       ? ["ready", 0, null, null] as const
       : ["running", 1, lease.owner, lease.until] as const
+    const named = ({ values }: typeof route) =>
+      sql.join(", ", false)(values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
     const moved = values(
       sql`with u as materialized (
-  select u.*, c.row_at, c.was_due, t.tag, t.version, t.executor, t.priority
-  from ${rows} u cross join lateral (
-    select t.id, t.tag, t.version, t.executor, t.priority from ${t.task} t where t.n = u.n offset 0
-  ) t cross join lateral (
-    select c.ctid as row_at, c.due as was_due from ${t.clock} c where c.n = u.n and c.revision = u.revision
+  select u.*, c.row_at from ${rows} u cross join lateral (
+    select c.ctid as row_at from ${t.clock} c where c.n = u.n and c.revision = u.revision and c.id = u.id
     offset 0 for no key update of c skip locked
-  ) c where t.id = u.id and ${mayWrite}
+  ) c where ${mayWrite}
 ), p as (
   update ${t.clock} r set revision = r.revision + 1${
         sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
       } from u where r.ctid = u.row_at
-  returning u.n, u.id, u.i, u.was_due, u.tag, u.version, u.executor, u.priority,
-    u.run_key, u.run_due, u.run_nominal, u.ready_at, ${
-        sql.join(", ", false)(slots.values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
+  returning u.i, u.n, u.id, ${sql.literal(kind.columns.map(([name]) => `u.${name}`).join(", "))}, ${named(route)}, ${
+        named(slots)
       }, ${lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`} as token
 ), w as (
   insert into ${t.run} (n, run_key, task_id, tag, version, executor, priority, due, nominal, state, ready_at, attempt,
     created_at, owner, token, started_at, slots, queues, at_most_once, lease_until, later)
-  select p.n, p.run_key, p.id, p.tag, p.version, p.executor, p.priority, p.run_due, p.run_nominal, ${state}, p.ready_at,
+  select p.n, ${sql.literal(kind.key)}, p.id, p.tag, p.version, p.executor, p.priority, p.run_due, ${
+        sql.literal(kind.nominal)
+      }, ${state}, ${sql.literal(kind.readyAt)},
     ${attempt}, ${now}, ${owner}, p.token, case when p.token is not null and p.at_most_once = 0 then ${now}::bigint end,
-    p.slots, p.queues, p.at_most_once, ${until}, case when p.ready_at > ${now} then 1 else 0 end
-  from p where p.run_key is not null and not exists (
+    p.slots, p.queues, p.at_most_once, ${until}, case when ${sql.literal(kind.readyAt)} > ${now} then 1 else 0 end
+  from p where p.run_due is not null${
+        occurrences ? sql`` : sql` and not exists (
     select 1 from ${t.run} x where x.n = p.n and x.run_key = p.run_key limit 1 offset 0
-  ) returning 1
+  )`
+      } returning 1
 )
-select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (select count(*) from w) from p`
+select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from p`
     )
     return Effect.gen(function*() {
       const rows = yield* moved
       if (rows.length === 0) yield* refuse("commit")
       const change = brought()
-      const creates = rows.filter(([i]) => plain[Number(i)]!.run !== undefined).length
-      const open = creates === Number(rows[0]?.[7] ?? 0) ? undefined : yield* tokensOf(rows, plain)
+      const creates = occurrences ? 0 : rows.filter(([i]) => plain[Number(i)]!.run !== undefined).length
+      const open = creates === Number(rows[0]?.[2] ?? 0) ? undefined : yield* tokensOf(rows, plain)
       for (const { i } of plain) answers[i] = { _tag: "Conflict" }
-      for (const [at, wasDue, token, tag, version, executor, priority] of rows) {
-        const { change: { generation, id, revision, set: { due } }, i, run } = plain[Number(at)]! as Plain & {
+      for (const [at, token] of rows) {
+        const { change: { generation, id, revision, set: { due } }, i, run, seen } = plain[Number(at)]! as Plain & {
           readonly change: { readonly set: Partial<TaskPosition> }
         }
         // whoever knows of the row looks at it when it was due, and not later for this
-        if (!(typeof wasDue === "number" && wasDue <= (due ?? -Infinity))) bringsDue(change, due)
+        if (!(seen.due !== null && seen.due <= (due ?? -Infinity))) bringsDue(change, due)
         const created = run !== undefined && lease !== undefined && (open === undefined || open.has(Number(token)))
         if (run !== undefined && lease === undefined) change.ready = true
         answers[i] = {
           _tag: "Committed",
           revision: revision + 1,
-          claimed: !created ? [] : [claimedRunRow(
-            {
-              id,
-              generation,
-              tag: String(tag),
-              version: Number(version),
-              executor: String(executor),
-              priority: Number(priority)
-            },
-            run,
-            now,
-            lease,
-            Number(token)
-          )]
+          claimed: !created ? [] : [claimedRunRow({ ...seen, id, generation }, run, now, lease, Number(token))]
         }
       }
       if (change.due !== Infinity || change.ready) yield* db.wakes.tell(change)
@@ -407,14 +442,14 @@ select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (selec
       for (const [n] of plain) at.push(places.get(n)!)
       const statement = sql`with u as materialized (
   select u.*, r.row_at from ${source(endColumns)(plain)} u cross join lateral (
-    select r.ctid as row_at from ${t.run} r
-    where r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null
-      and r.queues = 0
-      and not exists (select 1 from ${t.run} x where x.n = r.n and x.run_key <> r.run_key limit 1 offset 0)
-    offset 0 for update of r
+    select max(r.row_at) as row_at from (
+      select x.ctid as row_at, x.run_key = u.run_key and x.token = u.token and x.owner = ${owner}
+        and x.lease_until is not null and x.queues = 0 as mine
+      from ${t.run} x where x.n = u.n offset 0
+    ) r having count(*) = 1 and bool_and(r.mine)
   ) r where ${mayWrite}
 ), d as (
-  delete from ${t.run} r using u where r.ctid = u.row_at
+  delete from ${t.run} r using u where r.ctid = u.row_at and r.token is not distinct from u.token
   returning ${ended("r")}, u.i, u.state, u.exit, u.ended_at
 ), e as materialized (
   select d.*, 1 + coalesce((select max(h.no) from ${t.history} h where h.n = d.n), 0) as no from d

@@ -66,6 +66,7 @@ export const change = <A, E>(
         id,
         generation: task.row.generation,
         revision: task.row.revision,
+        seen: task.row,
         set: decision.set ?? {},
         runs: decision.runs ?? [],
         now

@@ -97,6 +97,7 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
           id: row.id,
           generation: row.generation,
           revision: row.revision,
+          seen: row,
           set: {
             cursor: at,
             ...(row.state === "scheduled" ? next.success : undefined)

@@ -84,7 +84,7 @@ export const retime = (options: {
           continue
         }
         planned.push([row, decided.success])
-        changes.push({ id, generation, revision, set: decided.success, runs: [], now: at })
+        changes.push({ id, generation, revision, seen: row, set: decided.success, runs: [], now: at })
       }
       const answers = yield* options.commit(changes)
       let committed = 0

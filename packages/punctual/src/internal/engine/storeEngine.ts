@@ -313,6 +313,7 @@ export const make = (
           id: row.id,
           generation: row.generation,
           revision: row.revision,
+          seen: row,
           set: advance.set,
           now: at,
           runs: !mine ? advance.runs : advance.runs.map((change) => {
@@ -673,6 +674,7 @@ export const make = (
             id: row.id,
             generation: row.generation,
             revision: current.row.revision,
+            seen: current.row,
             set: { counters: { ...current.row.counters, extra: current.row.counters.extra + 1 } },
             runs: [{ _tag: "Create", run, claim: lease }],
             now: at

@@ -129,7 +129,7 @@ const changeOf = (
   now: number,
   set: Change["set"],
   runs: ReadonlyArray<RunChange>
-): Change => ({ id: row.id, generation: row.generation, revision: row.revision, set, runs, now })
+): Change => ({ id: row.id, generation: row.generation, revision: row.revision, seen: row, set, runs, now })
 
 /** What an engine makes of a task that is due. */
 export const evaluation = (task: TaskWithRuns, now: number): Planned => {

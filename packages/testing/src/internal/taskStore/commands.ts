@@ -436,6 +436,7 @@ class Sequence {
             id: row.id,
             generation: row.generation,
             revision: row.revision - (choice.stale ? 1 : 0),
+            seen: row,
             set,
             runs: [...holds, ...choice.runs.flatMap((run) => this.runChanges(row.id, run))].filter(isNew),
             replacement: choice.set === "replace" ? this.replacement(row, choice) : undefined,
