@@ -1,0 +1,35 @@
+/**
+ * A second process of one measurement, which works and tells what it does, a line at a time. It ends with the first one,
+ * whatever becomes of that.
+ */
+import { spawn } from "node:child_process"
+import { writeSync } from "node:fs"
+import { createInterface } from "node:readline"
+
+export interface Worker {
+  /** Kills it; done when all lines it wrote have been told. */
+  readonly kill: () => Promise<void>
+}
+
+export const startWorker = (script: string, args: ReadonlyArray<string>, onLine: (line: string) => void): Worker => {
+  const child = spawn(process.execPath, ["--no-warnings", script, ...args], { stdio: ["pipe", "pipe", "inherit"] })
+  const lines = createInterface({ input: child.stdout })
+  lines.on("line", onLine)
+  const gone = new Promise<void>((resolve) => lines.on("close", resolve))
+  return {
+    kill: () => {
+      child.kill("SIGKILL")
+      return gone
+    }
+  }
+}
+
+/** For the second process: its input ends when the first one does. */
+export const endWithParent = (): void => {
+  process.stdin.on("end", () => process.exit(0)).resume()
+}
+
+/** At once, so that a kill loses nothing of it. */
+export const tell = (line: string): void => {
+  writeSync(1, `${line}\n`)
+}
