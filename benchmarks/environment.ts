@@ -1,9 +1,9 @@
 /**
  * What figures depend on: the machine, the versions of everything, and how the servers are set up.
  */
+import type { RowDataPacket } from "mysql2/promise"
 import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
-import type { RowDataPacket } from "mysql2/promise"
 import { cpus, loadavg, release, totalmem } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"

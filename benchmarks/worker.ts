@@ -7,6 +7,7 @@ import { writeSync } from "node:fs"
 import { createInterface } from "node:readline"
 
 export interface Worker {
+  readonly send: (line: string) => void
   /** Kills it; done when all lines it wrote have been told. */
   readonly kill: () => Promise<void>
 }
@@ -16,7 +17,11 @@ export const startWorker = (script: string, args: ReadonlyArray<string>, onLine:
   const lines = createInterface({ input: child.stdout })
   lines.on("line", onLine)
   const gone = new Promise<void>((resolve) => lines.on("close", resolve))
+  child.stdin.on("error", () => {}) // it was killed
   return {
+    send: (line) => {
+      child.stdin.write(`${line}\n`)
+    },
     kill: () => {
       child.kill("SIGKILL")
       return gone
@@ -24,9 +29,9 @@ export const startWorker = (script: string, args: ReadonlyArray<string>, onLine:
   }
 }
 
-/** For the second process: its input ends when the first one does. */
-export const endWithParent = (): void => {
-  process.stdin.on("end", () => process.exit(0)).resume()
+/** For the second process: what the first one sends. Its input ends when that one does. */
+export const onParent = (onLine: (line: string) => void = () => {}): void => {
+  createInterface({ input: process.stdin }).on("line", onLine).on("close", () => process.exit(0))
 }
 
 /** At once, so that a kill loses nothing of it. */

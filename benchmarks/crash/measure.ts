@@ -7,7 +7,7 @@
 import { report } from "../harness.ts"
 import { fresh } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
-import { endWithParent, startWorker, tell } from "../worker.ts"
+import { onParent, startWorker, tell } from "../worker.ts"
 
 const [name = "", where = "", size = "", patience = "", lease = "", shared] = process.argv.slice(2)
 const count = Number(size)
@@ -40,7 +40,7 @@ const parent = async (): Promise<void> => {
       if (ended.size * 3 >= count) third()
     })
   const first = start()
-  await thirdEnded
+  await Promise.race([thirdEnded, wait(30_000)])
   await first.kill()
   const killed = performance.now()
   open = new Set([...begun.keys()].filter((n) => !ended.has(n)))
@@ -61,7 +61,7 @@ const parent = async (): Promise<void> => {
 }
 
 const work = async (name: string): Promise<void> => {
-  endWithParent()
+  onParent()
   const session = await contender.open(where, name, options)
   await session.work(async (n) => {
     tell(`+${n}`)

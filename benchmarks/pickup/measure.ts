@@ -8,9 +8,9 @@ import { fresh } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import { period } from "../queues/queue.ts"
 import { serverCpu } from "../serverCpu.ts"
-import { endWithParent, startWorker, tell } from "../worker.ts"
+import { onParent, startWorker, tell } from "../worker.ts"
 
-const [name = "", where = "", size = "", stored = "", idle = "", patience = "", shared] = process.argv.slice(2)
+const [name = "", where = "", size = "", stored = "", seconds = "", patience = "", shared] = process.argv.slice(2)
 const count = Number(size)
 const contender = contenders[name]!
 const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
@@ -27,21 +27,22 @@ const parent = async (): Promise<void> => {
   const later = Date.now() + period
   await session.add(Array.from({ length: Number(stored) }, (_, i) => ({ n: 1_000_000 + i, at: later + i })))
   const began = new Map<number, number>()
-  const idleBegins = Promise.withResolvers<void>()
-  const idleEnds = Promise.withResolvers<number>()
+  let idle = { begins: () => {}, ends: (_used: number) => {} }
+  const idleBegins = new Promise<void>((begins) => idle = { ...idle, begins })
+  const idleEnds = new Promise<number>((ends) => idle = { ...idle, ends })
   const worker = startWorker(import.meta.filename, [...process.argv.slice(2, 8), name], (line) => {
     const [what = "", value] = line.split(" ")
-    if (what === "idle") idleBegins.resolve()
-    else if (what === "used") idleEnds.resolve(Number(value))
+    if (what === "idle") idle.begins()
+    else if (what === "used") idle.ends(Number(value))
     else began.set(Number(what), Number(value))
   })
 
   // what both use while there is nothing to do
-  await idleBegins.promise
+  await idleBegins
   const server = serverCpu(where)
   const before = server()
-  const client = await idleEnds.promise
-  const serverIdle = (server() - before) / Number(idle)
+  const client = await idleEnds
+  const serverIdle = (server() - before) / Number(seconds)
 
   /** Waits until all have begun, or for as long as who waits for them would. */
   const all = async (): Promise<void> => {
@@ -77,15 +78,15 @@ const parent = async (): Promise<void> => {
 }
 
 const work = async (name: string): Promise<void> => {
-  endWithParent()
+  onParent()
   const session = await contender.open(where, name, { kind: "one-off" })
   await session.work((n) => tell(`${n} ${now()}`))
-  await wait(Number(idle) < 1 ? 0 : 2_000)
+  await wait(Number(seconds) < 1 ? 0 : 2_000)
   tell("idle")
   const before = process.cpuUsage()
-  await wait(Number(idle) * 1_000)
+  await wait(Number(seconds) * 1_000)
   const used = process.cpuUsage(before)
-  tell(`used ${(used.user + used.system) / 1_000 / Number(idle)}`)
+  tell(`used ${(used.user + used.system) / 1_000 / Number(seconds)}`)
 }
 
 if (shared === undefined) {

@@ -242,7 +242,7 @@ const pgBoss = (
       throw error
     })
     await boss.start()
-    await boss.createQueue("work", shortLease === true ? { expireInSeconds: 1, retryDelay: 0 } : {})
+    await boss.createQueue("work", shortLease === true ? { expireInSeconds: 2, retryDelay: 0 } : {})
     const db = await connect(url)
     const after = ({ at }: Job) => at === undefined ? {} : { startAfter: new Date(at) }
     return {

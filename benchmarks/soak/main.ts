@@ -35,7 +35,13 @@ export const run = (options: RunOptions): Promise<void> =>
         const place: Place = stores[store as keyof typeof stores].place
         return measure(
           join(import.meta.dirname, "measure.ts"),
-          [store, whereIs(places, place), String(perSecond), String(minutes), ...virtual === undefined ? [] : ["virtual"]],
+          [
+            store,
+            whereIs(places, place),
+            String(perSecond),
+            String(minutes),
+            ...virtual === undefined ? [] : ["virtual"]
+          ],
           minutes * 60 + 300
         )
       },
