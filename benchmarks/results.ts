@@ -4,7 +4,7 @@
  *     results/<topic>.json   written by whole runs only: neither --quick, nor --only
  *     results/<topic>.svg    made of it
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Environment } from "./environment.ts"
 import { figuresOf, median, summary, type Table } from "./harness.ts"
@@ -26,6 +26,12 @@ export interface Results {
   readonly settings: Readonly<Record<string, string>>
   readonly tables: ReadonlyArray<Table>
 }
+
+/** Every folder with a `main.ts`. */
+export const topics: ReadonlyArray<string> = readdirSync(import.meta.dirname, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && existsSync(join(import.meta.dirname, entry.name, "main.ts")))
+  .map((entry) => entry.name)
+  .toSorted()
 
 export const folder = join(import.meta.dirname, "results")
 

@@ -4,18 +4,14 @@
  * A whole run writes `results/<topic>.json` and `.svg`, and what `docs/performance.md` says of them; one with --quick or
  * --only writes into a temporary folder. `npm run bench -- page` writes that page again.
  */
-import { existsSync, mkdtempSync, readdirSync } from "node:fs"
+import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { environment, load, machine } from "./environment.ts"
 import { type RunOptions, tables } from "./harness.ts"
 import { writePage } from "./page.ts"
-import { folder, type Results, write } from "./results.ts"
-
-const topics = readdirSync(import.meta.dirname, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && existsSync(join(import.meta.dirname, entry.name, "main.ts")))
-  .map((entry) => entry.name)
+import { folder, type Results, topics, write } from "./results.ts"
 
 const fail = (message: string): never => {
   console.error(message)
@@ -41,7 +37,7 @@ const positive = (name: "repetitions" | "minutes"): number | undefined => {
 
 const [topic] = positionals
 if (topic === "page") {
-  writePage()
+  writePage(topics)
   process.exit(0)
 }
 if (topic === undefined || !topics.includes(topic)) fail(`Which topic? One of: ${topics.join(", ")}; or page.`)
@@ -77,5 +73,5 @@ else {
   const whole = !options.quick && options.only === undefined
   const files = write(whole ? folder : mkdtempSync(join(tmpdir(), "punctual-bench-results-")), results)
   console.log(`\n${files.join("\n")}`)
-  if (whole) writePage()
+  if (whole) writePage(topics)
 }

@@ -30,7 +30,7 @@ export const claimAndDelete: Contender = {
           if (ids.length > 0) await db.query(`update ${name} set owner = 'me' where id in (?)`, [ids])
           await db.commit()
           if (ids.length === 0) return
-          for (const { payload } of rows) f(JSON.parse(payload).n)
+          for (const { payload } of rows) void f(JSON.parse(payload).n)
           await db.query(`delete from ${name} where id in (?)`, [ids])
         }
       },

@@ -43,7 +43,7 @@ export const claimAndDelete: Contender = {
             values: [1]
           })
           if (rows.length === 0) return
-          for (const { payload } of rows) f(JSON.parse(payload).n)
+          for (const { payload } of rows) void f(JSON.parse(payload).n)
           await db.query({
             name: "delete",
             text: `delete from ${name} where id = any($1::bigint[])`,
@@ -134,7 +134,7 @@ select ${columns}, ${begun}, 'succeeded', '{"_tag":"Success"}', 1, 3 from d`
             text: claim
           })
           if (rows.length === 0) return
-          for (const { payload } of rows) f(JSON.parse(payload).n)
+          for (const { payload } of rows) void f(JSON.parse(payload).n)
           await db.query({ name: "settle", text: settle, values: [rows.map(({ n }) => n)] })
         }
       },

@@ -58,7 +58,7 @@ end`
             ReadonlyArray<string>
           ]
           if (ids.length === 0) return
-          for (const payload of payloads) f(JSON.parse(payload).n)
+          for (const payload of payloads) void f(JSON.parse(payload).n)
           await call["settle"]!(p, ...ids)
         }
       },

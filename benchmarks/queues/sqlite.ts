@@ -46,7 +46,7 @@ export const claimAndDelete: Contender = {
         while (true) {
           const rows = claim.all(1) as Array<{ readonly id: number; readonly payload: string }>
           if (rows.length === 0) return
-          for (const { payload } of rows) f(JSON.parse(payload).n)
+          for (const { payload } of rows) void f(JSON.parse(payload).n)
           within(db, () => rows.forEach(({ id }) => remove.run(id)))
         }
       },
@@ -149,7 +149,7 @@ token, started_at, '{"_tag":"Success"}', slots, queues, at_most_once, 1, 3 from 
               create.run(done + 1, batch)
             }
           })
-          for (const { payload } of rows) f(JSON.parse(payload).n)
+          for (const { payload } of rows) void f(JSON.parse(payload).n)
           within(db, () => {
             record.run(batch)
             end.run(batch)
@@ -197,7 +197,7 @@ export const persistedQueue: Contender = {
         const take = queue.take(({ n }) =>
           Effect.sync(() => {
             began++
-            f(n)
+            void f(n)
           })
         )
         for (let i = 0; i < 50; i++) {
