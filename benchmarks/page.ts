@@ -62,7 +62,7 @@ export const pageOf = (
       ""
     ]
   ]
-  return page.slice(0, from) + lines.join("\n") + page.slice(to)
+  return `${page.slice(0, from)}${lines.join("\n")}\n${page.slice(to)}`
 }
 
 export const writePage = (topics: ReadonlyArray<string>): void =>

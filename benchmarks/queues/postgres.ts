@@ -254,7 +254,7 @@ const pgBoss = (
           : boss.insert("work", [job, ...rest].map((job) => ({ data: { n: job.n }, ...after(job) }))),
       work: (f) =>
         boss.work<{ readonly n: number }>("work", options, async (jobs) => {
-          await Promise.all(jobs.map(({ data }) => f(data.n)))
+          await Promise.all(jobs.map(async ({ data }) => f(data.n)))
           // its schedules are of minutes: a batch adds the next one
           if (kind === "recurring") {
             const startAfter = new Date(Date.now() + period)
