@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { TaskStore, TaskStoreError } from "punctual/TaskStore"
+import { LeftOut } from "./harness.ts"
 
 /** `file` is a folder of this machine. */
 export type Place = "memory" | "file" | "postgres" | "mysql" | "redis" | "mongodb"
@@ -13,16 +14,24 @@ export type Place = "memory" | "file" | "postgres" | "mysql" | "redis" | "mongod
 /** The URL or path of each; those without one are left out. */
 export type Places = Readonly<Record<Place, string | undefined>>
 
+/** Where the URL of each server is found. */
+export const urls = {
+  postgres: "PUNCTUAL_POSTGRES_URL",
+  mysql: "PUNCTUAL_MYSQL_URL",
+  redis: "PUNCTUAL_REDIS_URL",
+  mongodb: "PUNCTUAL_MONGODB_URL"
+} as const
+
 /** Calls back with the places that there are, says which are not, and deletes the folder afterwards. */
 export const withPlaces = async (f: (places: Places) => Promise<void>): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), "punctual-bench-"))
   const places: Places = {
     memory: "memory",
     file: folder,
-    postgres: process.env["PUNCTUAL_POSTGRES_URL"],
-    mysql: process.env["PUNCTUAL_MYSQL_URL"],
-    redis: process.env["PUNCTUAL_REDIS_URL"],
-    mongodb: process.env["PUNCTUAL_MONGODB_URL"]
+    postgres: process.env[urls.postgres],
+    mysql: process.env[urls.mysql],
+    redis: process.env[urls.redis],
+    mongodb: process.env[urls.mongodb]
   }
   for (const [place, where] of Object.entries(places)) {
     if (where === undefined) {
@@ -34,6 +43,13 @@ export const withPlaces = async (f: (places: Places) => Promise<void>): Promise<
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Where a place is; who needs it is left out where there is none. */
+export const whereIs = (places: Places, place: Place): string => {
+  const where = places[place]
+  if (where === undefined) throw new LeftOut(`${urls[place as keyof typeof urls]} is not set`)
+  return where
 }
 
 /** A name for tables, keys or files that nobody else has. */
@@ -109,4 +125,13 @@ export const tidy = async (place: Place, where: string, prefix?: string): Promis
   if (place === "file" && prefix !== undefined) {
     for (const suffix of ["", "-wal", "-shm"]) rmSync(join(where, `${prefix}.db${suffix}`), { force: true })
   }
+}
+
+/** Whether it only stands in for a MongoDB, and reads everything for each question. */
+export const standsIn = async (url: string): Promise<boolean> => {
+  const { MongoClient } = await import("mongodb")
+  const db = new MongoClient(url)
+  const { ferretdbVersion } = await db.db().command({ buildInfo: 1 })
+  await db.close()
+  return ferretdbVersion !== undefined
 }

@@ -1,0 +1,270 @@
+/**
+ * What we want to reach, and where in the results of a topic it is found.
+ */
+import { median, type Row, show, type Table } from "./harness.ts"
+import { find, type Results } from "./results.ts"
+
+export interface Target {
+  readonly topic: string
+  readonly what: string
+  /** At least, or at most. */
+  readonly bound: readonly [">=" | "<=", number]
+  readonly unit: string
+  readonly digits: number
+  /** `undefined`: it was not measured. */
+  readonly value: (results: Results) => number | undefined
+}
+
+export const met = ({ bound: [direction, limit] }: Target, value: number): boolean =>
+  direction === ">=" ? value >= limit : value <= limit
+
+const text = (value: number, digits: number, unit: string): string =>
+  unit === "×" ? `× ${show(value, digits)}` : `${show(value, digits)}${unit === "" ? "" : ` ${unit}`}`
+
+export const aim = ({ bound: [direction, limit], digits, unit }: Target): string =>
+  `${direction === ">=" ? "≥" : "≤"} ${text(limit, Number.isInteger(limit) && unit !== "×" ? 0 : digits, unit)}`
+
+export const shown = ({ digits, unit }: Target, value: number): string => text(value, digits, unit)
+
+type Value = number | undefined
+
+const worst = (direction: ">=" | "<=", values: ReadonlyArray<Value>): Value => {
+  const known = values.filter((value) => value !== undefined && !Number.isNaN(value)) as ReadonlyArray<number>
+  return known.length === 0 ? undefined : direction === ">=" ? Math.min(...known) : Math.max(...known)
+}
+
+/** How many times as much. */
+const times = (a: Value, b: Value): Value => a === undefined || b === undefined ? undefined : a / b
+
+const medianOf = (row: Row | undefined, key: string): number =>
+  median((row?.figures ?? []).map((figures) => figures[key] ?? NaN))
+
+const isPeer = (name: string): boolean => !/^(punctual|limit|claim and delete)/.test(name)
+
+/** The fastest peer of a column. */
+const best = (table: Table, key: string): Value => {
+  const rates = table.rows.filter(({ contender }) => isPeer(contender)).map((row) => medianOf(row, key))
+  return rates.every((rate) => Number.isNaN(rate))
+    ? undefined
+    : Math.max(...rates.filter((rate) => !Number.isNaN(rate)))
+}
+
+/** Every column of every table of single questions. */
+const nextCases = ({ tables }: Results) =>
+  tables.filter(({ title }) => title.startsWith("next/s")).flatMap((table) =>
+    table.columns.map(({ key }) => ({
+      own: medianOf(table.rows.find(({ contender }) => contender === "punctual"), key),
+      bound: medianOf(table.rows.find(({ contender }) => contender === "punctual, bound"), key),
+      limit: medianOf(table.rows.find(({ contender }) => contender.startsWith("limit")), key),
+      best: best(table, key)
+    }))
+  )
+
+const triggerNext: ReadonlyArray<Target> = [
+  {
+    topic: "trigger-next",
+    what: "next/s, the slowest rule and zone",
+    bound: [">=", 1_000_000],
+    unit: "",
+    digits: 0,
+    value: (results) => worst(">=", nextCases(results).map(({ own }) => own))
+  },
+  {
+    topic: "trigger-next",
+    what: "to the fastest peer, the worst rule and zone",
+    bound: [">=", 10],
+    unit: "×",
+    digits: 1,
+    value: (results) => worst(">=", nextCases(results).map(({ best, own }) => times(own, best)))
+  },
+  {
+    topic: "trigger-next",
+    what: "the limit to a bound trigger, the worst rule and zone",
+    bound: ["<=", 4],
+    unit: "×",
+    digits: 1,
+    value: (results) => worst("<=", nextCases(results).map(({ bound, limit }) => times(limit, bound)))
+  },
+  {
+    topic: "trigger-next",
+    what: "first use of a zone",
+    bound: ["<=", 5],
+    unit: "ms",
+    digits: 1,
+    value: (results) => find(results, /^The first questions/, "punctual", "first")
+  }
+]
+
+const inMemory: ReadonlyArray<Target> = ([
+  ["adds/s, a million tasks", [">=", 300_000], "", 0, /^The same with/, "addsPerSecond"],
+  ["heap of a task, of a million", ["<=", 600], "B", 0, /^The same with/, "heapBytes"],
+  ["CPU a second of a million idle tasks", ["<=", 10], "ms", 1, /^The same with/, "idle"],
+  [
+    "runs/s of 100,000 that are due at once",
+    [">=", 200_000],
+    "",
+    0,
+    /^100000 tasks due at one instant/,
+    "runsPerSecond"
+  ],
+  ["10,000 tasks every second: p99 of lateness", ["<=", 50], "ms", 0, /^10000 tasks every second/, "p99"],
+  ["10,000 tasks every second: ran", [">=", 100], "%", 1, /^10000 tasks every second/, "fired"]
+] as const).map(([what, bound, unit, digits, title, key]): Target => ({
+  topic: "in-memory",
+  what,
+  bound,
+  unit,
+  digits,
+  value: (results) => find(results, title, "punctual", key)
+}))
+
+const drains = ["one-off tasks", "recurring tasks", "runs that are ready"].flatMap((kind): ReadonlyArray<Target> =>
+  ([
+    ["Postgres", "graphile-worker, best", 1.3],
+    ["Postgres", "limit, Postgres", 0.7],
+    ["Redis", "BullMQ, best", 2.5],
+    ["SQLite", "limit, SQLite", 0.25]
+  ] as const).map(([store, other, least]) => {
+    const title = new RegExp(`${kind}.* in (a )?${store}`)
+    return {
+      topic: "drain",
+      what: `${kind}, ${store}: to ${other}`,
+      bound: [">=", least],
+      unit: "×",
+      digits: 2,
+      value: (results) =>
+        times(find(results, title, `punctual, ${store}`, "drain"), find(results, title, other, "drain"))
+    }
+  })
+)
+
+const enqueues = ["Postgres", "Redis"].flatMap((store): ReadonlyArray<Target> =>
+  ([["one by one", "one", 1], ["50 in flight", "flight", 1], ["a thousand a call", "bulk", 1.5]] as const).map((
+    [mode, key, least]
+  ) => ({
+    topic: "enqueue",
+    what: `${mode}, ${store}: to the best peer`,
+    bound: [">=", least],
+    unit: "×",
+    digits: 2,
+    value: (results) => {
+      const table = results.tables.find(({ title }) => title.includes(`added to ${store} `))
+      const own = table?.rows.find(({ contender }) => contender === `punctual, ${store}`)
+      return table === undefined || own === undefined ? undefined : times(medianOf(own, key), best(table, key))
+    }
+  }))
+)
+
+const pickups = ["SQLite", "Postgres", "Redis", "MySQL"].flatMap((store): ReadonlyArray<Target> =>
+  ([
+    ["due to start, p50", "dueP50", 5, "ms"],
+    ["due to start, p99", "dueP99", 20, "ms"],
+    ["add in another process to start, p50", "addP50", 5, "ms"],
+    ["add in another process to start, p99", "addP99", 25, "ms"],
+    ["idle, CPU of the client a second", "client", 2, "ms"],
+    ["idle, CPU of the server a second", "server", 2, "ms"]
+  ] as const).filter(([, key]) => store !== "SQLite" || key !== "server").map(([what, key, most, unit]) => ({
+    topic: "pickup",
+    what: `${store}: ${what}`,
+    bound: ["<=", most],
+    unit,
+    digits: 1,
+    value: (results) => find(results, /tasks that are due/, `punctual, ${store}`, key)
+  }))
+)
+
+const recurrings = ["SQLite", "Postgres", "Redis", "MySQL"].flatMap((store): ReadonlyArray<Target> =>
+  ([["on time", "onTime", [">=", 99.9], "%", 2], ["p99 of lateness", "p99", ["<=", 100], "ms", 0]] as const).map((
+    [what, key, bound, unit, digits]
+  ) => ({
+    topic: "recurring",
+    what: `10,000 every second, spread, ${store}: ${what}`,
+    bound,
+    unit,
+    digits,
+    value: (results) => find(results, /^10000 schedules every second, spread/, `punctual, ${store}`, key)
+  }))
+)
+
+const crashes = ["SQLite", "Postgres", "Redis", "MySQL"].flatMap((store): ReadonlyArray<Target> =>
+  ([["begun again after", "again", 40, "s", 1], ["lost", "missing", 0, "", 0], [
+    "ended twice",
+    "ended",
+    0,
+    "",
+    0
+  ]] as const)
+    .map(([what, key, most, unit, digits]) => ({
+      topic: "crash",
+      what: `${store}: ${what}`,
+      bound: ["<=", most],
+      unit,
+      digits,
+      value: (results) => find(results, /their process killed/, `punctual, ${store}`, key)
+    }))
+)
+
+const scales = ["SQLite", "Postgres", "Redis", "MySQL"].flatMap((store): ReadonlyArray<Target> => [
+  {
+    topic: "scale",
+    what: `${store}: a step of 100 beside a million tasks, to one beside a thousand, the worst call`,
+    bound: ["<=", 1.5],
+    unit: "×",
+    digits: 2,
+    value: ({ tables }) =>
+      worst(
+        "<=",
+        tables.filter(({ title }) => title.startsWith(`${store}: steps of`)).flatMap(({ rows }) =>
+          rows.map((row) => medianOf(row, "times"))
+        )
+      )
+  },
+  {
+    topic: "scale",
+    what: `${store}: two workers to one`,
+    bound: [">=", 1.7],
+    unit: "×",
+    digits: 2,
+    value: (results) => {
+      const title = new RegExp(`^punctual, ${store}: .* several processes`)
+      return times(find(results, title, "2 workers", "rate"), find(results, title, "1 worker", "rate"))
+    }
+  }
+])
+
+const soaks = ["memory, virtual time", "memory", "SQLite", "Postgres", "Redis"].flatMap((
+  name
+): ReadonlyArray<Target> => [
+  {
+    topic: "soak",
+    what: `${name}: heap at the end, of that after a tenth`,
+    bound: ["<=", 110],
+    unit: "%",
+    digits: 0,
+    value: (results) => find(results, /runs a second for/, `punctual, ${name}`, "growth")
+  },
+  {
+    topic: "soak",
+    what: `${name}: more handles at the end than after a tenth`,
+    bound: ["<=", 0],
+    unit: "",
+    digits: 0,
+    value: (results) => {
+      const handles = (key: string) => find(results, /runs a second for/, `punctual, ${name}`, key)
+      const [early, late] = [handles("handlesEarly"), handles("handlesLate")]
+      return early === undefined || late === undefined ? undefined : late - early
+    }
+  }
+])
+
+export const targets: ReadonlyArray<Target> = [
+  ...triggerNext,
+  ...inMemory,
+  ...drains,
+  ...enqueues,
+  ...pickups,
+  ...recurrings,
+  ...crashes,
+  ...scales,
+  ...soaks
+]
