@@ -22,7 +22,7 @@ import type { Random } from "./random.ts"
 import { type Forgotten, servers } from "./servers.ts"
 import { stores } from "./stores.ts"
 import { type Line, recurring } from "./tasks.ts"
-import { type Life, type Trouble, verify } from "./verify.ts"
+import { type Life, type Span, type Trouble, verify } from "./verify.ts"
 
 export interface Options {
   readonly name: string
@@ -132,7 +132,7 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
   const begun = Date.now()
   const troubles: Array<Trouble> = []
   const forgotten: Array<Forgotten> = []
-  const full: Array<{ readonly from: number; readonly to: number }> = []
+  const full: Array<Span> = []
   const done: Partial<Record<Fault["what"], number>> = {}
 
   const trouble = async (
@@ -187,9 +187,7 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
         }, 3_000)
       case "full":
         return trouble(undefined, async () => {
-          const from = Date.now()
-          await server.fill!(millis)
-          full.push({ from, to: Date.now() })
+          full.push(await server.fill!(millis))
         }, 3_000)
     }
   }
@@ -201,7 +199,7 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
       const injected = inject(fault).finally(() => going.delete(injected))
       going.add(injected)
       // nobody is killed or cut off meanwhile: that would be no news
-      if (fault.what === "restart" || fault.what === "forget") await injected
+      if (["restart", "forget", "full"].includes(fault.what)) await injected
     }
     await Promise.all(going)
     const healed = Date.now()
@@ -228,7 +226,7 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
       frozen: worker.frozen,
       lines: linesOf<Line>(worker)
     }))
-    const result = verify({ lives, tasks, runs, troubles, forgotten, full })
+    const result = verify({ lives, tasks, runs, troubles, forgotten, full, oneWriter: !server.remote })
     const words: Readonly<Record<Fault["what"], string>> = {
       kill: "schedulers killed",
       freeze: "schedulers frozen",

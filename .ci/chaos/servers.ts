@@ -19,8 +19,8 @@ export interface Server {
   readonly restart?: (after: number, forget?: number) => Promise<Forgotten | undefined>
   /** Whether it can forget. */
   readonly forgets?: boolean
-  /** Takes all the space of its disk, for so many milliseconds. */
-  readonly fill?: (millis: number) => Promise<void>
+  /** Takes all the space of its disk, for so many milliseconds. Answers when that was. */
+  readonly fill?: (millis: number) => Promise<{ readonly from: number; readonly to: number }>
   readonly stop: () => Promise<void>
 }
 
@@ -98,8 +98,10 @@ const disk = (path: (folder: string) => string) => async (folder: string): Promi
     fill: async (millis) => {
       const filler = join(mounted, "filler")
       takeAll(filler)
+      const from = Date.now()
       await wait(millis)
       rmSync(filler)
+      return { from, to: Date.now() }
     },
     stop: async () => {
       execFileSync("umount", ["-l", mounted])

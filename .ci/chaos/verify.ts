@@ -23,7 +23,7 @@ export interface Trouble {
   readonly to: number
 }
 
-interface Span {
+export interface Span {
   readonly from: number
   readonly to: number
 }
@@ -81,11 +81,24 @@ const attemptsOf = (
 /** From the end of a lease to the next beginning, on a busy machine: two polls, and some for processes that wait for a core. */
 const slack = 2_500
 
-/** Of a span, for how long nobody was alive, thawed and in reach of the store, in milliseconds. */
-const nobody = (lives: ReadonlyArray<Life>, troubles: ReadonlyArray<Trouble>, span: Span): number => {
+/** Who works on a full disk for so long says so: there is something to write every moment. */
+const noticing = 1_000
+
+/**
+ * Of a span, for how long nobody could do anything, in milliseconds: nobody was alive, thawed and in reach of the store. Where
+ * there is one writer at a time, one that is frozen may be it.
+ */
+const nobody = (
+  { lives, oneWriter, troubles }: Pick<Seen, "lives" | "oneWriter" | "troubles">,
+  span: Span
+): number => {
   const step = 50
   let missing = 0
   for (let at = span.from; at < span.to; at += step) {
+    if (oneWriter && lives.some(({ frozen }) => frozen.some(({ from, to }) => from <= at && at < to))) {
+      missing += step
+      continue
+    }
     const well = lives.some(({ frozen, killedAt = Infinity, lines, place }) => {
       const started = lines.find(({ what }) => what === "started")?.at ?? Infinity
       return started <= at && killedAt > at && !frozen.some(({ from, to }) => from <= at && at < to) &&
@@ -98,8 +111,7 @@ const nobody = (lives: ReadonlyArray<Life>, troubles: ReadonlyArray<Trouble>, sp
   return missing
 }
 
-/** All that is wrong, in words; and the sums. */
-export const verify = (seen: {
+export interface Seen {
   readonly lives: ReadonlyArray<Life>
   readonly tasks: ReadonlyArray<{ readonly row: TaskRow; readonly trigger: Trigger.Trigger }>
   readonly runs: ReadonlyArray<RunRow>
@@ -107,8 +119,14 @@ export const verify = (seen: {
   readonly forgotten: ReadonlyArray<Forgotten>
   /** When no space was left. */
   readonly full: ReadonlyArray<Span>
-}): { readonly wrong: Array<string>; readonly sums: Readonly<Record<string, number>> } => {
-  const { forgotten, full, lives, runs, tasks, troubles } = seen
+  readonly oneWriter: boolean
+}
+
+/** All that is wrong, in words; and the sums. */
+export const verify = (
+  seen: Seen
+): { readonly wrong: Array<string>; readonly sums: Readonly<Record<string, number>> } => {
+  const { forgotten, full, lives, runs, tasks } = seen
   const wrong: Array<string> = []
   const attempts = lives.flatMap((life) => attemptsOf(life, forgotten)).sort((a, b) => a.from - b.from)
   const added = lives.flatMap(({ lines }) => lines.flatMap((line) => line.what === "added" ? [line] : []))
@@ -215,7 +233,7 @@ export const verify = (seen: {
       const next = of[i + 1]
       if (attempt.ended !== "killed" || next === undefined) return
       const waited = next.from - attempt.to
-      const alone = waited - nobody(lives, troubles, { from: attempt.to, to: next.from })
+      const alone = waited - nobody(seen, { from: attempt.to, to: next.from })
       longest = Math.max(longest, waited)
       gap = Math.max(gap, alone)
       if (alone > bound) wrong.push(`run ${run} was killed, and begun again ${alone} ms later with somebody there`)
@@ -224,9 +242,13 @@ export const verify = (seen: {
 
   // a disk that is full is told
   const told = lives.flatMap(({ lines }) => lines.flatMap((line) => line.what === "away" ? [line] : []))
-  for (const { from, to } of full) {
-    if (!told.some(({ at, message }) => at >= from && at <= to + 1_000 && /full/i.test(message))) {
-      wrong.push(`the disk was full for ${to - from} ms, and no scheduler said so`)
+  let tellable = 0
+  for (const span of full) {
+    const open = span.to - span.from - nobody({ ...seen, troubles: [] }, span)
+    if (open < noticing) continue
+    tellable++
+    if (!told.some(({ at, message }) => at >= span.from && at <= span.to + 1_000 && /full/i.test(message))) {
+      wrong.push(`the disk was full for ${open} ms with a scheduler there, and none said so`)
     }
   }
 
@@ -248,6 +270,7 @@ export const verify = (seen: {
       "occurrences coalesced": sumOf("coalesced"),
       "occurrences skipped": sumOf("skipped"),
       "times the store was said to be away": told.length,
+      ...full.length === 0 ? {} : { "times a full disk was to be told, and was": tellable },
       ...forgotten.length === 0 ? {} : {
         "tasks and runs forgotten": lost,
         "atMostOnce runs begun twice, since the first time was forgotten": twice
