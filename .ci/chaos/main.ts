@@ -43,7 +43,11 @@ const chaos = async (): Promise<ReadonlyArray<string>> => {
     )
     return (await import("./schedulers.ts")).run({ ...common, name, beside: values.beside })
   }
-  throw new Error(`no chaos on \`${name}\`: ${Object.keys(stores).join(", ")}`)
+  if (name === "locks") {
+    say(`chaos on locks: ${seconds} s, seed ${values.seed}`)
+    return (await import("./locks.ts")).run(common)
+  }
+  throw new Error(`no chaos on \`${name}\`: ${[...Object.keys(stores), "locks", "executors"].join(", ")}`)
 }
 
 try {

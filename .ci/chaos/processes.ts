@@ -50,3 +50,17 @@ export const linesOf = <A>({ file }: Process): ReadonlyArray<A> =>
   existsSync(file)
     ? readFileSync(file, "utf8").split("\n").filter((line) => line.endsWith("}")).map((line) => JSON.parse(line) as A)
     : []
+
+/**
+ * How late this process itself comes to its turns, at most, in milliseconds: on a busy machine everything is later than it
+ * could be.
+ */
+export const watchLateness = (): { readonly worst: () => number; readonly stop: () => void } => {
+  let worst = 0
+  let due = performance.now() + 20
+  const timer = setInterval(() => {
+    worst = Math.max(worst, performance.now() - due)
+    due = performance.now() + 20
+  }, 20)
+  return { worst: () => worst, stop: () => clearInterval(timer) }
+}
