@@ -14,6 +14,9 @@ export type Line =
   | { readonly at: number; readonly what: "end"; readonly task: string; readonly run: string; readonly token: number }
   /** Interrupted: by a lost lease, a shutdown. */
   | { readonly at: number; readonly what: "stop"; readonly task: string; readonly run: string; readonly token: number }
+  /** The store does not answer, or is there again. */
+  | { readonly at: number; readonly what: "away"; readonly message: string }
+  | { readonly at: number; readonly what: "recovered" }
 
 /** How long the handlers take at most, in milliseconds. */
 export const takes: Readonly<Record<string, number>> = { Skip: 400, Queue: 2_500, Pair: 2_500, Mark: 300, Once: 100 }
@@ -41,3 +44,4 @@ export const instances: Readonly<Record<string, number>> = { Skip: 1, Queue: 1, 
 
 /** Milliseconds. */
 export const lease = 4_000
+export const storeTimeout = 2_000

@@ -8,12 +8,13 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import { openSync, writeSync } from "node:fs"
 import { CurrentRun } from "punctual/CurrentRun"
 import * as TaskScheduler from "punctual/TaskScheduler"
 import * as Trigger from "punctual/Trigger"
 import { stores } from "./stores.ts"
-import { lease, type Line, Mark, Once, Pair, Queue, recurring, Skip, takes } from "./tasks.ts"
+import { lease, type Line, Mark, Once, Pair, Queue, recurring, Skip, storeTimeout, takes } from "./tasks.ts"
 
 const [store, where, lines, seed] = process.argv.slice(2) as [string, string, string, string]
 
@@ -52,6 +53,15 @@ const adding = Effect.gen(function*() {
   )
 })
 
+const watching = Effect.gen(function*() {
+  const scheduler = yield* TaskScheduler.TaskScheduler
+  yield* Stream.runForEach(scheduler.events, (event) =>
+    Effect.sync(() => {
+      if (event._tag === "StoreUnavailable") tell({ at: Date.now(), what: "away", message: event.message })
+      if (event._tag === "StoreRecovered") tell({ at: Date.now(), what: "recovered" })
+    }))
+})
+
 const App = Layer.mergeAll(
   Skip.toLayer(() => work),
   Queue.toLayer(() => work),
@@ -59,12 +69,14 @@ const App = Layer.mergeAll(
   Mark.toLayer(() => work),
   Once.toLayer(() => work),
   Layer.effectDiscard(TaskScheduler.TaskScheduler.use((scheduler) => scheduler.addAll(recurring))),
+  Layer.effectDiscard(Effect.forkScoped(watching, { startImmediately: true })),
   Layer.effectDiscard(Effect.forkScoped(adding))
 )
 
 const Scheduler = TaskScheduler.layer(App, {
   name: `worker-${seed}`,
   lease,
+  storeTimeout,
   maxTakeovers: 1_000,
   drainTimeout: "5 seconds",
   pollInterval: "200 millis",

@@ -59,7 +59,7 @@ const monitor = ({ port, send }: OwnServer): Effect.Effect<
 
 /** Of constant or logarithmic cost for each argument. */
 const cheap = new Set(
-  ("evalsha hello ping client info config script echo publish subscribe time exists del get mget mset hget hmget hset hdel hexists hlen zadd zrem " +
+  ("evalsha hello ping client info config script echo publish subscribe time lastsave exists del get mget mset hget hmget hset hdel hexists hlen zadd zrem " +
     "zcard zcount zscore").split(" ")
 )
 

@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Task from "punctual/Task"
 import * as TaskScheduler from "punctual/TaskScheduler"
-import { TaskStore, type Wake } from "punctual/TaskStore"
+import { type Change, TaskStore, type Wake } from "punctual/TaskStore"
 import * as Trigger from "punctual/Trigger"
 import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
 import { ownServer, quiet, withServers } from "./internal/ownServer.ts"
@@ -108,6 +108,40 @@ withServers("Redis that breaks", () => {
       })
       assert.deepStrictEqual(yield* again.settle([settlement(first!.run.token!)], { keep: 10 }), ["Stale"])
       assert.deepStrictEqual(yield* again.settle([settlement(second!.run.token!)], { keep: 10 }), ["Settled"])
+    }), 30_000)
+
+  it.live("a log that lost its end gives no change the revision of another one", () =>
+    Effect.gen(function*() {
+      const server = yield* ownServer(...always)
+      const store = yield* openStore(server.url)
+      const [inserted] = yield* store.insert([newTask("a", { due: 1_000 })])
+      const row = inserted!.row
+      const change = (revision: number, cursor: number): Change => ({
+        id: "a",
+        generation: row.generation,
+        revision,
+        now: 1,
+        set: { cursor },
+        runs: []
+      })
+      const before = yield* server.log
+      const [lost] = yield* store.commit([change(row.revision, 10)])
+      assert.strictEqual(lost!._tag, "Committed")
+      yield* server.kill
+      yield* server.cut(before.path, before.size)
+      yield* server.start
+      const again = yield* openStore(server.url)
+      const [first] = yield* again.commit([change(row.revision, 20)])
+      assert.strictEqual(first!._tag, "Committed")
+      // planned on what was lost
+      const planned = lost!._tag === "Committed" ? lost!.revision : 0
+      assert.deepStrictEqual(yield* again.commit([change(planned, 30)]), [{ _tag: "Conflict" }])
+      // on the same server they go on one by one, whatever it saves meanwhile
+      const next = first!._tag === "Committed" ? first!.revision : 0
+      yield* server.send("SAVE")
+      assert.deepStrictEqual(yield* again.commit([change(next, 40)]), [
+        { _tag: "Committed", revision: next + 1, claimed: [] }
+      ])
     }), 30_000)
 
   it.live("a store that went back to what was saved of it has its listeners look again", () =>

@@ -7,7 +7,7 @@
  *
  * | key | type | holds |
  * |---|---|---|
- * | `{p}` | hash | `schema`, `writer`; the latest `generation` and `token`; `known` (see `TaskStore.listen`) and `wake`, the number of the latest wake-up |
+ * | `{p}` | hash | `schema`, `writer`; the latest `generation` and `token`; `known` (see `TaskStore.listen`) and `wake`, the number of the latest wake-up; `run` of the server and when that last `saved`; the least `revision` that its changes give |
  * | `:t:<g>` · `:d:<g>` | texts | a task: what changes with its evaluations and runs (below) · its definition (`fields.ts`) |
  * | `:r:<g>:<n>` | text | its nth run, open or ended (`fields.ts`) |
  * | `:id` · `:gone` | hash · places | generations by id · of removed tasks that still have runs |

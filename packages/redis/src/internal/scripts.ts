@@ -17,11 +17,12 @@ const script = (body: string) =>
   }).withReturnType<unknown>()
 
 export const scripts = {
-  /** Says which schema is there, and writes ours where there is none. */
+  /** Says which schema is there, and writes ours where there is none; from here on it is known which run of the server it is. */
   open: script(String.raw`
 if not meta[1] then
   wrote.schema = S(SCHEMA)
 end
+leastRevision()
 return done(meta[2] or S(SCHEMA))
 `),
 
@@ -426,8 +427,7 @@ for i = 1, count do
     end
     if failures ~= '' and not t.removed then
       settleTask(t, key, failures, missed, pauseAt, note, now)
-      t.r = revision + 1
-      t.dirty = true
+      revise(t, revision)
     end
     answer[i] = told(result, r.state)
   end

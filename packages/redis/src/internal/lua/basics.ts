@@ -13,7 +13,8 @@ export const otherSchemaPrefix = "PUNCTUALSCHEMA"
 export const basics = `local SCHEMA = ${schema}
 ` + String.raw`
 local P, ARGV, call, fmt, sub, match = KEYS[1], ARGV, redis.call, string.format, string.sub, string.match
-local meta = call('HMGET', P, 'writer', 'schema', 'generation', 'token', 'known', 'wake')
+local meta = call('HMGET', P, 'writer', 'schema', 'generation', 'token', 'known', 'wake', 'saved', 'run',
+  'revision')
 if (meta[1] and tonumber(meta[1]) > SCHEMA) or (meta[2] and tonumber(meta[2]) < SCHEMA) then
   return redis.error_reply('${otherSchemaPrefix} ' .. (meta[2] or '?') .. ' ' .. (meta[1] or '?'))
 end
@@ -50,13 +51,14 @@ end
 
 -- Never given twice, even where the end of the log was lost: the server's clock has gone on.
 local micros
-local function fresh(last)
+local function clock()
   if not micros then
     local time = call('TIME')
     micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
   end
-  return math.max((last or 0) + 1, micros)
+  return micros
 end
+local function fresh(last) return math.max((last or 0) + 1, clock()) end
 
 local generation, token = tonumber(meta[3]), tonumber(meta[4])
 local wrote = {}
@@ -69,5 +71,27 @@ local function nextToken()
   token = fresh(token)
   wrote.token = S(token)
   return wrote.token
+end
+
+-- The least revision that a change gives: greater than any that another run of the server gave and forgot. One that has
+-- just begun says that it was saved at that second. So where nothing was saved since, it is the run that is known; it is
+-- not asked each time, which costs more.
+local least
+local function leastRevision()
+  if least then return least end
+  least = tonumber(meta[9]) or 0
+  local saved = redis.pcall('LASTSAVE')
+  if type(saved) == 'number' and S(saved) == meta[7] then return least end
+  local run = match(call('INFO', 'server'), 'run_id:(%x+)')
+  if run ~= meta[8] then
+    if meta[8] then
+      least = fresh(least)
+      wrote.revision = S(least)
+    end
+    wrote.run = run
+  end
+  -- within that second another one may begin
+  if type(saved) == 'number' and saved * 1000000 + 1000000 < clock() then wrote.saved = S(saved) end
+  return least
 end
 `

@@ -87,8 +87,9 @@ local function define(t, value)
   records[P .. ':d:' .. t.g] = value
 end
 
-local function revise(t)
-  t.r = t.r + 1
+-- one more than it has, or than it had
+local function revise(t, had)
+  t.r = math.max((had or t.r) + 1, leastRevision())
   t.dirty = true
 end
 
