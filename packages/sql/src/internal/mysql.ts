@@ -145,7 +145,9 @@ const translate = (collation: Collation) => (statements: ReadonlyArray<string>):
   })
 }
 
-const lockName = (sql: SqlClient, prefix: string) => sql`concat('punctual ', sha1(concat(database(), '.', ${prefix})))`
+/** Names of locks have 64 characters. MySQL 9 has no shorter hash. */
+const lockName = (sql: SqlClient, prefix: string) =>
+  sql`concat('punctual ', left(sha2(concat(database(), '.', ${prefix}), 256), 40))`
 
 /** How long a process waits for another one's migration, in seconds. */
 const patience = 60

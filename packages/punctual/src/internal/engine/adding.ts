@@ -11,7 +11,7 @@ import { DuplicateTask, TooMuchContention } from "../../SchedulerError.ts"
 import type * as Task from "../../Task.ts"
 import type { AddError, CommandError, Scheduled } from "../../TaskHandle.ts"
 import type { TaskRow } from "../../TaskRecord.ts"
-import type { Change, TaskStore, TaskStoreError } from "../../TaskStore.ts"
+import { type Change, type TaskStore, TaskStoreError } from "../../TaskStore.ts"
 import type { Reconciled } from "../schedulerTag.ts"
 import { type EncodedPayload, encodePayload } from "../taskCodec.ts"
 import { change, type Commanding, maxConflicts, tellChange } from "./changes.ts"
@@ -98,11 +98,16 @@ export const make = (commanding: Commanding): Adding => {
       })
       if (prepared.length > 1) yield* refuseExisting(prepared, byStore)
       const answers = new Array<Added>(prepared.length)
+      let stored = 0
       for (const [alias, group] of byStore) {
         const store = stores.aliases.get(alias)!
         for (let from = 0; from < group.length; from += batchSize) {
           const slice = group.slice(from, from + batchSize)
-          const inserted = yield* store.insert(slice.map((i) => prepared[i]!.row))
+          const inserted = yield* Effect.mapError(
+            store.insert(slice.map((i) => prepared[i]!.row)),
+            (error) => stored === 0 ? error : stoppedAfter(error, stored, prepared.length)
+          )
+          stored += slice.length
           for (let k = 0; k < slice.length; k++) {
             const one = prepared[slice[k]!]!
             const answer = inserted[k]!
@@ -275,6 +280,17 @@ export const make = (commanding: Commanding): Adding => {
 
   return { addAll, reconcile }
 }
+
+/** A store that failed in the middle of many: what it has stored until then stays. */
+const stoppedAfter = (error: TaskStoreError, stored: number, all: number): TaskStoreError =>
+  new TaskStoreError({
+    store: error.store,
+    operation: error.operation,
+    reason: error.reason,
+    message: `${error.message}. The first ${stored} of ${all} tasks are stored: add all again with ` +
+      "`onConflict: \"keep\"` or `\"update\"`, or within a transaction of the store's own client, where all or none are.",
+    ...error.cause !== undefined && { cause: error.cause }
+  })
 
 /** 96 random bits, in letters that need no quoting anywhere. */
 export const randomId = (random: { readonly nextDoubleUnsafe: () => number }): string => {
