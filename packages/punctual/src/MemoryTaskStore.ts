@@ -225,7 +225,7 @@ class Memory {
     if (set.override !== undefined) task.override = set.override ?? NaN
     if (set.epoch !== undefined) task.epoch = set.epoch
     if (set.counters !== undefined) task.counters = counted(set.counters)
-    if (set.ranges !== undefined) task.ranges = this.texts.share(set.ranges)
+    if (set.ranges !== undefined) task.ranges = this.texts.shareIfShort(set.ranges)
     if (set.pausedAt !== undefined) task.pausedAt = set.pausedAt ?? NaN
     if (set.pauseNote !== undefined) task.pauseNote = set.pauseNote
     if (set.failures !== undefined) task.failures = set.failures
