@@ -450,7 +450,7 @@ class Memory {
         if (result._tag === "Release") run.attempt--
         if (run.cancel !== null || task.removed) this.endAttempt(run, "cancelled", now, options.keep)
         else {
-          if (result._tag === "Retry") {
+          if (result.readyAt !== undefined) {
             this.indexes.unlink(run)
             run.readyAt = result.readyAt
             this.indexes.link(run)

@@ -194,7 +194,7 @@ export const settlement = ({ generation, key, now, owner, result, task, token }:
   json(owner),
   String(now),
   result._tag,
-  result._tag === "End" ? result.state : result._tag === "Retry" ? String(result.readyAt) : "",
+  result._tag === "End" ? result.state : result.readyAt === undefined ? "" : String(result.readyAt),
   result._tag === "Release" ? "" : json(result.exit),
   ...task === undefined ? [""] : [
     task.failures ?? "keep",
