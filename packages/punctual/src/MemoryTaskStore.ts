@@ -225,7 +225,7 @@ class Memory {
     if (set.override !== undefined) task.override = set.override ?? NaN
     if (set.epoch !== undefined) task.epoch = set.epoch
     if (set.counters !== undefined) task.counters = counted(set.counters)
-    if (set.ranges !== undefined) task.ranges = this.texts.share(set.ranges)
+    if (set.ranges !== undefined) task.ranges = this.texts.shareIfShort(set.ranges)
     if (set.pausedAt !== undefined) task.pausedAt = set.pausedAt ?? NaN
     if (set.pauseNote !== undefined) task.pauseNote = set.pauseNote
     if (set.failures !== undefined) task.failures = set.failures
@@ -450,7 +450,7 @@ class Memory {
         if (result._tag === "Release") run.attempt--
         if (run.cancel !== null || task.removed) this.endAttempt(run, "cancelled", now, options.keep)
         else {
-          if (result._tag === "Retry") {
+          if (result.readyAt !== undefined) {
             this.indexes.unlink(run)
             run.readyAt = result.readyAt
             this.indexes.link(run)

@@ -334,6 +334,7 @@ const make = (
         startedAt: engine.startedAt(),
         running: engine.running().map(fromRun),
         stores: [...stores.aliases.keys()],
+        leases: engine.leaseAges().map(([store, ageMillis]) => ({ store, ageMillis, leaseMillis: settings.lease })),
         executors: [...slots.values()].map(({ alias, executor, running }) => ({
           alias,
           capacity: executor.capacity,

@@ -259,8 +259,11 @@ export type Settlement = RunRef & {
     }
     /** Back to ready, claimable from `readyAt`; the attempt stays used. */
     | { readonly _tag: "Retry"; readonly readyAt: number; readonly exit: string | null }
-    /** Back to ready at once; the attempt is given back (shutdown, not started). */
-    | { readonly _tag: "Release" }
+    /**
+     * Back to ready, at once or claimable from `readyAt`; the attempt is given back (shutdown, not started, postponed by
+     * a rate limit).
+     */
+    | { readonly _tag: "Release"; readonly readyAt?: number | undefined }
   /** Set where the task's row must change with the run. The store then adds one to the row's revision. */
   readonly task?: {
     /** Failed runs in a row: set to zero, or one more. */

@@ -451,7 +451,7 @@ export class Model {
       if (result._tag === "End") this.endAttempt(run, result.state, now, keep)
       else if (run.cancel !== null || task === undefined) this.endAttempt(run, "cancelled", now, keep)
       else {
-        if (result._tag === "Retry") run.readyAt = result.readyAt
+        if (result.readyAt !== undefined) run.readyAt = result.readyAt
         this.back(run, task)
       }
       if (task !== undefined && settlement.task !== undefined) {

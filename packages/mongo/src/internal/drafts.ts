@@ -400,7 +400,7 @@ export class Draft {
     if (result._tag === "End") this.endAttempt(run, result.state, now, keep)
     else if (run.cancel !== null || task === undefined) this.endAttempt(run, "cancelled", now, keep)
     else {
-      if (result._tag === "Retry") run.readyAt = result.readyAt
+      if (result.readyAt !== undefined) run.readyAt = result.readyAt
       this.back(run, task)
     }
     if (settlement.task !== undefined && task !== undefined) {

@@ -6,7 +6,7 @@
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { TaskScheduler } from "punctual/TaskScheduler"
@@ -21,16 +21,28 @@ export interface StoreHealth {
   readonly beatAgeMillis: number | null
   /** That is longer ago than it should be. */
   readonly silent: boolean
+  /** How long ago the lease of a run that is at work here was extended that has waited longest; null when none is. */
+  readonly leaseAgeMillis: number | null
+  /** That is longer ago than it may be. */
+  readonly overdue: boolean
   readonly problem: string | null
 }
 
 /** Asks every store, each at most so long. @internal */
-export const storesOf = (scheduler: Scheduler, timeout: Duration.Duration): Effect.Effect<ReadonlyArray<StoreHealth>> =>
+export const storesOf = (
+  scheduler: Scheduler,
+  timeout: Duration.Duration,
+  maxLeaseAge?: Duration.Duration
+): Effect.Effect<ReadonlyArray<StoreHealth>> =>
   Effect.gen(function*() {
-    const { name, startedAt, stores } = yield* scheduler.status
+    const { leases, name, startedAt, stores } = yield* scheduler.status
     const now = yield* Clock.currentTimeMillis
     return yield* Effect.forEach(stores, (store) => {
-      const silence = { store, beatAgeMillis: null, silent: false }
+      const lease = leases.find((lease) => lease.store === store)
+      const most = lease && (maxLeaseAge === undefined ? lease.leaseMillis * 2 / 3 : Duration.toMillis(maxLeaseAge))
+      const overdue = lease !== undefined && lease.ageMillis > most!
+      const held = { leaseAgeMillis: lease === undefined ? null : Math.round(lease.ageMillis), overdue }
+      const silence = { store, beatAgeMillis: null, silent: false, ...held }
       return scheduler.instances({ store }).pipe(
         Effect.timeoutOption(timeout),
         Effect.map(Option.match({
@@ -45,7 +57,12 @@ export const storesOf = (scheduler: Scheduler, timeout: Duration.Duration): Effe
               reachable: true,
               beatAgeMillis: own === undefined ? null : now - DateTime.toEpochMillis(own.seenAt),
               silent: own?.state === "stale",
-              problem: own?.state === "stale" ? "this scheduler has not told it of itself for a while" : null
+              ...held,
+              problem: own?.state === "stale"
+                ? "this scheduler has not told it of itself for a while"
+                : overdue
+                ? "leases of runs that are at work here were not extended for a while"
+                : null
             }
           }
         })),

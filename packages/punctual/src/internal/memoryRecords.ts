@@ -61,6 +61,14 @@ export class Texts {
     this.known.set(text, text)
     return text
   }
+
+  /**
+   * Of a text that tells a task's past: the one of a task without a past is every new task's, and any longer one is its
+   * own. Remembered, thousands of those would be held long after they are true no more.
+   */
+  shareIfShort(text: string): string {
+    return text.length <= 32 ? this.share(text) : text
+  }
 }
 
 const ANCHOR = 0
@@ -139,7 +147,7 @@ export class Task {
     this.override = task.override ?? NaN
     this.epoch = task.epoch
     this.counters = counted(task.counters)
-    this.ranges = texts.share(task.ranges)
+    this.ranges = texts.shareIfShort(task.ranges)
     this.zoneRules = task.zoneRules === null ? null : texts.share(task.zoneRules)
     this.pausedAt = task.pausedAt ?? NaN
     this.pauseNote = task.pauseNote

@@ -107,6 +107,13 @@ export interface SchedulerStatus {
   /** Runs being executed here. */
   readonly running: ReadonlyArray<RunInfo>
   readonly stores: ReadonlyArray<string>
+  /**
+   * For each store in which it runs something: of the leases of these runs the one that has waited longest for its
+   * extension, and for how long. Each is extended three times in `leaseMillis`, after which others take its run.
+   */
+  readonly leases: ReadonlyArray<
+    { readonly store: string; readonly ageMillis: number; readonly leaseMillis: number }
+  >
   readonly executors: ReadonlyArray<{ readonly alias: string; readonly capacity: number; readonly running: number }>
 }
 

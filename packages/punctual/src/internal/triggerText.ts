@@ -28,8 +28,8 @@ export const encode = (trigger: Trigger.Trigger): string => {
 }
 
 /**
- * What a text means depends on the definitions it is read with. Enough for programs with many distinct triggers; beyond it
- * the oldest texts are decoded again.
+ * What a text means depends on the definitions it is read with. Few, since texts are kept for
+ * tasks that share them, and each instant of a task that runs once is a text; the bound forms are kept by row.
  */
 const caches = new WeakMap<TriggerDefinitions, Cache<string, Trigger.Trigger>>()
 
@@ -40,7 +40,7 @@ export const decode = (
 ): Result.Result<Trigger.Trigger, string> => {
   let decoded = caches.get(definitions)
   if (decoded === undefined) {
-    decoded = new Cache(4_096)
+    decoded = new Cache(1_024)
     caches.set(definitions, decoded)
   }
   const known = decoded.get(text)

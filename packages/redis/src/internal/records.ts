@@ -200,7 +200,7 @@ export const settlement = (
   { generation, key, now, owner, result, task, token }: Settlement,
   write: WriteOwner
 ): Args => {
-  const state = result._tag === "End" ? result.state : result._tag === "Retry" ? String(result.readyAt) : ""
+  const state = result._tag === "End" ? result.state : result.readyAt === undefined ? "" : String(result.readyAt)
   const of = task === undefined
     ? ",,"
     : `${task.failures ?? "keep"},${bit(task.missed === true)},${task.pauseAt?.failures ?? ""}`

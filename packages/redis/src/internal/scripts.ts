@@ -421,7 +421,7 @@ for i = 1, count do
       if result == 'Release' then r.attempt = S(tonumber(r.attempt) - 1) end
       if r.cancel ~= 'null' or t.removed then endAttempt(r, 'cancelled', now, keep)
       else
-        if result == 'Retry' then r.readyAt = state end
+        if state ~= '' then r.readyAt = state end
         back(r)
       end
     end

@@ -155,6 +155,7 @@ from ${
     const released: Array<Ending> = []
     const retries: Array<Cells> = []
     const releases: Array<Cells> = []
+    const postponed: Array<Cells> = []
     const ended = new Map<number, Array<boolean>>()
     const held: Array<readonly [n: number, count: number]> = []
     const tasks: Array<Settlement> = []
@@ -205,8 +206,10 @@ from ${
       } else {
         const hold = run[7] === "paused" ? 1 : 0
         if (hold !== 0 && settlement.task === undefined) held.push([n, 1])
-        if (result._tag === "Release") releases.push([n, key, hold, now])
-        else if (result._tag === "Retry") {
+        if (result._tag === "Release") {
+          if (result.readyAt === undefined) releases.push([n, key, hold, now])
+          else postponed.push([n, key, hold, result.readyAt, isLater(result.readyAt, now)])
+        } else if (result._tag === "Retry") {
           retries.push([n, key, hold, result.readyAt, isLater(result.readyAt, now), result.exit])
         }
       }
@@ -226,6 +229,12 @@ from ${
       releases,
       [["now", "int"]],
       "attempt = r.attempt - 1, later = case when r.ready_at > u.now then 1 else 0 end",
+      write
+    )
+    yield* back(
+      postponed,
+      [["ready_at", "int"], ["later", "int"]],
+      "attempt = r.attempt - 1, ready_at = u.ready_at, later = u.later",
       write
     )
     yield* revise(held)

@@ -12,7 +12,7 @@ import type { Change, RunChange, TaskWithRuns } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import * as TriggerText from "../triggerText.ts"
-import { advance, attempt, dueAt, newRun, openRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
+import { advance, attempt, dueAt, forgetRules, newRun, openRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
 import { declarationOf, declare, declaredFields, mergePolicies, type Prepared } from "./prepare.ts"
 
 /** What to commit, and what to answer. Without `set` and `runs` nothing is written. */
@@ -237,21 +237,25 @@ export const resume = (
   })
 }
 
-export const removal = (task: TaskWithRuns, at: number, interrupt: boolean): Change => ({
-  id: task.row.id,
-  generation: task.row.generation,
-  revision: task.row.revision,
-  set: "remove",
-  now: at,
-  runs: interrupt
-    // Ready ones too: one that is claimed before this commits must be asked to stop.
-    ? task.open.map((run) => ({
-      _tag: "Cancel",
-      key: run.key,
-      reason: "its task was removed"
-    }))
-    : []
-})
+export const removal = (task: TaskWithRuns, at: number, interrupt: boolean): Change => {
+  // Nobody asks for them again, unless another has changed the task meanwhile.
+  forgetRules(task.row)
+  return {
+    id: task.row.id,
+    generation: task.row.generation,
+    revision: task.row.revision,
+    set: "remove",
+    now: at,
+    runs: interrupt
+      // Ready ones too: one that is claimed before this commits must be asked to stop.
+      ? task.open.map((run) => ({
+        _tag: "Cancel",
+        key: run.key,
+        reason: "its task was removed"
+      }))
+      : []
+  }
+}
 
 /** Waiting runs for which there is room once these changes are made: a policy with more room, a run that was ended. */
 export const promotions = (

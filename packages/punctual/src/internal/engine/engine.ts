@@ -25,6 +25,8 @@ export interface Engine {
   readonly resume: Effect.Effect<void>
   readonly startedAt: () => DateTime.Utc | undefined
   readonly running: () => ReadonlyArray<RunRow>
+  /** For each store in which something runs. */
+  readonly leaseAges: () => ReadonlyArray<readonly [store: string, millis: number]>
   readonly wake: () => void
   /** Runs until the scope closes; closing drains. */
   readonly serve: (start: "auto" | "manual" | "paused") => Effect.Effect<void, never, Scope.Scope>
@@ -167,6 +169,11 @@ export const make = (
     resume: Effect.suspend(() => resume),
     startedAt: () => startedAt === undefined ? undefined : instant(startedAt),
     running: () => engines.flatMap((engine) => engine.runs.list()),
+    leaseAges: () =>
+      engines.flatMap(({ alias, runs }) => {
+        const age = runs.leaseAge()
+        return age === undefined ? [] : [[alias, age] as const]
+      }),
     wake: () => engines.forEach((engine) => engine.wake()),
     serve
   }

@@ -86,6 +86,8 @@ interface Pending {
 export interface Runs {
   readonly size: () => number
   readonly list: () => ReadonlyArray<RunRow>
+  /** How long ago the lease of what runs here was extended that has waited longest; `undefined` when nothing runs. */
+  readonly leaseAge: () => number | undefined
   /** Begins runs whose lease was asked for at this monotonic instant; marks those first that may begin once only. */
   readonly start: (ready: ReadonlyArray<Ready>, askedAt: number) => Effect.Effect<void>
   /** Ends claimed runs that were not begun. */
@@ -709,6 +711,12 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   return {
     size: () => running.size,
     list: () => Array.from(running, (entry) => entry.run),
+    leaseAge: () => {
+      if (running.size === 0) return undefined
+      let first = Infinity
+      for (const { leaseUntil } of running) first = Math.min(first, leaseUntil)
+      return Math.max(0, monotonic(clock) - (first - settings.lease))
+    },
     start,
     settle: (run, outcome, task) => push(run, now(), { outcome, task }),
     checkCancelled: () => {

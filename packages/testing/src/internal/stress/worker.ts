@@ -154,6 +154,8 @@ export const work = Effect.fnUntraced(function*(
         ? { _tag: "End", state: counts ? "failed" : "succeeded", exit: null }
         : random.chance(0.7)
         ? { _tag: "Retry", readyAt: now + random.below(1000), exit: null }
+        : random.chance(0.5)
+        ? { _tag: "Release", readyAt: now + random.below(1000) }
         : { _tag: "Release" },
       ...counts ? { task: { failures: "increment" } } : undefined
     }

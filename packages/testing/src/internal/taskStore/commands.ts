@@ -78,7 +78,7 @@ const RefChoice = Schema.Struct({
 
 const SettlementChoice = Schema.Struct({
   ref: RefChoice,
-  result: Schema.Literals(["End", "End", "Retry", "Release"]),
+  result: Schema.Literals(["End", "End", "Retry", "Release", "Postpone"]),
   later: upTo(3),
   task: Schema.Literals(["nothing", "nothing", "reset", "increment", "pauseAt", "missed"])
 })
@@ -350,6 +350,8 @@ class Sequence {
         ? { _tag: "End", state: choice.later === 0 ? "failed" : "succeeded", exit }
         : choice.result === "Retry"
         ? { _tag: "Retry", readyAt: this.now + choice.later * second, exit }
+        : choice.result === "Postpone"
+        ? { _tag: "Release", readyAt: this.now + choice.later * second }
         : { _tag: "Release" },
       task: choice.task === "nothing"
         ? undefined

@@ -200,6 +200,64 @@ export const tokens = (test: Test): void => {
       assert.deepStrictEqual(yield* lab.runs({ name: "a" }), before)
     }))
 
+  test("a run given back for later is not claimed before, and has lost no attempt", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [newRun(now, { atMostOnce: true })])
+      const lost = yield* lab.claimOne({ until: now + 1 })
+      yield* lab.takeover(now + 1)
+      const run = yield* lab.claimOne({ now: now + 2 })
+      assert.isAbove(run.token!, lost.token!)
+      const later = { _tag: "Release", readyAt: now + 50 } as const
+      assert.strictEqual(yield* lab.settle(settlement(run, now + 10, later)), "Settled")
+      const open = yield* lab.open("a")
+      assert.deepInclude(open[now], {
+        state: "ready",
+        readyAt: now + 50,
+        attempt: run.attempt - 1,
+        takeovers: run.takeovers,
+        leaseUntil: null
+      })
+      // It is this owner's no more, and settling it again moves nothing.
+      assert.strictEqual(yield* lab.settle(settlement(run, now + 20, { ...later, readyAt: now + 99 })), "Settled")
+      assert.strictEqual(yield* lab.settle(settlement(lost, now + 20, later)), "Stale")
+      assert.deepStrictEqual(yield* lab.store.start({ now, owner: lab.owner, runs: [ref(run)] }), [false])
+      assert.deepStrictEqual(yield* lab.open("a"), open)
+
+      assert.deepStrictEqual(yield* lab.claim({ now: now + 49 }), [])
+      const again = yield* lab.claimOne({ now: now + 50 })
+      assert.deepInclude(again, { attempt: run.attempt, takeovers: run.takeovers })
+      assert.isAbove(again.token!, run.token!)
+      assert.strictEqual(yield* lab.settle(settlement(run, now + 60, later)), "Stale")
+      // Where it was to be ready already, it is.
+      yield* lab.settle(settlement(again, now + 60, { _tag: "Release", readyAt: now + 55 }))
+      assert.strictEqual((yield* lab.claimOne({ now: now + 60 })).attempt, run.attempt)
+    }))
+
+  test("a batch gives runs back at once, for later, and to be held", (lab) =>
+    Effect.gen(function*() {
+      const { now } = lab
+      yield* lab.addReady("a", [0, 1, 2, 3].map((i) => newRun(now + i)))
+      yield* lab.addReady("paused", [newRun(now + 4)])
+      const claimed = yield* lab.claim({ now: now + 9 })
+      yield* lab.commit("paused", { state: "paused", pausedAt: now + 9, due: null }, [])
+      yield* lab.commit("a", {}, [{ _tag: "Cancel", key: String(now + 3), reason: "stop" }])
+      const later = { _tag: "Release", readyAt: now + 50 } as const
+      assert.deepStrictEqual(
+        yield* lab.store.settle(
+          claimed.map(({ run }, i) =>
+            settlement(run, now + 10, i === 0 ? { _tag: "Release" } : i === 1 ? { ...later, readyAt: now + 30 } : later)
+          ),
+          { keep: 100 }
+        ),
+        ["Settled", "Settled", "Settled", "Cancelled", "Settled"]
+      )
+      assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 10 })), [String(now)])
+      assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 49 })), [String(now + 1)])
+      assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 99 })), [String(now + 2)])
+      assert.deepInclude((yield* lab.open("paused"))[now + 4], { held: true, attempt: 0, readyAt: now + 50 })
+    }))
+
   test("I9: one bad entry of a batch spoils only itself", (lab) =>
     Effect.gen(function*() {
       const { now } = lab
