@@ -27,6 +27,8 @@ export const newTask = (id: string, now: number, fields: Partial<NewTask> = {}):
   policy: "{}",
   executor: "default",
   priority: 0,
+  concurrencyKey: null,
+  concurrencyLimit: 1,
   labels: "{}",
   owner: null,
   declared: null,

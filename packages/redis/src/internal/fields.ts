@@ -6,7 +6,7 @@
  * |---|---|---|
  * | `c` its clock | state, cursor, due, nominal, override, counters · zone rules · ranges | every evaluation, as a whole |
  * | `p` its pause | failures, pausedAt, pauseNote | settlements |
- * | `k` its kind | version, priority, executor, tag | commands |
+ * | `k` its kind | version, priority, executor, tag; where there is a concurrency key its limit and the key before the executor | commands |
  * | `d` the rest | as `definitionFields` says | commands |
  * | `r` | its revision; a task that has none is removed | |
  *
@@ -34,7 +34,7 @@ export const clockFields = [
 
 export const pauseFields = ["failures", "pausedAt", "pauseNote"] as const
 
-export const kindFields = ["version", "priority", "executor", "tag"] as const
+export const kindFields = ["version", "priority", "concurrencyKey", "concurrencyLimit", "executor", "tag"] as const
 
 export const definitionFields = [
   "id",

@@ -12,6 +12,8 @@
  * | `:ids` · `:zoned` · `:events` | places | tasks by id · by zone rules · that have events |
  * | `:later:<b>` · `:ready:<b>` | scores · places | ready runs of a bucket (version, executor, tag), by the instant they may be claimed · in the order of claims |
  * | `:seen` · `:versions:<…>` | hash · scores | up to which instant `later` is in `ready` too · the versions of an executor and tag |
+ * | `:lines:<…>` · `:lanes:<l>` | scores · places | lines of an executor and tag to look at, in turn · the buckets of a line (a concurrency key and tag) |
+ * | `:busy:<l>` · `:apart:<b>` | places · scores | running runs of a line · ready runs of a version, executor and tag that are in lines, as `later` |
  * | `:leases` · `:ended` · `:runs` | scores | running runs by end of lease · history by end, with numbers · all runs by due, with a number where the key has been used again |
  * | `:instance` · `:instances` | hash · scores | schedulers by id · by until when they are to be believed |
  * | `:q` · `:q:<g>` | places · hash | tasks with verdicts · their verdicts by reader |
@@ -38,14 +40,20 @@
 /** The layout these scripts read and write. */
 export const schema = 2
 
+/**
+ * The oldest that may write where tasks have concurrency keys: older scripts would begin their runs without looking. It is
+ * written with the first such task.
+ */
+export const keyedWriter = 3
+
 /** What a script answers where the store is of another version: this, the schema, and the oldest version that may write. */
 export const otherSchemaPrefix = "PUNCTUALSCHEMA"
 
-export const library = `local SCHEMA = ${schema}
+export const library = `local SCHEMA, KEYED = ${schema}, ${keyedWriter}
 ` + String.raw`
 local P, ARGV, call, fmt, sub, match = KEYS[1], ARGV, redis.call, string.format, string.sub, string.match
 local meta = call('HMGET', P, 'writer', 'schema', 'generation', 'token', 'known', 'wake')
-if (meta[1] and tonumber(meta[1]) > SCHEMA) or (meta[2] and tonumber(meta[2]) < SCHEMA) then
+if (meta[1] and tonumber(meta[1]) > KEYED) or (meta[2] and tonumber(meta[2]) < SCHEMA) then
   return redis.error_reply('${otherSchemaPrefix} ' .. (meta[2] or '?') .. ' ' .. (meta[1] or '?'))
 end
 
@@ -364,6 +372,7 @@ end
 
 local NOW
 local seen = {}
+local broughtDue, broughtReady, broughtCancel
 
 local function claimOrder(r)
   return ord(-tonumber(match(r.kind, '^[^,]+,([^,]+),'))) .. ord(tonumber(fix(r).due)) .. r.t.g .. r.key
@@ -387,42 +396,92 @@ local function see(b, now)
   call('HSET', P .. ':seen', b, S(now))
 end
 
--- version, and executor and tag
+-- Limit, concurrency key, executor and tag of a kind that has a key.
+local function keyOf(kind) return match(kind, '^[^,]+,[^,]+,(%d+),([^\t]+)\t,([^\t]+)\t,(.+)$') end
+
+-- version, and executor and tag; of a run with a key limit and key too, and its line
 local function bucket(r)
+  local limit, key, executor, tag = keyOf(r.kind)
   local version, name = match(r.kind, '^([^,]+),[^,]+,(.*)$')
-  return version .. ':' .. name, version, name
+  if not limit then return version .. ':' .. name, version, name end
+  return version .. ':' .. limit .. ',' .. key .. '\t' .. executor .. '\t' .. tag, version, executor .. ',' .. tag,
+    key .. '\t' .. tag
+end
+
+-- A bucket's version, limit, and executor and tag, where it is one of a line.
+local function laneOf(b)
+  local version, limit, executor, tag = match(b, '^([^:]+):(%d+),[^\t]+\t([^\t]+)\t(.+)$')
+  return tonumber(version), tonumber(limit), executor .. ',' .. tag
+end
+
+-- Lets claims look at a line, behind all others of its executor and tag where it is not among them.
+local turn
+local function mark(name, line)
+  turn = fresh(turn)
+  call('ZADD', P .. ':lines:' .. name, 'NX', S(turn), line)
+end
+
+-- A run of a line has made room.
+local function freed(line)
+  for _, b in ipairs(call('ZRANGE', P .. ':lanes:' .. line, 0, -1)) do
+    local _, _, name = laneOf(b)
+    mark(name, line)
+    broughtReady = true
+  end
+end
+
+local function lineOf(kind)
+  local limit, key, _, tag = keyOf(kind)
+  return limit and key .. '\t' .. tag
 end
 
 -- Puts an open run where its state belongs.
 local function link(r)
-  if r.state == 'running' then add('leases', r.t.g .. r.key, r.lease)
+  if r.state == 'running' then
+    add('leases', r.t.g .. r.key, r.lease)
+    local line = lineOf(r.kind)
+    if line then add('busy:' .. line, r.t.g .. r.key) end
   elseif r.state == 'ready' and r.held == 'false' then
     local readyAt = tonumber(r.readyAt)
-    local b, version, name = bucket(r)
+    local b, version, name, line = bucket(r)
     if not seenOf(b) then
       seen[b] = readyAt
       call('HSET', P .. ':seen', b, r.readyAt)
-      add('versions:' .. name, version, version)
+      if line then
+        add('lanes:' .. line, b)
+        add('versions:' .. name, version .. 'k', version)
+      else add('versions:' .. name, version, version) end
     elseif NOW and readyAt <= NOW and readyAt > seenOf(b) then see(b, NOW) end
     local order = claimOrder(r)
     add('later:' .. b, order, r.readyAt)
     if readyAt <= seenOf(b) then add('ready:' .. b, order) end
+    if line then
+      local all = version .. ':' .. name
+      add('apart:' .. all, line .. '\n' .. r.t.g .. r.key, r.readyAt)
+      if not NOW or readyAt <= NOW or readyAt <= (seenOf('k' .. all) or -FAR) then mark(name, line) end
+    end
   end
 end
 
 -- Takes an open run out of where its state belonged; before its state, hold, kind or instants change.
 local function unlink(r)
-  if r.state == 'running' then rem('leases', r.t.g .. r.key)
+  if r.state == 'running' then
+    rem('leases', r.t.g .. r.key)
+    local line = lineOf(r.kind)
+    if line then
+      rem('busy:' .. line, r.t.g .. r.key)
+      freed(line)
+    end
   elseif r.state == 'ready' and r.held == 'false' then
-    local b, order = bucket(r), claimOrder(r)
+    local b, version, name, line = bucket(r)
+    local order = claimOrder(r)
     rem('later:' .. b, order)
     rem('ready:' .. b, order)
+    if line then rem('apart:' .. version .. ':' .. name, line .. '\n' .. r.t.g .. r.key) end
   end
 end
 
 -- wake-ups --------------------------------------------------------------------
-
-local broughtDue, broughtReady, broughtCancel
 
 -- of a score
 local function brings(due)
@@ -463,7 +522,7 @@ local function create(r, owner, lease, now)
   end
   r.kind = t.k
   if r.state == 'ready' then
-    if owner ~= '' then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
+    if owner ~= '' and not keyOf(t.k) then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
   end
   t.runs[r.key] = r
   opened(t, r.key)
@@ -610,6 +669,11 @@ local function setZone(t, rules)
   if rules ~= '' then add('zoned', rules .. '\0' .. t.g) end
 end
 
+-- From the first task with a key on, whoever does not know of them may not write.
+local function keyedBy(kind)
+  if keyOf(kind) and tonumber(meta[1] or 0) < KEYED then wrote.writer = S(KEYED) end
+end
+
 local ids, noIds = {}, {}
 
 -- A task as clients send it; answers it.
@@ -620,6 +684,7 @@ local function addTask(id)
     removed = false, revised = false, counted = true, listed = true, runs = {}, set = false, del = {} })
   local c, p, k, d = take(), take(), take(), take()
   t.k = k
+  keyedBy(k)
   t.set = { r = '1', c = c, p = p, k = k, d = d, z = zone }
   ids[id], noIds[id] = g, nil
   add('ids', id)
@@ -732,7 +797,7 @@ local function done(answer)
   end
   if next(wrote) then
     if not meta[1] then
-      wrote.schema, wrote.writer = S(SCHEMA), S(SCHEMA)
+      wrote.schema, wrote.writer = S(SCHEMA), wrote.writer or S(SCHEMA)
     end
     local fields = {}
     for name, value in pairs(wrote) do fields[#fields + 1] = name fields[#fields + 1] = value end

@@ -86,8 +86,8 @@ interface Group {
   readonly plain: Array<Plain>
 }
 
-/** What history has of a run that ends, besides what its row has. */
-const given = new Set(["state", "exit"])
+/** What history has of a run that ends, besides what its row has; and what no such row has. */
+const given = new Set(["state", "exit", "concurrency_key", "concurrency_limit"])
 
 export const makeFused = (db: Database, ends: Ends): Fused => {
   const { dialect, source, sql, t, values } = db
@@ -152,14 +152,14 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
   const definitionColumns = definitions.flatMap((field) => field.columns)
   const positionColumns = positionFields.flatMap((field) => field.columns)
 
-  /** Tasks of other ids, without labels and runs. */
+  /** Tasks of other ids, without labels, runs and concurrency keys. */
   const insert: Fused["insert"] = (tasks) =>
     Effect.suspend(() => {
       const answers = new Array<Inserted | undefined>(tasks.length).fill(undefined)
       const ids = new Set<string>()
       let text = 0
-      for (const { display, id, labels, payload, runs } of tasks) {
-        if (labels !== "{}" || (runs !== undefined && runs.length > 0)) return Effect.succeed(answers)
+      for (const { concurrencyKey, display, id, labels, payload, runs } of tasks) {
+        if (concurrencyKey !== null || labels !== "{}" || (runs !== undefined && runs.length > 0)) return Effect.succeed(answers)
         ids.add(id)
         text += payload.length + display.length
       }
@@ -226,7 +226,7 @@ select g.i, g.n from g`
       const [op] = change.runs
       const fields = fieldsOf(change.set)
       if (fields === undefined || change.runs.length > 1 || repeated.has(change.generation)) return
-      if (op !== undefined && (op._tag !== "Create" || op.run.state !== "ready")) return
+      if (op !== undefined && (op._tag !== "Create" || op.run.state !== "ready" || op.run.keyed === true)) return
       const lease = op?.claim
       const key = `${fields} ${change.now} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
       let group = groups.get(key)
@@ -271,11 +271,11 @@ select g.i, g.n from g`
       sql`with u as materialized (
   select u.*, c.row_at, c.was_due, t.tag, t.version, t.executor, t.priority
   from ${rows} u cross join lateral (
-    select t.id, t.tag, t.version, t.executor, t.priority from ${t.task} t where t.n = u.n offset 0
+    select t.id, t.tag, t.version, t.executor, t.priority, t.concurrency_key from ${t.task} t where t.n = u.n offset 0
   ) t cross join lateral (
     select c.ctid as row_at, c.due as was_due from ${t.clock} c where c.n = u.n and c.revision = u.revision
     offset 0 for no key update of c skip locked
-  ) c where t.id = u.id and ${mayWrite}
+  ) c where t.id = u.id and (u.run_key is null or t.concurrency_key is null) and ${mayWrite}
 ), p as (
   update ${t.clock} r set revision = r.revision + 1${
         sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
@@ -409,7 +409,7 @@ select p.i, p.was_due, p.token, p.tag, p.version, p.executor, p.priority, (selec
   select u.*, r.row_at from ${source(endColumns)(plain)} u cross join lateral (
     select r.ctid as row_at from ${t.run} r
     where r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner} and r.lease_until is not null
-      and r.queues = 0
+      and r.queues = 0 and r.concurrency_key is null
       and not exists (select 1 from ${t.run} x where x.n = r.n and x.run_key <> r.run_key limit 1 offset 0)
     offset 0 for update of r
   ) r where ${mayWrite}

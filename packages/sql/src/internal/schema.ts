@@ -5,6 +5,7 @@
  *     clock      position: written by every evaluation             pk n; due, where there is one; zone rules; state
  *     run        open runs only                                    pk (n, run_key); ready; later; lease; due, of idle ones
  *     history    ended runs, numbered per task                     pk (n, no); ended_at; due
+ *     line       concurrency keys to look at                        pk (tag, concurrency_key); turn
  *     label      labels of tasks, to find them by                  pk (name, value, id)
  *     verdict    what readers could not read                       pk (n, reader)
  *     gone       generations of removed tasks that left runs       pk (id, n)
@@ -13,7 +14,8 @@
  *     migration  what was done to this database
  *
  * A ready run is either claimable or `later`: only the first kind is in the index that claims walk, so that a backlog of
- * retries is not looked at by each of them. A claim moves those whose time has come.
+ * retries is not looked at by each of them. A claim moves those whose time has come. Runs with a concurrency key are in
+ * neither: see `lines.ts`.
  *
  * @since 0.1.0
  */
@@ -23,16 +25,18 @@ import type { SqlError } from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
 import type { Dialect } from "./dialect.ts"
 import { migration as instances } from "./instances.ts"
+import { migration as lines } from "./lines.ts"
 import { liveClock } from "./liveClock.ts"
 
 /** The schema this module knows. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 export interface Tables {
   readonly task: Statement.Fragment
   readonly clock: Statement.Fragment
   readonly run: Statement.Fragment
   readonly history: Statement.Fragment
+  readonly line: Statement.Fragment
   readonly label: Statement.Fragment
   readonly verdict: Statement.Fragment
   readonly gone: Statement.Fragment
@@ -46,6 +50,7 @@ export const tables = (sql: SqlClient.SqlClient, prefix: string): Tables => ({
   clock: sql.literal(`${prefix}_clock`),
   run: sql.literal(`${prefix}_run`),
   history: sql.literal(`${prefix}_history`),
+  line: sql.literal(`${prefix}_line`),
   label: sql.literal(`${prefix}_label`),
   verdict: sql.literal(`${prefix}_verdict`),
   gone: sql.literal(`${prefix}_gone`),
@@ -196,7 +201,7 @@ const migrations: ReadonlyArray<Migration> = [{
 ) strict, without rowid`,
     `create index ${p}_gone_task on ${p}_gone (n)`
   ]
-}, instances]
+}, instances, lines]
 
 export interface Versions {
   /** 0: there are no tables yet. */
@@ -259,7 +264,9 @@ export const migrate = Effect.fnUntraced(function*(
           ) yield* sql.unsafe(statement).unprepared
           for (const statement of schema.more(prefix)) yield* sql.unsafe(statement).unprepared
         }
-        for (const statement of schema.translate(migration.statements(prefix))) yield* sql.unsafe(statement).unprepared
+        for (const statement of schema.translate(migration.statements(prefix))) {
+          yield* Effect.catchIf(sql.unsafe(statement).unprepared, schema.isDone, () => Effect.void)
+        }
         yield* sql`update ${t.meta} set version = ${migration.version}, minimum_writer = ${migration.minimumWriter}`
         yield* sql`insert into ${t.migration} (version, name, applied_at) values (${migration.version}, ${migration.name}, ${now})`
       }

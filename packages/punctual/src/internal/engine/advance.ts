@@ -150,7 +150,7 @@ export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance 
   const at = dueAt(paused ? undefined : plan.next, rules.zoneRules, override)
   const created = plan.runs.map((run): RunChange => ({
     _tag: "Create",
-    run: newRun(rules.policy, plan.queues, {
+    run: newRun(rules.policy, row, plan.queues, {
       key: String(run.due),
       due: run.due,
       nominal: run.nominal,
@@ -203,6 +203,7 @@ const addCounts = (a: Counters, b: Policy.Plan["counts"]): Counters => ({
 
 export const newRun = (
   policy: Policy.Policy,
+  row: Pick<TaskRow, "concurrencyKey">,
   queues: boolean,
   run: Pick<NewRun, "key" | "due" | "nominal" | "state" | "readyAt">
 ): NewRun => ({
@@ -213,7 +214,8 @@ export const newRun = (
   readyAt: run.readyAt,
   slots: policy.maxInstances,
   queues,
-  atMostOnce: policy.delivery === "atMostOnce"
+  atMostOnce: policy.delivery === "atMostOnce",
+  keyed: row.concurrencyKey !== null
 })
 
 /** Begins a new trigger epoch after the cursor; counting starts again. */

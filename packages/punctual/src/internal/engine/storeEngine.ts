@@ -315,7 +315,8 @@ export const make = (
           revision: row.revision,
           set: advance.set,
           now: at,
-          runs: !mine ? advance.runs : advance.runs.map((change) => {
+          // One with a concurrency key begins when a claim finds that it may.
+          runs: !mine || row.concurrencyKey !== null ? advance.runs : advance.runs.map((change) => {
             // A run this scheduler has room for is claimed where it is created: no second round trip.
             if (change._tag !== "Create" || change.run.state !== "ready") return change
             const room = free.get(slot) ?? slot.executor.capacity - slot.running
@@ -660,7 +661,7 @@ export const make = (
         const at = now()
         const askedAt = monotonic(clock)
         const lease: Lease = { owner: host.owner, until: at + settings.lease }
-        const run = newRun(rules.success.policy, true, {
+        const run = newRun(rules.success.policy, current.row, true, {
           key: `e:${event}:${incarnation}`,
           due: at,
           nominal: at,
@@ -682,6 +683,7 @@ export const make = (
           yield* standAside(store, ++conflicts)
           continue
         }
+        if (current.row.concurrencyKey !== null) wakeAll()
         yield* runs.start(
           answer.claimed.map((claimed) => ({ run: claimed, task: current.row, policy: rules.success.policy, slot })),
           askedAt
