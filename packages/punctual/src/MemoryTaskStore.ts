@@ -22,7 +22,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { byClaim, Indexes } from "./internal/memoryIndexes.ts"
-import { Taken } from "./internal/memoryLines.ts"
+import { type Line, Taken } from "./internal/memoryLines.ts"
 import * as Lists from "./internal/memoryLists.ts"
 import { counted, Run, Task, Texts } from "./internal/memoryRecords.ts"
 import type { Cursor } from "./internal/memorySorted.ts"
@@ -409,20 +409,32 @@ class Memory {
     let slots = options.slots.map((slot) => {
       const buckets = this.indexes.bucketsUpTo(slot.executor, slot.tag, slot.version)
       for (const bucket of buckets) next = Math.min(next, bucket.see(options.now))
-      return { left: slot.limit, candidates: merge(buckets.flatMap((bucket) => bucket.cursors(taken))) }
+      return {
+        left: slot.limit,
+        buckets,
+        /** Lines whose next run may not begin: those behind it wait, too. */
+        full: new Set<Line>(),
+        candidates: merge(buckets.flatMap((bucket) => bucket.cursors(taken)))
+      }
     })
     const picked = new Set<Run>()
+    const mayHave = (run: Run): boolean => !picked.has(run) && !this.hides(run.task, options.reader)
+    const mayBegin = (run: Run, { buckets, full }: typeof slots[number]): boolean => {
+      const { line } = run
+      if (line === null) return true
+      if (full.has(line)) return false
+      const begins = taken.allows(line, run) &&
+        // one of another version, before it, that may not
+        (buckets.length === 1 || buckets.every((bucket) => bucket.lanes.noneBefore(line, run, mayHave)))
+      if (!begins) full.add(line)
+      return begins
+    }
     while (slots.length > 0 && picked.size < options.limit) {
       const rest: typeof slots = []
       for (const slot of slots) {
         if (slot.left <= 0 || picked.size >= options.limit) continue
         let run = slot.candidates.next()
-        while (
-          run !== undefined && (picked.has(run) || this.hides(run.task, options.reader) ||
-            (run.line !== null && !taken.allows(run.line, run)))
-        ) {
-          run = slot.candidates.next()
-        }
+        while (run !== undefined && !(mayHave(run) && mayBegin(run, slot))) run = slot.candidates.next()
         if (run === undefined) continue
         picked.add(run)
         if (run.line !== null) taken.add(run.line)

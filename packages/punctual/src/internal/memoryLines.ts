@@ -93,6 +93,15 @@ export class Lanes {
     line.lanes.delete(lane)
   }
 
+  /** Whether no run of a line that satisfies this comes before one of another bucket. */
+  noneBefore(line: Line, run: Run, mayHave: (run: Run) => boolean): boolean {
+    const runs = this.of.get(line)?.order.up()
+    for (let other = runs?.next(); other !== undefined && this.compare(other, run) < 0; other = runs?.next()) {
+      if (mayHave(other)) return false
+    }
+    return true
+  }
+
   /** Runs that may begin beside those that `taken` counts, in the order of claims. */
   up(taken: Taken): Cursor<Run> {
     const lanes = this.listed.up()

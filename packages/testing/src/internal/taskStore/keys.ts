@@ -225,6 +225,16 @@ export const concurrencyKeys = (test: Test): void => {
       assert.deepStrictEqual(yield* claimed(lab), at(lab, 3, 4))
     }))
 
+  test("a run that may not begin keeps its place before those of newer versions with larger limits", (lab) =>
+    Effect.gen(function*() {
+      yield* add(lab, "running", "k", [1])
+      yield* add(lab, "narrow", "k", [2])
+      yield* add(lab, "wide", "k", [3], { version: 2, concurrencyLimit: 5 })
+      const slots = [lab.slot({ version: 2 })]
+      assert.deepStrictEqual(yield* claimed(lab, { slots }), at(lab, 1))
+      assert.deepStrictEqual(yield* claimed(lab, { slots }), [])
+    }))
+
   test("what waits follows its row to another key, or to none; what runs keeps its place until it ends", (lab) =>
     Effect.gen(function*() {
       yield* add(lab, "a", "k", [1, 2])
