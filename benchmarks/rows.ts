@@ -25,6 +25,8 @@ export const taskOf = (id: string, n: number, begin: number, due: number | null)
   policy,
   executor: "default",
   priority: 0,
+  concurrencyKey: null,
+  concurrencyLimit: 1,
   labels: "{}",
   owner: null,
   declared: null,

@@ -50,6 +50,8 @@ const taskOf = (n: number, count: number): NewTask => {
     policy,
     executor: "default",
     priority: 0,
+    concurrencyKey: null,
+    concurrencyLimit: 1,
     labels: "{}",
     owner: null,
     declared: null,

@@ -3,7 +3,7 @@ import { onServer, storeOn } from "./internal/server.ts"
 
 await onServer((server) => {
   TaskStoreSuite.suite("mongodb", storeOn(server), {
-    capabilities: { durable: true, shared: true, notifies: true },
+    capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: false },
     skip: server.ferret
       ? [
         ["I10: a claim behind 10,000 ready runs of others gets ours", "FerretDB reads the whole collection each time"],

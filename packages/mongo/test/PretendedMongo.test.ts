@@ -13,7 +13,7 @@ const pretended = Layer.suspend(() =>
 )
 
 TaskStoreSuite.suite("pretended mongodb", pretended, {
-  capabilities: { durable: true, shared: true, notifies: true }
+  capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: false }
 })
 
 TaskStoreSuite.model("pretended mongodb", pretended)

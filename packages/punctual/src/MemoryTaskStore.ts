@@ -22,6 +22,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { byClaim, Indexes } from "./internal/memoryIndexes.ts"
+import { type Line, Taken } from "./internal/memoryLines.ts"
 import * as Lists from "./internal/memoryLists.ts"
 import { counted, Run, Task, Texts } from "./internal/memoryRecords.ts"
 import type { Cursor } from "./internal/memorySorted.ts"
@@ -55,7 +56,12 @@ import { audience } from "./TaskStoreKit.ts"
  * @category constants
  * @since 0.1.0
  */
-export const capabilities: Capabilities = { durable: false, shared: false, notifies: true }
+export const capabilities: Capabilities = {
+  durable: false,
+  shared: false,
+  notifies: true,
+  concurrencyKeys: true
+}
 
 /** Of events, in characters: a listener that is slow has a thousand of them. */
 const longestText = 65_536
@@ -83,6 +89,8 @@ class Memory {
 
   /** Tells listeners what the operation just applied brought; answers what they threw. */
   wake(): ReadonlyArray<unknown> {
+    if (this.indexes.lines.freed) this.broughtReady = true
+    this.indexes.lines.freed = false
     const due = this.broughtDue < this.known ? this.broughtDue : null
     if (due !== null) this.known = due
     const wake = due !== null || this.broughtReady || this.broughtCancel
@@ -206,6 +214,14 @@ class Memory {
       })
       if (next !== kind) this.indexes.setKind(task, next)
     }
+    if (set.concurrencyKey !== undefined || set.concurrencyLimit !== undefined) {
+      this.indexes.setConcurrency(
+        task,
+        set.concurrencyKey === undefined ? task.concurrencyKey : set.concurrencyKey,
+        set.concurrencyLimit ?? task.concurrencyLimit
+      )
+      for (const run of task.opens()) if (run.state === "ready" && !run.held) this.broughtReady = true
+    }
     if (set.name !== undefined) task.name = this.texts.share(set.name)
     if (set.payload !== undefined) task.payload = set.payload
     if (set.display !== undefined) task.display = set.display === task.payload ? task.payload : set.display
@@ -300,7 +316,7 @@ class Memory {
   private create(task: Task, newRun: ArrivingRun, claim: Lease | undefined, now: number): Run {
     const run = new Run(task, newRun, now)
     if (run.state === "ready") {
-      if (claim !== undefined) this.own(run, claim, now)
+      if (claim !== undefined && run.concurrencyKey === null) this.own(run, claim, now)
       else if (!run.held) this.broughtReady = true
     }
     this.indexes.addRun(run)
@@ -329,7 +345,7 @@ class Memory {
     this.indexes.unlink(run)
     run.state = "ready"
     run.leaseUntil = NaN
-    run.kind = run.task.kind
+    run.follow()
     this.indexes.link(run)
     if (!run.held) this.broughtReady = true
   }
@@ -389,22 +405,39 @@ class Memory {
     readonly reader: string
   }): { readonly runs: ReadonlyArray<Claimed>; readonly next: number | null } {
     let next = Infinity
+    const taken = new Taken()
     let slots = options.slots.map((slot) => {
       const buckets = this.indexes.bucketsUpTo(slot.executor, slot.tag, slot.version)
       for (const bucket of buckets) next = Math.min(next, bucket.see(options.now))
-      return { left: slot.limit, candidates: merge(buckets.map((bucket) => bucket.order.up())) }
+      return {
+        left: slot.limit,
+        buckets,
+        /** Lines whose next run may not begin: those behind it wait, too. */
+        full: new Set<Line>(),
+        candidates: merge(buckets.flatMap((bucket) => bucket.cursors(taken)))
+      }
     })
     const picked = new Set<Run>()
+    const mayHave = (run: Run): boolean => !picked.has(run) && !this.hides(run.task, options.reader)
+    const mayBegin = (run: Run, { buckets, full }: typeof slots[number]): boolean => {
+      const { line } = run
+      if (line === null) return true
+      if (full.has(line)) return false
+      const begins = taken.allows(line, run) &&
+        // one of another version, before it, that may not
+        (buckets.length === 1 || buckets.every((bucket) => bucket.lanes.noneBefore(line, run, mayHave)))
+      if (!begins) full.add(line)
+      return begins
+    }
     while (slots.length > 0 && picked.size < options.limit) {
       const rest: typeof slots = []
       for (const slot of slots) {
         if (slot.left <= 0 || picked.size >= options.limit) continue
         let run = slot.candidates.next()
-        while (run !== undefined && (picked.has(run) || this.hides(run.task, options.reader))) {
-          run = slot.candidates.next()
-        }
+        while (run !== undefined && !(mayHave(run) && mayBegin(run, slot))) run = slot.candidates.next()
         if (run === undefined) continue
         picked.add(run)
+        if (run.line !== null) taken.add(run.line)
         slot.left--
         rest.push(slot)
       }
@@ -504,9 +537,7 @@ class Memory {
     return options.runs.map((ref) => {
       const run = this.owned(ref, options.lease.owner)
       if (run === undefined) return { alive: false, cancel: null }
-      this.indexes.unlink(run)
-      run.leaseUntil = extendLease(run.leaseUntil, options.lease.until)
-      this.indexes.link(run)
+      this.indexes.extendLease(run, extendLease(run.leaseUntil, options.lease.until))
       return { alive: true, cancel: run.cancel }
     })
   }

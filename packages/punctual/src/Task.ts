@@ -79,6 +79,8 @@ export interface Task<Tag extends string, P extends Schema.Top, A extends Schema
   readonly trigger: Trigger.Trigger | undefined
   readonly executor: string | undefined
   readonly priority: number | undefined
+  readonly concurrencyKey: ((payload: P["Type"]) => string | undefined) | undefined
+  readonly concurrencyLimit: number | undefined
   readonly labels: Readonly<Record<string, string>> | undefined
   readonly retry: Retry<E["Type"]> | undefined
 
@@ -190,6 +192,19 @@ export interface Options<P extends Schema.Top | Schema.Struct.Fields, A extends 
   readonly executor?: string | undefined
   /** Larger runs first among ready runs of this task. */
   readonly priority?: number | undefined
+  /**
+   * Runs of one key are at work beside each other up to `concurrencyLimit`, over all processes and all tasks of this tag:
+   * one at a time for each customer, say. `undefined`: this one is under no such limit.
+   *
+   * **Details**
+   *
+   * From 1 to 255 characters. It is computed where a payload is written (`add`, `update`), and kept with the task: what
+   * the function answers after a deploy holds for tasks that are added, updated or declared again since. A run that
+   * waits for its turn is `ready`, and counts as open for `maxInstances`; one that waits for its retry lets others pass.
+   */
+  readonly concurrencyKey?: ((payload: PayloadSchema<P>["Type"]) => string | undefined) | undefined
+  /** From 1 to 10,000; 1 by default. */
+  readonly concurrencyLimit?: number | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
 }
 
@@ -238,8 +253,22 @@ export const make = <
   options?: Options<P, A, E>
 ): Task<Tag, PayloadSchema<P>, A, E> => {
   const given: Options<P, A, E> = options ?? {}
-  const { error, executor, labels, migrate, name, payload, priority, retry, success, trigger, version, ...policy } =
-    given
+  const {
+    concurrencyKey,
+    concurrencyLimit,
+    error,
+    executor,
+    labels,
+    migrate,
+    name,
+    payload,
+    priority,
+    retry,
+    success,
+    trigger,
+    version,
+    ...policy
+  } = given
   const refuse = (reason: string): never => {
     throw new InvalidTask({ tag: String(tag), reason })
   }
@@ -253,6 +282,15 @@ export const make = <
   if (unmigrated !== undefined) refuse(unmigrated)
   if (priority !== undefined && !Number.isSafeInteger(priority)) {
     refuse(`priority must be an integer, not ${priority}`)
+  }
+  if (concurrencyKey !== undefined && typeof concurrencyKey !== "function") {
+    refuse("concurrencyKey must be a function of the payload: ({ customer }) => customer")
+  }
+  if (concurrencyLimit !== undefined) {
+    if (concurrencyKey === undefined) refuse("concurrencyLimit is a limit for each concurrencyKey, and there is none")
+    if (!(Number.isSafeInteger(concurrencyLimit) && concurrencyLimit >= 1 && concurrencyLimit <= 10_000)) {
+      refuse(`concurrencyLimit must be an integer from 1 to 10,000, not ${concurrencyLimit}`)
+    }
   }
   if (executor !== undefined && executor.trim() === "") refuse("the executor's alias must not be empty")
   const checked = Policy.make(policy)
@@ -270,6 +308,8 @@ export const make = <
     trigger,
     executor,
     priority,
+    concurrencyKey,
+    concurrencyLimit,
     labels,
     retry
   })
@@ -334,6 +374,8 @@ const optionNames = [
   "trigger",
   "executor",
   "priority",
+  "concurrencyKey",
+  "concurrencyLimit",
   "labels",
   ...Policy.optionNames
 ]

@@ -54,6 +54,8 @@ export interface TaskInfo {
   readonly when: string
   readonly executor: string
   readonly priority: number
+  /** What its runs share with others of its `callable`, and how many of these may be at work at once. */
+  readonly concurrency: Option.Option<{ readonly key: string; readonly limit: number }>
   readonly policy: Option.Option<Policy.Policy>
   readonly labels: Readonly<Record<string, string>>
   readonly owner: Option.Option<string>
@@ -99,6 +101,11 @@ export interface RunInfo {
   readonly state: RunState | "held"
   readonly attempt: number
   readonly takeovers: number
+  /**
+   * Its concurrency key, and how many of that key may be at work at once. One that is `ready` though others begin waits
+   * for its turn, perhaps.
+   */
+  readonly concurrency: Option.Option<{ readonly key: string; readonly limit: number }>
   readonly owner: Option.Option<string>
   readonly fencingToken: Option.Option<number>
   /** When its latest attempt began. */
@@ -111,6 +118,11 @@ export interface RunInfo {
 const instant = (millis: number): DateTime.Utc => DateTime.makeUnsafe(millis)
 const instantOption = (millis: number | null): Option.Option<DateTime.Utc> =>
   millis === null ? Option.none() : Option.some(instant(millis))
+
+const concurrencyOf = ({ concurrencyKey, concurrencyLimit }: Pick<RunRow, "concurrencyKey" | "concurrencyLimit">) =>
+  concurrencyKey === null
+    ? Option.none()
+    : Option.some(Object.freeze({ key: concurrencyKey, limit: concurrencyLimit }))
 
 /** @internal */
 export const parseJson = (text: string): unknown => {
@@ -180,6 +192,7 @@ export const fromRow = (
     when: Result.isSuccess(trigger) ? Trigger.format(trigger.success) : "unreadable",
     executor: row.executor,
     priority: row.priority,
+    concurrency: concurrencyOf(row),
     policy: Result.isSuccess(policy) ? Option.some(policy.success) : Option.none(),
     labels: Object.freeze(parseLabels(row.labels)),
     owner: Option.fromNullishOr(row.owner),
@@ -230,6 +243,7 @@ export const fromRun = (run: RunRow): RunInfo =>
     state: run.held && (run.state === "ready" || run.state === "waiting") ? "held" : run.state,
     attempt: run.attempt,
     takeovers: run.takeovers,
+    concurrency: concurrencyOf(run),
     owner: Option.fromNullishOr(run.owner),
     fencingToken: Option.fromNullishOr(run.token),
     startedAt: instantOption(run.startedAt),

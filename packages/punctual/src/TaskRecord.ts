@@ -90,6 +90,13 @@ export interface TaskDefinition {
   readonly executor: string
   /** Larger runs first among ready runs of one tag. */
   readonly priority: number
+  /**
+   * Runs of one tag and key are at work beside each other up to `concurrencyLimit`, whatever their tasks; `null`: under
+   * no such limit.
+   */
+  readonly concurrencyKey: string | null
+  /** At least 1, and 1 where there is no key. */
+  readonly concurrencyLimit: number
   /** JSON text of a flat object of strings. */
   readonly labels: string
   /** Who reconciles this task, if anyone. */
@@ -163,6 +170,9 @@ export interface RunRow {
   readonly version: number
   readonly executor: string
   readonly priority: number
+  /** Of its task: that of now while it waits to be claimed, that of its claim from then on. */
+  readonly concurrencyKey: string | null
+  readonly concurrencyLimit: number
   readonly due: number
   readonly nominal: number
   readonly state: RunState
@@ -217,6 +227,8 @@ export interface NewRun {
   readonly slots: number
   readonly queues: boolean
   readonly atMostOnce: boolean
+  /** Whether its task has a `concurrencyKey`. Only claims let such a run begin, not the change that creates it. */
+  readonly keyed?: boolean | undefined
 }
 
 /**

@@ -21,6 +21,7 @@
  * | I9 | a batch with one bad entry commits the others |
  * | I10 | due and ready rows are found through indexes |
  * | I12 | a committed change that needs attention wakes every listener of the store |
+ * | I14 | a run with a `concurrencyKey` is claimed only while fewer than its `concurrencyLimit` runs of its tag and key are running |
  *
  * @since 0.1.0
  */
@@ -96,6 +97,8 @@ export interface Capabilities {
   readonly shared: boolean
   /** Wake-ups of other processes arrive by themselves; otherwise each sleep is cut to the poll interval. */
   readonly notifies: boolean
+  /** Whether it holds `concurrencyKey`s to their limits (I14). One that does not refuses tasks that have one. */
+  readonly concurrencyKeys: boolean
 }
 
 /** @category models @since 0.1.0 */
@@ -139,8 +142,8 @@ export interface TaskWithRuns {
  */
 export type RunChange =
   /**
-   * Creates it from the row as `set` leaves it; with `claim` (of a ready run), running at once and owned. Does nothing
-   * when the key is open already.
+   * Creates it from the row as `set` leaves it; with `claim` (of a ready run), running at once and owned, unless the row
+   * has a `concurrencyKey`: then it is ready, as without. Does nothing when the key is open already.
    */
   | { readonly _tag: "Create"; readonly run: NewRun; readonly claim?: Lease | undefined }
   /** Deletes a waiting run, which leaves no history: its occurrence was counted otherwise. */
@@ -168,8 +171,9 @@ export interface Lease {
  * One compare-and-set on a task: all of it commits, or none. First `set`, then `runs` in their order; a removal is last,
  * and what replaces the task comes after it.
  *
- * Ready and waiting runs follow the row's `tag`, `version`, `executor` and `priority`: a run uses the payload of its
- * claim, so it is claimed by whoever can decode that one.
+ * Ready and waiting runs follow the row's `tag`, `version`, `executor`, `priority`, `concurrencyKey` and
+ * `concurrencyLimit`: a run uses the payload of its claim, so it is claimed by whoever can decode that one, and counts
+ * for the key of that one.
  *
  * @category models
  * @since 0.1.0
@@ -198,7 +202,7 @@ export interface Change {
  * @category models
  * @since 0.1.0
  */
-export type Seen = Pick<TaskRow, "tag" | "version" | "executor" | "priority" | "due">
+export type Seen = Pick<TaskRow, "tag" | "version" | "executor" | "priority" | "concurrencyKey" | "due">
 
 /** @category models @since 0.1.0 */
 export type Committed =
@@ -501,6 +505,12 @@ export class TaskStore extends Context.Service<TaskStore, {
    * in all; each gets a token, a lease, `attempt + 1`, and `startedAt`: `now`, or `null` where it may begin only once
    * (`atMostOnce`), until its mark. Also the earliest instant after `now` at which one of these slots has a run that
    * will be ready.
+   *
+   * Runs of one tag and `concurrencyKey` are in a line, by priority, then due, over all executors and versions. The first
+   * of those that this claim may have is claimed if fewer than its `concurrencyLimit` of them all are running, then the
+   * next one (I14). What is running is what has an owner: ended, given back and taken over runs are not. Which of several
+   * keys comes first is the store's choice, but a key that has room is not passed over for ever, and one that has none
+   * keeps nobody else waiting. An end that makes room for a run that is ready wakes listeners as a ready run does.
    */
   readonly claim: (options: {
     readonly now: number

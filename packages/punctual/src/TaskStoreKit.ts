@@ -49,6 +49,32 @@ export const refuseUnknown = <Options extends object>(
 }
 
 // -----------------------------------------------------------------------------
+// concurrency keys
+// -----------------------------------------------------------------------------
+
+/**
+ * The error of rows with a `concurrencyKey` in a store that cannot hold it to its limit (`capabilities.concurrencyKeys`
+ * is `false`); none where there is no such row. Such a store must take none: it would ignore the limit in silence.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const refuseConcurrencyKeys = (
+  store: string,
+  operation: string,
+  rows: ReadonlyArray<{ readonly concurrencyKey?: string | null | undefined }>
+): TaskStoreError | undefined => {
+  const keyed = rows.find(({ concurrencyKey }) => concurrencyKey !== undefined && concurrencyKey !== null)
+  return keyed === undefined ? undefined : new TaskStoreError({
+    store,
+    operation,
+    reason: "Invalid",
+    message: `${store} cannot hold a concurrencyKey (here ${JSON.stringify(keyed.concurrencyKey)}) to its limit. Keep ` +
+      "this task in another store: memory, a file, SQLite, Postgres, MySQL or Redis."
+  })
+}
+
+// -----------------------------------------------------------------------------
 // audiences
 // -----------------------------------------------------------------------------
 

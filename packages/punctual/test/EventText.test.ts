@@ -23,6 +23,7 @@ const run = (fields: Partial<RunInfo> = {}): RunInfo => ({
   state: "running",
   attempt: 1,
   takeovers: 0,
+  concurrency: Option.some({ key: "acme", limit: 2 }),
   owner: Option.some("worker#1"),
   fencingToken: Option.some(41),
   startedAt: Option.some(at),

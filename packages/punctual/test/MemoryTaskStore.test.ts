@@ -29,6 +29,8 @@ const task = (id: string, fields: Partial<NewTask> = {}): NewTask => ({
   policy: "{}",
   executor: "default",
   priority: 0,
+  concurrencyKey: null,
+  concurrencyLimit: 1,
   labels: "{}",
   owner: null,
   declared: null,

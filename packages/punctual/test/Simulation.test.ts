@@ -13,7 +13,7 @@ import type { TaskStore } from "../src/TaskStore.ts"
 import * as Simulation from "../src/testing/Simulation.ts"
 import * as Trigger from "../src/Trigger.ts"
 import * as Mutants from "./support/mutantStores.ts"
-import { App, options, queueing } from "./support/simulationApp.ts"
+import { App, keyed, options, queueing } from "./support/simulationApp.ts"
 
 /** Seeds from one on. */
 const range = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
@@ -83,6 +83,7 @@ describe("a store that is wrong is found out", () => {
     ["no check of the token", Mutants.noTokenCheck, 400, ["fencing"]],
     ["an advance in one transaction, its runs in the next", Mutants.advanceBeforeInsert, 200, ["conservation"]],
     ["overlap counted for each process", Mutants.overlapPerProcess, 100, ["overlap"]],
+    ["a claim that looks at no concurrency key", Mutants.keysIgnored, 20, ["keys"], keyed],
     ["nobody takes over", Mutants.noReclaim, 200, ["liveness"]],
     ["history as the only guard", Mutants.historyAsTheOnlyGuard, 100, ["one outcome", "clocks"]],
     ["no mark before an attempt that may begin once", Mutants.noMark, 200, ["at most once"]],

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Simulation from "../src/testing/Simulation.ts"
-import { App, long, options, queueing } from "./support/simulationApp.ts"
+import { App, keyed, long, options, queueing } from "./support/simulationApp.ts"
 
 /** Seeds from one on. */
 const range = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
@@ -37,6 +37,16 @@ describe("schedulers, one store, and faults", () => {
   it.effect(
     "what must hold holds where nearly all waits for something",
     () => Simulation.run(App, { ...queueing, seeds: range(1, 100) }),
+    patience
+  )
+
+  it.effect(
+    "what must hold holds where tasks share concurrency keys",
+    () =>
+      Effect.map(Simulation.run(App, { ...keyed, seeds: range(1, 200) }), (report) => {
+        assert.isAbove(report.attempts, 1_000)
+        assert.isAbove(report.takeovers, 50)
+      }),
     patience
   )
 

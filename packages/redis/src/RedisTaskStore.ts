@@ -226,7 +226,7 @@ export const make: (options?: Options) => Effect.Effect<
 
   return TaskStore.of({
     name: store,
-    capabilities: { durable: options.durable ?? true, shared: true, notifies: true },
+    capabilities: { durable: options.durable ?? true, shared: true, notifies: true, concurrencyKeys: true },
 
     insert: (tasks) =>
       batch(

@@ -9,7 +9,7 @@ await onServer("redis", (url) => {
   // keys of its own in each run
   const prefix = freshPrefix()
   TaskStoreSuite.suite("redis", storeOf(url, { prefix }), {
-    capabilities: { durable: true, shared: true, notifies: true },
+    capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true },
     broadcasts: true
   })
   TaskStoreSuite.model("redis", storeOf(url, { prefix: `${prefix}:model` }))

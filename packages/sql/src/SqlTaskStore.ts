@@ -213,6 +213,7 @@ export const make: (options?: Options) => Effect.Effect<
       // one process at a time has a PGlite
       shared: sql.driver !== "pglite",
       notifies: crossProcess && (changed !== undefined || channel !== undefined),
+      concurrencyKeys: true,
       ...options.capabilities
     },
     insert: (added) => shared("insert", tasks.insert(added)),

@@ -23,7 +23,7 @@ const encrypted = (filename: string) =>
   EncryptedTaskStore.layer(ring).pipe(Layer.provide(SqliteTaskStore.layer({ filename })))
 
 TaskStoreSuite.suite("sqlite file, encrypted", onFile(encrypted), {
-  capabilities: { durable: true, shared: true, notifies: true }
+  capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true }
 })
 
 describe("an encrypted SQLite file", () => {

@@ -10,7 +10,7 @@ await onServer("mysql", (url) => {
   // tables of its own in each run
   const prefix = freshPrefix()
   TaskStoreSuite.suite("mysql", MysqlTaskStore.layer({ url, prefix }), {
-    capabilities: { durable: true, shared: true, notifies: true }
+    capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true }
   })
   TaskStoreSuite.model("mysql", MysqlTaskStore.layer({ url, prefix: `${prefix}_model` }))
 })

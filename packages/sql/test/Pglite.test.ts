@@ -13,7 +13,7 @@ const Pglite = PgliteClient.layer(Effect.promise(() => PGlite.create()))
 TaskStoreSuite.suite(
   "pglite",
   SqlTaskStore.layer({ capabilities: { durable: false } }).pipe(Layer.provide(Pglite)),
-  { capabilities: { durable: false, shared: false, notifies: true }, broadcasts: true }
+  { capabilities: { durable: false, shared: false, notifies: true, concurrencyKeys: true }, broadcasts: true }
 )
 
 TaskStoreSuite.model("pglite", SqlTaskStore.layer({ prefix: "model" }).pipe(Layer.provide(Pglite)), { runs: 20 })

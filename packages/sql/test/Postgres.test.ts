@@ -10,7 +10,7 @@ await onServer("postgres", (url) => {
   // tables of its own in each run
   const prefix = freshPrefix()
   TaskStoreSuite.suite("postgres", PostgresTaskStore.layer({ url, prefix }), {
-    capabilities: { durable: true, shared: true, notifies: true },
+    capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true },
     broadcasts: true
   })
   TaskStoreSuite.model("postgres", PostgresTaskStore.layer({ url, prefix: `${prefix}_model` }))

@@ -72,7 +72,7 @@ describe("SqlTaskStore", () => {
           yield* SqlTaskStore.migrate()
           const { applied, version } = yield* SqlTaskStore.status()
           assert.strictEqual(version, schemaVersion)
-          assert.deepStrictEqual(applied.map((migration) => migration.version), [1, 2])
+          assert.deepStrictEqual(applied.map((migration) => migration.version), [1, 2, 3])
           const store = Context.get(yield* open, TaskStore)
           assert.strictEqual((yield* store.insert([newTask("a")]))[0]!._tag, "Inserted")
         }).pipe(Effect.provideContext(client))
@@ -152,7 +152,8 @@ describe("SqlTaskStore", () => {
         for (const program of programs) assert.strictEqual(yield* program.heard, "ok, ok, ok")
         assert.deepStrictEqual(yield* ask(file, "select version, name from punctual_migration"), [
           { version: 1, name: "tables" },
-          { version: 2, name: "instances" }
+          { version: 2, name: "instances" },
+          { version: 3, name: "concurrency keys" }
         ])
       }), 60_000)
 
@@ -173,7 +174,8 @@ describe("SqlTaskStore", () => {
         yield* Effect.forEach(opening, Fiber.join, { discard: true })
         assert.deepStrictEqual(yield* ask(file, "select version from punctual_migration"), [
           { version: 1 },
-          { version: 2 }
+          { version: 2 },
+          { version: 3 }
         ])
       }))
 
@@ -184,7 +186,7 @@ describe("SqlTaskStore", () => {
         yield* meddle(file, "update punctual_meta set version = 9, minimum_writer = 7")
         const error = yield* Effect.flip(Effect.scoped(store({ filename: file })))
         assert.strictEqual(error.reason, "NewerSchema")
-        assert.match(error.message, /schema version 9\b.*version 7 or later.*knows version 2\b/)
+        assert.match(error.message, /schema version 9\b.*version 7 or later.*knows version 3\b/)
         assert.isFalse(error.retryable)
       }))
 
@@ -192,11 +194,11 @@ describe("SqlTaskStore", () => {
       Effect.gen(function*() {
         const file = yield* databaseFile
         yield* Effect.scoped(store({ filename: file }))
-        yield* meddle(file, "alter table punctual_task add column added text", "update punctual_meta set version = 3")
+        yield* meddle(file, "alter table punctual_task add column added text", "update punctual_meta set version = 4")
         const older = yield* store({ filename: file })
         yield* older.insert([newTask("a")])
         assert.strictEqual((yield* older.get(["a"])).length, 1)
-        assert.deepStrictEqual(yield* ask(file, "select version from punctual_meta"), [{ version: 3 }])
+        assert.deepStrictEqual(yield* ask(file, "select version from punctual_meta"), [{ version: 4 }])
       }))
 
     it.effect("I13: every write of an older program is refused once a newer one has migrated, and loses nothing", () =>
@@ -206,7 +208,7 @@ describe("SqlTaskStore", () => {
         const [inserted] = yield* older.insert([newTask("a", { runs: [newRun("x:1"), newRun("x:2")] })])
         const { runs } = yield* older.claim({ now: epoch, lease: lease("me"), slots: [slot], limit: 1, reader: "me" })
         const ref = { generation: inserted!.row.generation, key: runs[0]!.run.key, token: runs[0]!.run.token ?? 0 }
-        yield* meddle(file, "update punctual_meta set version = 3, minimum_writer = 3")
+        yield* meddle(file, `update punctual_meta set version = ${schemaVersion + 1}, minimum_writer = ${schemaVersion + 1}`)
         const before = yield* ask(file, "select * from punctual_clock, punctual_run, punctual_meta")
         const instance = {
           id: "me#1",

@@ -242,14 +242,17 @@ export class Model {
     now: number
   ): MutableRun | undefined {
     if (this.findOpen(task.generation, newRun.key) !== undefined) return undefined
+    const { keyed: _, ...made } = newRun
     const run: MutableRun = {
-      ...copy(newRun),
+      ...copy(made),
       generation: task.generation,
       taskId: task.id,
       tag: "",
       version: 0,
       executor: "",
       priority: 0,
+      concurrencyKey: null,
+      concurrencyLimit: 1,
       held: newRun.held ?? false,
       attempt: newRun.attempt ?? 0,
       takeovers: newRun.takeovers ?? 0,
@@ -264,7 +267,7 @@ export class Model {
       number: null
     }
     follow(run, task)
-    if (claim !== undefined && run.state === "ready") this.own(run, claim, now)
+    if (claim !== undefined && run.state === "ready" && run.concurrencyKey === null) this.own(run, claim, now)
     this.runs.push(run)
     return run
   }
@@ -368,14 +371,27 @@ export class Model {
       const candidates = readyOf(slot)
         .filter((run) => run.readyAt <= options.now && !this.hides(run.generation, options.reader))
         .sort(order)
-      const taken = picked.filter((run) => candidates.includes(run))
-      check(
-        taken.every((run, i) => order(run, candidates[i]!) === 0),
-        `not the first of their slot, in order: ${taken.map((run) => run.key).join()} of ${
-          candidates.map((run) => run.key).join()
-        }`
-      )
-      return { taken: taken.length, most: Math.min(slot.limit, candidates.length) }
+      const mine = picked.filter((run) => candidates.includes(run))
+      check(mine.every((run, i) => i === 0 || order(mine[i - 1]!, run) <= 0), "not in order")
+      // Each line by itself: which of them comes first is the store's choice.
+      let most = 0
+      for (const key of new Set(candidates.map((run) => run.concurrencyKey))) {
+        const line = candidates.filter((run) => run.concurrencyKey === key)
+        const taken = mine.filter((run) => run.concurrencyKey === key)
+        check(
+          taken.every((run, i) => order(run, line[i]!) === 0),
+          `not the first of their line: ${taken.map((run) => run.key).join()} of ${line.map((run) => run.key).join()}`
+        )
+        // Runs of the same key that this claim has taken for another executor come before these or between them.
+        const running = key === null ? 0 : this.runningOf(slot.tag, key)
+        const others = picked.filter((run) => run.tag === slot.tag && run.concurrencyKey === key).length - taken.length
+        taken.forEach((run, i) =>
+          check(key === null || running + i < run.concurrencyLimit, `${running + i + 1} of key ${key} are running`)
+        )
+        const full = key === null ? -1 : line.findIndex((run, i) => running + others + i >= run.concurrencyLimit)
+        most += full === -1 ? line.length : Math.max(full, taken.length)
+      }
+      return { taken: mine.length, most: Math.min(slot.limit, most) }
     })
     const total = shares.reduce((sum, share) => sum + share.taken, 0)
     const most = shares.reduce((sum, share) => sum + share.most, 0)
@@ -396,8 +412,21 @@ export class Model {
         null
       )
     check([later(true), later(false)].includes(answer.next), `next ${answer.next} instead of ${later(true)}`)
-    for (const run of picked) this.own(run, options.lease, options.now)
+    for (const run of picked) {
+      const { concurrencyKey, concurrencyLimit, tag } = run
+      const most = Math.max(...picked.map((run) => run.concurrencyKey === concurrencyKey ? run.concurrencyLimit : 0))
+      check(
+        concurrencyKey === null || this.runningOf(tag, concurrencyKey) < Math.max(most, concurrencyLimit),
+        `${concurrencyLimit} of key ${concurrencyKey} are running already`
+      )
+      this.own(run, options.lease, options.now)
+    }
     return picked.map(rowOf)
+  }
+
+  /** How many runs of a tag and a concurrency key are running. */
+  runningOf(tag: string, key: string): number {
+    return this.runs.filter((run) => run.state === "running" && run.tag === tag && run.concurrencyKey === key).length
   }
 
   private owned(ref: RunRef, owner: string): MutableRun | undefined {
@@ -560,4 +589,6 @@ const follow = (run: MutableRun, task: TaskRow): void => {
   run.version = task.version
   run.executor = task.executor
   run.priority = task.priority
+  run.concurrencyKey = task.concurrencyKey
+  run.concurrencyLimit = task.concurrencyLimit
 }

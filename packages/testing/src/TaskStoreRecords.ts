@@ -27,6 +27,8 @@ export const newTask = (id: string, now: number, fields: Partial<NewTask> = {}):
   policy: "{}",
   executor: "default",
   priority: 0,
+  concurrencyKey: null,
+  concurrencyLimit: 1,
   labels: "{}",
   owner: null,
   declared: null,
@@ -88,7 +90,10 @@ export const change = (
 })
 
 /** As the engine tells it, of a whole row. */
-const seen = ({ due, executor, priority, tag, version }: Partial<Seen>): Pick<Change, "seen"> =>
-  tag === undefined || version === undefined || executor === undefined || priority === undefined || due === undefined
+const seen = (row: Partial<Seen>): Pick<Change, "seen"> => {
+  const { concurrencyKey, due, executor, priority, tag, version } = row
+  return tag === undefined || version === undefined || executor === undefined || priority === undefined ||
+      concurrencyKey === undefined || due === undefined
     ? {}
-    : { seen: { tag, version, executor, priority, due } }
+    : { seen: { tag, version, executor, priority, concurrencyKey, due } }
+}

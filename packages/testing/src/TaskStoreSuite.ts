@@ -28,6 +28,7 @@ import * as Commands from "./internal/taskStore/commands.ts"
 import { commits, runChanges } from "./internal/taskStore/commits.ts"
 import { concurrency } from "./internal/taskStore/concurrency.ts"
 import { instances } from "./internal/taskStore/instances.ts"
+import { concurrencyKeys, noConcurrencyKeys } from "./internal/taskStore/keys.ts"
 import type { Body, Test } from "./internal/taskStore/lab.ts"
 import { lab } from "./internal/taskStore/lab.ts"
 import { lists } from "./internal/taskStore/lists.ts"
@@ -146,6 +147,8 @@ const collect = (options: Options): ReadonlyArray<{ readonly name: string; reado
   wakes(test)
   concurrency(test)
   instances(test)
+  if (options.capabilities?.concurrencyKeys === false) noConcurrencyKeys(test)
+  else concurrencyKeys(test)
   if (options.broadcasts === true) broadcasts(test)
   return tests
 }

@@ -32,15 +32,18 @@ export const schemaVersion = 1
 
 export type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
-export type StoredRow = Mutable<Omit<TaskRow, "id">>
+export type StoredRow = Mutable<Omit<TaskRow, "id" | keyof typeof unkeyed>>
 
-export type StoredRun = Mutable<Omit<RunRow, "taskId">>
+export type StoredRun = Mutable<Omit<RunRow, "taskId" | keyof typeof unkeyed>>
+
+/** What every row has that this store takes: it cannot count runs over documents. */
+const unkeyed = { concurrencyKey: null, concurrencyLimit: 1 } as const
 
 /** An ended run with its number in its task's history, and how many that keeps, where its end says. */
 export type EndedRun = StoredRun & { number: number; keep: number | null }
 
 /** What the history collection holds. */
-export interface HistoryDocument extends Omit<RunRow, "key"> {
+export interface HistoryDocument extends Omit<RunRow, "key" | keyof typeof unkeyed> {
   /** Generation and number. */
   readonly _id: string
   readonly key: string
@@ -113,20 +116,26 @@ export const endKey = (generation: number, number: number): string => `${generat
 // rows
 // -----------------------------------------------------------------------------
 
-export const rowOf = (id: string, task: StoredRow): TaskRow => ({ id, ...task, counters: { ...task.counters } })
+export const rowOf = (id: string, task: StoredRow): TaskRow => ({
+  id,
+  ...unkeyed,
+  ...task,
+  counters: { ...task.counters }
+})
 
 export const runOf = (taskId: string, run: StoredRun): RunRow => {
   const { generation, key, ...rest } = run
-  return { generation, key, taskId, ...rest }
+  return { generation, key, taskId, ...unkeyed, ...rest }
 }
 
 export const historyOf = (taskId: string, { keep: _, number, ...run }: EndedRun): HistoryDocument => ({
   _id: endKey(run.generation, number),
-  ...runOf(taskId, run),
+  ...run,
+  taskId,
   number
 })
 
-export const endedRow = ({ _id, number: _, ...run }: HistoryDocument): RunRow => run
+export const endedRow = ({ _id, number: _, ...run }: HistoryDocument): RunRow => ({ ...unkeyed, ...run })
 
 // -----------------------------------------------------------------------------
 // texts

@@ -118,7 +118,7 @@ export class Draft {
   }
 
   /** Takes the id, which must be free. */
-  insert({ id: _, runs, ...fields }: NewTask): void {
+  insert({ concurrencyKey: _, concurrencyLimit: __, id: ___, runs, ...fields }: NewTask): void {
     const task: StoredRow = {
       ...fields,
       counters: { ...fields.counters },
@@ -152,7 +152,10 @@ export class Draft {
     return { _tag: "Committed", revision, claimed: made.claimed.map((run) => Documents.runOf(this.id, run)) }
   }
 
-  private set(task: StoredRow, set: Partial<TaskDefinition & TaskPosition>): void {
+  private set(
+    task: StoredRow,
+    { concurrencyKey: _, concurrencyLimit: __, ...set }: Partial<TaskDefinition & TaskPosition>
+  ): void {
     for (const [field, value] of Object.entries(set)) {
       if (value !== undefined) Object.assign(task, { [field]: structuredClone(value) })
     }

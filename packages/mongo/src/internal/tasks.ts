@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { Committed, Inserted, TaskStore, TaskWithRuns } from "punctual/TaskStore"
+import type { Change, Committed, Inserted, TaskStore, TaskWithRuns } from "punctual/TaskStore"
 import { TaskStoreError, zoneRulesPatience } from "punctual/TaskStore"
+import { refuseConcurrencyKeys } from "punctual/TaskStoreKit"
 import type { Clause, DatabaseError, FindOptions } from "./collections.ts"
 import * as Documents from "./documents.ts"
 import type { TaskDocument } from "./documents.ts"
@@ -52,6 +53,13 @@ export const readable = (
   return Effect.as(Effect.all(aside, { discard: true }), docs.filter((_, i) => reasons[i] === undefined))
 }
 
+/** What changes make of rows. */
+const written = (changes: ReadonlyArray<Change>) =>
+  changes.flatMap(({ replacement, set }) => [
+    ...set === "remove" ? [] : [set],
+    ...replacement === undefined ? [] : [replacement]
+  ])
+
 export const makeTasks = (db: Writes): Tasks => {
   const { tasks } = db
 
@@ -72,7 +80,7 @@ export const makeTasks = (db: Writes): Tasks => {
 
   return {
     insert: (added) =>
-      Effect.flatMap(
+      refuseConcurrencyKeys(db.store, "insert", added) ?? Effect.flatMap(
         db.write<typeof added[number], Inserted | undefined>("insert", {
           entries: added,
           where: ({ id }) => ({ id }),
@@ -146,7 +154,7 @@ export const makeTasks = (db: Writes): Tasks => {
       ),
 
     commit: (changes) =>
-      db.write<typeof changes[number], Committed>("commit", {
+      refuseConcurrencyKeys(db.store, "commit", written(changes)) ?? db.write<typeof changes[number], Committed>("commit", {
         entries: changes,
         where: ({ id }) => ({ id }),
         // the size of a document is known from its texts only where all of them are

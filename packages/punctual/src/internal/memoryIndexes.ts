@@ -6,6 +6,7 @@
  * | what is due | `due` | due, generation |
  * | what was timed under which rules of time zones | `zoned` | version, generation |
  * | what can be claimed | a `Bucket` per (executor, tag, version) | priority descending, due, generation, key |
+ * | what of a concurrency key can be claimed | `Lanes` of that bucket | the same, of each lane's first run that has room |
  * | whose lease has ended | `leases` | lease end, token |
  * | what may be pruned | `ended` | end, generation, number |
  * | pages of tasks and runs | built when first asked for | see `tasksById` and its neighbours |
@@ -14,9 +15,10 @@
  *
  * @since 0.1.0
  */
+import { Lanes, Lines, type Taken } from "./memoryLines.ts"
 import type { KindFields, Run, Task } from "./memoryRecords.ts"
 import { Instants, Kind, sameKind } from "./memoryRecords.ts"
-import type { Compare } from "./memorySorted.ts"
+import type { Compare, Cursor } from "./memorySorted.ts"
 import { SortedList } from "./memorySorted.ts"
 
 /** What the orders of tasks look at: a cursor of a page is one too. */
@@ -76,6 +78,8 @@ const byEnd: Compare<Run> = (self, that) =>
 export class Bucket {
   readonly version: number
   readonly order = new SortedList<Run>(byClaim)
+  /** In the place of `order`, for runs with a concurrency key. */
+  readonly lanes = new Lanes(byClaim)
   readonly later = new SortedList<Run>(byReadyAt)
   seen = -Infinity
 
@@ -85,12 +89,27 @@ export class Bucket {
 
   add(run: Run): void {
     this.later.add(run)
-    if (run.readyAt <= this.seen) this.order.add(run)
+    if (run.readyAt <= this.seen) this.enter(run)
   }
 
   remove(run: Run): void {
     this.later.remove(run)
-    if (run.readyAt <= this.seen) this.order.remove(run)
+    if (run.readyAt <= this.seen) this.leave(run)
+  }
+
+  private enter(run: Run): void {
+    if (run.line === null) this.order.add(run)
+    else this.lanes.add(run.line, run)
+  }
+
+  private leave(run: Run): void {
+    if (run.line === null) this.order.remove(run)
+    else this.lanes.remove(run.line, run)
+  }
+
+  /** What may be claimed beside what a claim has taken, each in the order of claims. */
+  cursors(taken: Taken): ReadonlyArray<Cursor<Run>> {
+    return this.lanes.listed.size === 0 ? [this.order.up()] : [this.order.up(), this.lanes.up(taken)]
   }
 
   /** Makes `order` what may be claimed at `now`; answers when the next one may. */
@@ -99,8 +118,8 @@ export class Bucket {
     const to = Math.max(this.seen, now)
     const between = this.later.from((run) => run.readyAt <= from)
     for (let run = between.next(); run !== undefined && run.readyAt <= to; run = between.next()) {
-      if (now > this.seen) this.order.add(run)
-      else this.order.remove(run)
+      if (now > this.seen) this.enter(run)
+      else this.leave(run)
     }
     this.seen = now
     return this.later.firstFrom((run) => run.readyAt <= now)?.readyAt ?? Infinity
@@ -149,6 +168,7 @@ export class Indexes {
   readonly events = new Set<Task>()
   readonly leases = new SortedList<Run>(byLease)
   readonly ended = new SortedList<Run>(byEnd)
+  readonly lines = new Lines()
   private readonly buckets = new Map<string, Map<string, Array<Bucket>>>()
   private readonly kinds = new Map<string, Array<Kind>>()
   private ids: SortedList<Task> | undefined
@@ -223,7 +243,18 @@ export class Indexes {
     for (const run of task.opens()) {
       if (run.state === "running") continue
       this.unlink(run)
-      run.kind = kind
+      run.follow()
+      this.link(run)
+    }
+  }
+
+  setConcurrency(task: Task, key: string | null, limit: number): void {
+    for (const run of task.opens()) if (run.state !== "running") this.unlink(run)
+    task.concurrencyKey = key
+    task.concurrencyLimit = limit
+    for (const run of task.opens()) {
+      if (run.state === "running") continue
+      run.follow()
       this.link(run)
     }
   }
@@ -238,14 +269,34 @@ export class Indexes {
 
   /** Puts an open run where its state belongs. */
   link(run: Run): void {
+    const ready = run.state === "ready" && !run.held
+    if (run.concurrencyKey !== null && (ready || run.state === "running")) {
+      run.line = this.lines.of(run.kind.tag, run.concurrencyKey)
+      if (ready) run.line.ready++
+      else run.line.run(1)
+    }
     if (run.state === "running") this.leases.add(run)
-    else if (run.state === "ready" && !run.held) run.kind.bucket.add(run)
+    else if (ready) run.kind.bucket.add(run)
   }
 
   /** Takes an open run out of where its state belonged; call it before changing anything of it. */
   unlink(run: Run): void {
     if (run.state === "running") this.leases.remove(run)
     else if (run.state === "ready" && !run.held) run.kind.bucket.remove(run)
+    const { line } = run
+    if (line === null) return
+    run.line = null
+    if (run.state === "running") {
+      line.run(-1)
+      if (line.ready > 0) this.lines.freed = true
+    } else line.ready--
+    this.lines.left(line)
+  }
+
+  extendLease(run: Run, until: number): void {
+    this.leases.remove(run)
+    run.leaseUntil = until
+    this.leases.add(run)
   }
 
   addRun(run: Run): void {

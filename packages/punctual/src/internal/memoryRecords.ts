@@ -13,6 +13,7 @@ import type { ArrivingRun, Counters, RunRow, RunState, StoredState, TaskDefiniti
 import { noCounters } from "../TaskRecord.ts"
 import type { NewTask } from "../TaskStore.ts"
 import type { Bucket } from "./memoryIndexes.ts"
+import type { Line } from "./memoryLines.ts"
 
 /** What tasks of one definition in code have in common. Immutable. */
 export class Kind {
@@ -109,6 +110,8 @@ export class Task {
   display: string
   trigger: string
   labels: string
+  concurrencyKey: string | null
+  concurrencyLimit: number
   declared: string | null
   trace: string | null
   state: StoredState
@@ -135,6 +138,8 @@ export class Task {
     this.display = task.display === task.payload ? task.payload : task.display
     this.trigger = texts.share(task.trigger)
     this.labels = texts.share(task.labels)
+    this.concurrencyKey = task.concurrencyKey
+    this.concurrencyLimit = task.concurrencyLimit
     this.declared = task.declared
     this.trace = task.trace
     this.anchor = task.anchor
@@ -280,6 +285,8 @@ export class Task {
       policy: kind.policy,
       executor: kind.executor,
       priority: kind.priority,
+      concurrencyKey: this.concurrencyKey,
+      concurrencyLimit: this.concurrencyLimit,
       labels: this.labels,
       owner: kind.owner,
       declared: this.declared,
@@ -318,6 +325,11 @@ export class Run {
   readonly task: Task
   /** The task's kind: of now while it waits to be claimed, of the claim afterwards. */
   kind: Kind
+  /** As `kind`. */
+  concurrencyKey: string | null
+  concurrencyLimit: number
+  /** Where it waits or counts for its concurrency key, while it is ready or running. */
+  line: Line | null = null
   readonly key: string
   readonly due: number
   readonly nominal: number
@@ -343,6 +355,8 @@ export class Run {
   constructor(task: Task, run: ArrivingRun, now: number) {
     this.task = task
     this.kind = task.kind
+    this.concurrencyKey = task.concurrencyKey
+    this.concurrencyLimit = task.concurrencyLimit
     this.key = run.key
     this.due = run.due
     this.nominal = run.nominal
@@ -357,6 +371,13 @@ export class Run {
     this.takeovers = run.takeovers ?? 0
   }
 
+  /** Becomes what its task is now: until its claim it is whatever that is. */
+  follow(): void {
+    this.kind = this.task.kind
+    this.concurrencyKey = this.task.concurrencyKey
+    this.concurrencyLimit = this.task.concurrencyLimit
+  }
+
   toRow(): RunRow {
     const kind = this.kind
     return {
@@ -367,6 +388,8 @@ export class Run {
       version: kind.version,
       executor: kind.executor,
       priority: kind.priority,
+      concurrencyKey: this.concurrencyKey,
+      concurrencyLimit: this.concurrencyLimit,
       due: this.due,
       nominal: this.nominal,
       state: this.state,

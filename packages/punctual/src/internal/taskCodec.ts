@@ -24,6 +24,8 @@ import { unreadableReason } from "./taskUnreadable.ts"
 export interface EncodedPayload {
   readonly payload: string
   readonly display: string
+  /** The payload itself, for a task whose `concurrencyKey` looks at it. */
+  readonly value?: unknown
 }
 
 /**
@@ -100,9 +102,10 @@ const payloadCodec = (task: Any): Pick<TaskCodec, "encodePayload" | "decodePaylo
   const decode = withoutServices(SchemaParser.decodeUnknownEffect(json))
   const mask = compileMask(json.ast)
 
-  const toText = (value: unknown): EncodedPayload => {
-    const payload = JSON.stringify(value)
-    return { payload, display: mask === undefined ? payload : JSON.stringify(mask(value)) }
+  const toText = (encoded: unknown, value: unknown): EncodedPayload => {
+    const payload = JSON.stringify(encoded)
+    const display = mask === undefined ? payload : JSON.stringify(mask(encoded))
+    return task.concurrencyKey === undefined ? { payload, display } : { payload, display, value }
   }
   const refuse = (issue: SchemaIssue.Issue) => new InvalidPayload({ tag, issue: formatIssue(issue) })
   return {
@@ -110,13 +113,12 @@ const payloadCodec = (task: Any): Pick<TaskCodec, "encodePayload" | "decodePaylo
       const made = exitOf(construct(input))
       if (made?._tag === "Success") {
         const encoded = exitOf(encode(made.value))
-        if (encoded?._tag === "Success") return Effect.succeed(toText(encoded.value))
+        if (encoded?._tag === "Success") return Effect.succeed(toText(encoded.value, made.value))
       }
-      return Effect.flatMap(construct(input, { parseOptions: allProblems }), (value) => encode(value, allProblems))
-        .pipe(
-          Effect.map(toText),
-          Effect.mapError(refuse)
-        )
+      return construct(input, { parseOptions: allProblems }).pipe(
+        Effect.flatMap((value) => Effect.map(encode(value, allProblems), (encoded) => toText(encoded, value))),
+        Effect.mapError(refuse)
+      )
     },
     decodePayload: (text, version) => {
       const unread = unreadableReason(text)

@@ -11,6 +11,7 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { RunRow } from "../TaskRecord.ts"
@@ -45,6 +46,8 @@ const Fields = Schema.Struct({
   policy: Text,
   executor: Text,
   priority: Schema.Int,
+  concurrencyKey: Schema.NullOr(Text).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
+  concurrencyLimit: Schema.Int.pipe(Schema.withDecodingDefaultKey(Effect.succeed(1))),
   labels: Text,
   owner: Schema.NullOr(Text),
   declared: Schema.NullOr(Text),
@@ -146,6 +149,8 @@ const object = (names: ReadonlyArray<string>, values: { readonly [name: string]:
   }}`
 
 const taskNames = Object.keys(Fields.fields)
+/** What is not there says that there is no key: such a line is what it was before there were any. */
+const unkeyedNames = taskNames.filter((name) => name !== "concurrencyKey" && name !== "concurrencyLimit")
 const openNames = Object.keys(OpenFields.fields)
 const endedNames = Object.keys(EndedFields)
 
@@ -161,7 +166,7 @@ export const taskLine = ({ runs = [], ...task }: NewTask): string => {
       takeovers: run.takeovers ?? 0
     })
   )
-  return `{"task":${object(taskNames, { ...task })}${open.length === 0 ? "" : `,"open":[${open.join(",")}]`}}`
+  return `{"task":${object(task.concurrencyKey === null ? unkeyedNames : taskNames, { ...task })}${open.length === 0 ? "" : `,"open":[${open.join(",")}]`}}`
 }
 
 export const endedLine = (run: RunRow): string => `{"ended":${object(endedNames, { ...run })}}`

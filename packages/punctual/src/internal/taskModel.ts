@@ -117,6 +117,8 @@ export interface Any extends Pipeable {
   readonly trigger: Trigger.Trigger | undefined
   readonly executor: string | undefined
   readonly priority: number | undefined
+  readonly concurrencyKey: ((payload: never) => string | undefined) | undefined
+  readonly concurrencyLimit: number | undefined
   readonly labels: Readonly<Record<string, string>> | undefined
   readonly retry: Retry<never> | undefined
 }

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as MemoryTaskStore from "../../src/MemoryTaskStore.ts"
-import type { Change, TaskStore } from "../../src/TaskStore.ts"
+import type { Change, NewTask, TaskStore } from "../../src/TaskStore.ts"
 
 type Store = TaskStore["Service"]
 
@@ -140,3 +140,29 @@ export const tokensRepeat = mutant((store) => ({
       runs: runs.map((claimed) => ({ ...claimed, run: { ...claimed.run, token: 1 } }))
     }))
 }))
+
+/** A claim looks at no key; what it answers says that there was one. */
+export const keysIgnored = Effect.map(MemoryTaskStore.make, (store): Store => {
+  const limits = new Map<string, Pick<NewTask, "concurrencyKey" | "concurrencyLimit">>()
+  const without = <A extends Partial<NewTask>>(row: A, id: string): A => {
+    if (row.concurrencyKey !== undefined) {
+      limits.set(id, { concurrencyKey: row.concurrencyKey, concurrencyLimit: row.concurrencyLimit ?? 1 })
+    }
+    return { ...row, concurrencyKey: null, concurrencyLimit: 1 }
+  }
+  return {
+    ...store,
+    insert: (tasks) => store.insert(tasks.map((task) => without(task, task.id))),
+    commit: (changes) =>
+      store.commit(changes.map((change) =>
+        change.set === "remove" || change.set.concurrencyKey === undefined
+          ? change
+          : { ...change, set: without(change.set, change.id) }
+      )),
+    claim: (options) =>
+      Effect.map(store.claim(options), ({ next, runs }) => ({
+        next,
+        runs: runs.map(({ run, task }) => ({ task, run: { ...run, ...limits.get(run.taskId) } }))
+      }))
+  }
+})

@@ -20,6 +20,13 @@ const Work = Task.make("Work", { payload, error, retry: { times: 2, schedule: Sc
 const Plain = Task.make("Plain", { payload, error })
 const Once = Task.make("Once", { payload, error, delivery: "atMostOnce" })
 const Busy = Task.make("Busy", { payload })
+const Keyed = Task.make("Keyed", {
+  payload: { ...payload, key: Schema.Int },
+  error,
+  retry: { times: 1, schedule: Schedule.spaced("1 second") },
+  concurrencyKey: ({ key }) => key === 0 ? undefined : `key ${key}`,
+  concurrencyLimit: 2
+})
 
 /** When it begins. */
 const start = Date.parse("2026-01-01T00:00:00Z")
@@ -44,6 +51,7 @@ export const App = Layer.mergeAll(
   Work.toLayer(behave),
   Plain.toLayer(behave),
   Once.toLayer(behave),
+  Keyed.toLayer(behave),
   Busy.toLayer(({ seed }) =>
     Effect.flatMap(CurrentRun, ({ id }) => Effect.sleep(Duration.millis(Simulation.random(seed, id).int(100, 1_500))))
   )
@@ -147,5 +155,36 @@ export const queueing: Simulation.Options = {
         onConflict: "keep",
         whenBusy: "queue"
       }), { weight: 0, atStart: 4 })
+  ]
+}
+
+/** Tasks that share two keys, and are nearly always more than these have room for. */
+export const keyed: Simulation.Options = {
+  ...options,
+  operations: [
+    Simulation.operation("add", (scheduler, random) => {
+      const id = `task-${random.int(0, 5)}`
+      return Effect.as(
+        scheduler.add(Keyed, {
+          id,
+          payload: { seed: random.int(0, 1_000_000), key: random.int(0, 2) },
+          trigger: Trigger.between(Trigger.every({ milliseconds: random.int(900, 9_000) }), { end: start + 60_000 }),
+          onConflict: random.pick(["keep", "update", "replace"]),
+          priority: random.int(0, 2),
+          ...policy(random)
+        }),
+        id
+      )
+    }, { weight: 2, atStart: 5 }),
+    Simulation.operation("move", (scheduler, random) => {
+      const id = `task-${random.int(0, 5)}`
+      const payload = { seed: random.int(0, 1_000_000), key: random.int(0, 2) }
+      return Effect.as(scheduler.handle(id, { task: Keyed }).update({ payload }), id)
+    }),
+    runNow,
+    Simulation.pause,
+    Simulation.resume,
+    Simulation.cancel,
+    Simulation.remove
   ]
 }

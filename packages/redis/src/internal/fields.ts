@@ -6,7 +6,7 @@
  * |---|---|---|
  * | `c` its clock | state, cursor, due, nominal, override, counters; after tabs zone rules and ranges | every evaluation, as a whole |
  * | `p` its pause | failures, pausedAt, pauseNote | settlements |
- * | `k` its kind | version, priority, executor, tag | commands |
+ * | `k` its kind | version, priority, executor, tag; where there is a concurrency key its limit and the key before the executor | commands |
  * | `d` the rest | as `definitionFields` says; a text of its own | commands |
  *
  * | line of a run | |
@@ -33,7 +33,7 @@ export const clockFields = [
 
 export const pauseFields = ["failures", "pausedAt", "pauseNote"] as const
 
-export const kindFields = ["version", "priority", "executor", "tag"] as const
+export const kindFields = ["version", "priority", "concurrencyKey", "concurrencyLimit", "executor", "tag"] as const
 
 export const definitionFields = [
   "id",

@@ -1,7 +1,7 @@
 /**
  * What every script begins with: the records and indexes of a store in Redis, in Lua.
  *
- *     basics ◀── indexes ◀── tasks ◀── runs ◀── answers        (lua/, each a text that goes on where the one before ends)
+ *     basics ◀── indexes ◀── tasks ◀── lines ◀── runs ◀── answers        (lua/, each a text that goes on where the one before ends)
  *
  * All keys begin with `{prefix}`, so that they are in one slot of a cluster; it is the only key a script is given.
  *
@@ -15,6 +15,8 @@
  * | `:ids` · `:zoned` · `:events` | places | tasks by id · by zone rules · that have events |
  * | `:later:<b>` · `:ready:<b>` | scores · places | ready runs of a bucket (version, executor, tag), by the instant they may be claimed · in the order of claims |
  * | `:seen` · `:versions:<…>` | hash · scores | up to which instant `later` is in `ready` too · the versions of an executor and tag |
+ * | `:lines:<…>` · `:lanes:<l>` | scores · places | lines of an executor and tag to look at, in turn · the buckets of a line (a concurrency key and tag) |
+ * | `:busy:<l>` · `:apart:<b>` | places · scores | running runs of a line · ready runs of a version, executor and tag that are in lines, as `later` |
  * | `:leases` · `:ended` · `:runs` | scores | running runs by end of lease, with keys · history by end, with numbers · all runs by due, with numbers |
  * | `:instance` · `:instances` | hash · scores | schedulers by id · by until when they are to be believed |
  * | `:q` · `:q:<g>` | places · hash | tasks with verdicts · their verdicts by reader |
@@ -41,9 +43,10 @@
 import { answers } from "./lua/answers.ts"
 import { basics } from "./lua/basics.ts"
 import { indexes } from "./lua/indexes.ts"
+import { lines } from "./lua/lines.ts"
 import { runs } from "./lua/runs.ts"
 import { tasks } from "./lua/tasks.ts"
 
 export { otherSchemaPrefix, schema } from "./lua/basics.ts"
 
-export const library = basics + indexes + tasks + runs + answers
+export const library = basics + indexes + tasks + lines + runs + answers

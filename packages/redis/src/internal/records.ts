@@ -15,7 +15,17 @@ import type {
   TaskPosition,
   TaskRow
 } from "punctual/TaskRecord"
-import type { Change, Lease, NewTask, RunChange, RunRef, Settlement, TaskWithRuns, Verdict, Wake } from "punctual/TaskStore"
+import type {
+  Change,
+  Lease,
+  NewTask,
+  RunChange,
+  RunRef,
+  Settlement,
+  TaskWithRuns,
+  Verdict,
+  Wake
+} from "punctual/TaskStore"
 import { clockFields, definitionFields, kindFields, pauseFields } from "./fields.ts"
 
 /** What a script was answered with cannot be read. */
@@ -66,7 +76,11 @@ const clock = ({ counters: n, cursor, due, nominal, override, ranges, state, zon
 
 const pause = ({ failures, pauseNote, pausedAt }: Row): string => `${failures},${pausedAt},${json(pauseNote)}`
 
-const kind = ({ executor, priority, tag, version }: Row): string => `${version},${priority},${handled(executor, tag)}`
+/** Tabs stand where scripts part what is text: JSON has none inside of one. */
+const kind = ({ concurrencyKey, concurrencyLimit, executor, priority, tag, version }: Row): string =>
+  concurrencyKey === null
+    ? `${version},${priority},${handled(executor, tag)}`
+    : `${version},${priority},${concurrencyLimit},${json(concurrencyKey)}\t,${json(executor)}\t,${json(tag)}`
 
 /** What a bucket of ready runs is called after. */
 export const handled = (executor: string, tag: string): string => `${json(executor)},${json(tag)}`
@@ -261,13 +275,30 @@ const flag = (cell: unknown): boolean => {
   return cell
 }
 
+/** What a run has in common with its task, with or without a key. */
+const kindOf = (cells: ReadonlyArray<unknown>) => {
+  const [version, priority, ...rest] = cells
+  const [limit, key] = rest.length === 2 ? [1, null] : rest
+  const [executor, tag] = rest.slice(-2)
+  if (rest.length !== 2 && rest.length !== 4) throw new Unreadable("a kind has not its length")
+  return {
+    version: int(version),
+    priority: int(priority),
+    concurrencyKey: stringOrNull(key),
+    concurrencyLimit: int(limit),
+    executor: string(executor),
+    tag: string(tag)
+  }
+}
+
 /** Of a task's text (see `library.ts`) and its definition. */
 export const taskRow = (answer: unknown): TaskRow => {
   const [generation, text, definition] = list(answer)
   const [head, , kind, pause, clock] = string(text).split("\n", 5)
-  const [version, priority, executor, tag, failures, pausedAt, pauseNote, c, d] = cells(
-    `[${kind},${pause},${clock},${string(definition)}]`,
-    kindFields.length + pauseFields.length + 2
+  const all = list(JSON.parse(`[${kind},${pause},${clock},${string(definition)}]`))
+  const [failures, pausedAt, pauseNote, c, d] = all.slice(-pauseFields.length - 2)
+  const { concurrencyKey, concurrencyLimit, executor, priority, tag, version } = kindOf(
+    all.slice(0, -pauseFields.length - 2)
   )
   const [state, cursor, due, nominal, override, ran, missed, coalesced, skipped, paused, extra, exact, zone, ranges] =
     arrayOf(c, 14)
@@ -302,8 +333,8 @@ export const taskRow = (answer: unknown): TaskRow => {
     id: string(id),
     generation: Number(generation),
     revision: Number(head!.slice(0, head!.indexOf(","))),
-    tag: string(tag),
-    version: int(version),
+    tag,
+    version,
     name: string(name),
     payload: string(payload),
     display: string(display),
@@ -312,8 +343,10 @@ export const taskRow = (answer: unknown): TaskRow => {
     onStartup: flag(onStartup),
     onShutdown: flag(onShutdown),
     policy: string(policy),
-    executor: string(executor),
-    priority: int(priority),
+    executor,
+    priority,
+    concurrencyKey,
+    concurrencyLimit,
     labels: string(labels),
     owner: stringOrNull(owner),
     declared: stringOrNull(declared),
@@ -354,22 +387,20 @@ export const runRow = (generation: number, text: unknown): RunRow => {
     createdAt,
     taskId,
     key,
-    version,
-    priority,
-    executor,
-    tag,
-    owner,
-    cancel,
-    exit
-  ] = cells(text, 24)
+    ...rest
+  ] = list(typeof text === "string" ? JSON.parse(text) : undefined)
+  const [owner, cancel, exit] = rest.slice(-3)
+  const { concurrencyKey, concurrencyLimit, executor, priority, tag, version } = kindOf(rest.slice(0, -3))
   return {
     generation,
     key: string(key),
     taskId: string(taskId),
-    tag: string(tag),
-    version: int(version),
-    executor: string(executor),
-    priority: int(priority),
+    tag,
+    version,
+    executor,
+    priority,
+    concurrencyKey,
+    concurrencyLimit,
     due: int(due),
     nominal: int(nominal),
     state: string(state),

@@ -253,31 +253,84 @@ return done(answer)
 local now, owner, lease, limit, reader = take(), take(), take(), int(), take()
 NOW = tonumber(now)
 local nextAt, picked, order = nil, {}, {}
-local slots = {}
-for _ = 1, int() do
-  local name, version, most = take(), take(), int()
-  local cursors = {}
-  for _, version in ipairs(call('ZRANGEBYSCORE', P .. ':versions:' .. name, '-inf', version)) do
-    local b = version .. ':' .. name
-    see(b, NOW)
-    local later = firstScore('later:' .. b, '(' .. now)
-    if later and (not nextAt or later < nextAt) then nextAt = later end
-    cursors[#cursors + 1] = { next = walk('ready:' .. b, '-', '+', math.max(1, math.min(most, limit, 200))) }
-  end
-  slots[#slots + 1] = { left = most, cursors = cursors }
+local slots, keyed = {}, false
+
+local function sooner(at)
+  if at and (not nextAt or at < nextAt) then nextAt = at end
 end
 
--- the first of several versions
+-- Lets the lines be looked at that have runs whose time has come since a claim last asked.
+local function ripen(name, version)
+  local all = version .. ':' .. name
+  local upTo = seenOf('k' .. all) or -FAR
+  if NOW > upTo then
+    for member in scores('apart:' .. all, '(' .. S(upTo), now, 500) do mark(name, match(member, '^[^\n]+')) end
+    seen['k' .. all] = NOW
+    call('HSET', P .. ':seen', 'k' .. all, now)
+  end
+  sooner(firstScore('apart:' .. all, '(' .. now))
+end
+
+for _ = 1, int() do
+  local name, version, most = take(), take(), int()
+  local slot = { left = most, cursors = {}, name = name, version = tonumber(version), keyed = false, full = {} }
+  slot.size = math.max(1, math.min(most, limit, 200))
+  for _, version in ipairs(call('ZRANGEBYSCORE', P .. ':versions:' .. name, '-inf', version)) do
+    if sub(version, -1) == 'k' then
+      slot.keyed, keyed = true, true
+      ripen(name, sub(version, 1, -2))
+    else
+      local b = version .. ':' .. name
+      see(b, NOW)
+      sooner(firstScore('later:' .. b, '(' .. now))
+      slot.cursors[#slot.cursors + 1] = { next = walk('ready:' .. b, '-', '+', slot.size) }
+    end
+  end
+  slots[#slots + 1] = slot
+end
+
+-- Lines that were looked at, by what runs in them; with what is picked.
+local busy, visited = {}, {}
+
+-- Looks at lines of a slot, in turn, until as many may begin as are asked for; answers whether there were any.
+local function visit(slot)
+  if not slot.keyed or slot.left <= 0 then return false end
+  slot.lines = slot.lines or pages(slot.size, function(offset, count)
+    return call('ZRANGE', P .. ':lines:' .. slot.name, offset, offset + count - 1)
+  end)
+  local some, promising = false, 0
+  while promising < math.min(slot.left, limit) do
+    local line = slot.lines()
+    if not line then return some end
+    some = true
+    visited[#visited + 1] = { name = slot.name, line = line }
+    busy[line] = busy[line] or call('ZCARD', P .. ':busy:' .. line)
+    for _, b in ipairs(call('ZRANGE', P .. ':lanes:' .. line, 0, -1)) do
+      local version, most, name = laneOf(b)
+      if name == slot.name and version <= slot.version then
+        see(b, NOW)
+        local cursor = { next = walk('ready:' .. b, '-', '+', math.min(slot.size, most)), line = line, limit = most }
+        cursor.head = cursor.next() or false
+        if cursor.head and busy[line] < most then promising = promising + 1 end
+        slot.cursors[#slot.cursors + 1] = cursor
+      end
+    end
+  end
+  return some
+end
+
+-- the first of several versions and lines
 local function pick(slot)
   local best
   for _, cursor in ipairs(slot.cursors) do
-    if cursor.head == nil then cursor.head = cursor.next() or false end
+    if slot.full[cursor.line] then cursor.head = false
+    elseif cursor.head == nil then cursor.head = cursor.next() or false end
     if cursor.head and (not best or below(cursor.head, best.head)) then best = cursor end
   end
   if not best then return nil end
   local member = best.head
   best.head = nil
-  return member
+  return member, best
 end
 
 -- A task that cannot be read, found by its generation.
@@ -288,45 +341,62 @@ local function condemn(g)
   judged = true
 end
 
--- Up to so many, round robin.
+local function runAt(g, key)
+  local t = load(g)
+  return t and openRun(t, key)
+end
+
+-- Up to so many, round robin. One of a line is read at once: whether it can be says how much room it leaves there.
 local function pickAll(count)
   local gs, keys, from = {}, {}, {}
-  local turn = slots
-  while #turn > 0 and #gs < count do
+  local going = slots
+  while #going > 0 and #gs < count do
     local rest = {}
-    for _, slot in ipairs(turn) do
+    for _, slot in ipairs(going) do
       if slot.left > 0 and #gs < count then
-        for member in function() return pick(slot) end do
-          local g, key = sub(member, 35, 50), sub(member, 51)
+        for member, cursor in function() return pick(slot) end do
+          local g, key, line = sub(member, 35, 50), sub(member, 51), cursor.line
           if not picked[g .. key] and not hides(g, reader) then
-            picked[g .. key] = true
-            gs[#gs + 1], keys[#gs + 1], from[#gs + 1] = g, key, slot
-            slot.left = slot.left - 1
-            rest[#rest + 1] = slot
-            break
+            if line and busy[line] >= cursor.limit then slot.full[line] = true
+            else
+              picked[g .. key] = true
+              if line and not runAt(g, key) then condemn(g)
+              else
+                if line then busy[line] = busy[line] + 1 end
+                gs[#gs + 1], keys[#gs + 1], from[#gs + 1] = g, key, slot
+                slot.left = slot.left - 1
+                rest[#rest + 1] = slot
+                break
+              end
+            end
           end
         end
       end
     end
-    turn = rest
+    going = rest
   end
   return gs, keys, from
 end
 
--- What cannot be read makes room for others.
+-- Lines are looked at as long as there is room for more of them; what cannot be read makes room for others.
 repeat
-  local gs, keys, from = pickAll(limit - #order)
-  fetchRuns(gs, keys)
-  for i, g in ipairs(gs) do
-    local t = load(g)
-    local r = t and openRun(t, keys[i])
-    if r then order[#order + 1] = r
-    else
-      from[i].left = from[i].left + 1
-      condemn(g)
-    end
+  local more = false
+  if keyed and limit > 0 then
+    for _, slot in ipairs(slots) do more = visit(slot) or more end
   end
-until #gs == 0
+  repeat
+    local gs, keys, from = pickAll(limit - #order)
+    fetchRuns(gs, keys)
+    for i, g in ipairs(gs) do
+      local r = runAt(g, keys[i])
+      if r then order[#order + 1] = r
+      else
+        from[i].left = from[i].left + 1
+        condemn(g)
+      end
+    end
+  until #gs == 0
+until not more or #order >= limit
 
 local gs = {}
 for i, r in ipairs(order) do gs[i] = r.t.g end
@@ -336,6 +406,25 @@ for i, r in ipairs(order) do
   own(r, owner, lease, now)
   link(r)
   answer[i][4] = runText(r)
+end
+
+-- Lines that nobody may have more of are not looked at again until that changes; the others come behind all.
+if #visited > 0 then flush() end
+for _, each in ipairs(visited) do
+  local stays = false
+  for _, b in ipairs(call('ZRANGE', P .. ':lanes:' .. each.line, 0, -1)) do
+    local version, most, name = laneOf(b)
+    local first = firstScore('later:' .. b, '-inf')
+    if not first then
+      call('ZREM', P .. ':lanes:' .. each.line, b)
+      call('HDEL', P .. ':seen', b)
+    elseif name == each.name and busy[each.line] < most and first <= (seenOf('k' .. S(version) .. ':' .. name) or -FAR) then
+      stays = true
+    end
+  end
+  turn = fresh(turn)
+  if stays then call('ZADD', P .. ':lines:' .. each.name, S(turn), each.line)
+  else call('ZREM', P .. ':lines:' .. each.name, each.line) end
 end
 return done({ answer, nextAt and S(nextAt) or '' })
 `),

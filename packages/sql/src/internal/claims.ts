@@ -8,10 +8,10 @@ import type { SqlError } from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
 import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
 import { plausibleLease } from "punctual/TaskStore"
-import type { Database } from "./database.ts"
+import type { Database, Write } from "./database.ts"
 import type { Ends } from "./ends.ts"
+import { allows, type Candidate, candidate, inClaimOrder, type Line, makeLines, type Place } from "./lines.ts"
 import { inOrder } from "./locks.ts"
-import type { Cells } from "./records.ts"
 import {
   decodeRun,
   decodeTask,
@@ -35,11 +35,13 @@ const rowsAtOnce = 500
 export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "start" | "heartbeat" | "cancel"> => {
   const { dialect, source, sql, t, values } = db
 
+  const lines = makeLines(db)
+
   const slotSource = source([["executor", "text"], ["tag", "text"], ["version", "int"]])
   const inSlot = "q.executor = u.executor and q.tag = u.tag and q.state = 'ready' and q.held = 0"
 
   const claim: Store["claim"] = Effect.fnUntraced(function*(options) {
-    const { lease, limit, now, reader, slots } = options
+    const { limit, now, slots } = options
     if (slots.length === 0) return { runs: [], next: null }
 
     // Asked before the lock is taken: most claims of an idle program find nothing, and need not make others wait.
@@ -51,7 +53,9 @@ exists (select 1 from ${t.run} q where ${
         sql.literal(inSlot)
       } and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
 (select min(q.ready_at) from ${t.run} q
-  where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version)
+  where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version),
+exists (select 1 from ${t.line} l where l.tag = u.tag limit 1 offset 0),
+(select min(q.ready_at) from ${t.run} q where ${sql.literal(inSlot)} and q.later = 3 and q.version <= u.version)
 from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
     )
     let next: number | null = null
@@ -60,19 +64,32 @@ from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, vers
     }
     const claimable: Array<Slot> = []
     let ripe = false
-    for (const [i, some, late, at] of states) {
+    /** Whether keyed runs have become ready that no line knows of. */
+    let apart = false
+    const lined = new Set<string>()
+    for (const [i, some, late, at, line, first] of states) {
+      const slot = slots[Number(i)]!
       sooner(orNull(at))
       if (Number(late) !== 0) ripe = true
-      if (Number(some) !== 0 || Number(late) !== 0) claimable.push(slots[Number(i)]!)
+      const ready = orNull(first)
+      if (ready !== null && ready <= now) apart = true
+      else sooner(ready)
+      const keyed = Number(line) !== 0 || (ready !== null && ready <= now)
+      if (keyed) lined.add(slot.tag)
+      if (Number(some) !== 0 || Number(late) !== 0 || keyed) claimable.push(slot)
     }
-    if (now < ends.latest()) {
+    if (now < ends.latest() || apart) {
+      const soonest = (later: number) =>
+        sql`(select min(q.ready_at) from ${t.run} q
+  where ${sql.literal(inSlot)} and q.later = ${
+          sql.literal(String(later))
+        } and q.ready_at > ${now} and q.version <= u.version)`
       const rows = yield* db.read(
         "claim",
-        sql`select (select min(q.ready_at) from ${t.run} q
-  where ${sql.literal(inSlot)} and q.later = 0 and q.ready_at > ${now} and q.version <= u.version)
+        sql`select ${soonest(0)}, ${soonest(2)}, ${soonest(3)}
 from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
       )
-      for (const [at] of rows) sooner(orNull(at))
+      for (const row of rows) for (const at of row) sooner(orNull(at))
     }
     if (claimable.length === 0 || limit <= 0) return { runs: [], next }
 
@@ -80,54 +97,77 @@ from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, vers
       Effect.gen(function*() {
         ends.isLater(now, now)
         if (ripe) yield* ripen(claimable, now)
-        const picked = yield* pick(claimable, options)
-        if (picked.length === 0) return []
-        const rows = yield* values(sql`select u.i, ${sql.literal(selectRun)}, ${sql.literal(selectTask)}
-from ${
-          dialect.join(
-            source([["n", "int"], ["run_key", "text"]])(picked),
-            t.run,
-            sql.literal("r.n = u.n and r.run_key = u.run_key")
+        if (apart) {
+          yield* lines.ripen(
+            yield* sql`select q.n, q.run_key, q.tag, q.concurrency_key from ${
+              slotSource(claimable.map(({ executor, tag, version }) => [executor, tag, version]))
+            } u ${dialect.cross} ${t.run} q
+where ${sql.literal(inSlot)} and q.later = 3 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
+              dialect.lock("q", "skip")
+            }`
+              .values,
+            write
           )
-        }${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`)
-        const claims = new Array<Claimed | undefined>(picked.length)
-        const unreadable: Array<readonly [number, string, string, number]> = []
-        for (const cells of rows) {
-          const claimed = readable((): Claimed => ({
-            run: decodeRun(cells, 1),
-            task: decodeTask(cells, cells.length - taskWidth)
-          }))
-          const i = Number(cells[0])
-          if (claimed instanceof Unreadable) unreadable.push([picked[i]![0], reader, claimed.reason, now])
-          else claims[i] = claimed
         }
-        yield* ends.quarantine(unreadable)
-        const mine = claims.filter((claimed) => claimed !== undefined)
-        if (mine.length === 0) return []
-        const token = yield* write.tokens(mine.length)
-        yield* sql`${
-          dialect.update({
-            table: t.run,
-            set: sql`state = 'running', owner = ${lease.owner}, token = u.token, lease_until = ${lease.until},
-attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} end`,
-            source: owned(mine.map(({ run }, i) => [run.generation, run.key, token(i)])),
-            where: sql.literal("r.n = u.n and r.run_key = u.run_key")
-          })
-        }`
-        return mine.map(({ run, task }, i): Claimed => ({
-          run: {
-            ...run,
-            state: "running",
-            owner: lease.owner,
-            token: token(i),
-            leaseUntil: lease.until,
-            attempt: run.attempt + 1,
-            startedAt: run.atMostOnce ? null : now
-          },
-          task
-        }))
+        const { locked, picked } = yield* pick(claimable, lined, options)
+        const claimed = yield* own(picked, options, write)
+        yield* lines.leave(locked, write)
+        return claimed
       }))
     return { runs, next }
+  })
+
+  /** Gives runs that it has locked, and that can be read, an owner. */
+  const own = Effect.fnUntraced(function*(
+    picked: ReadonlyArray<readonly [n: number, key: string]>,
+    { lease, now, reader }: Pick<Parameters<Store["claim"]>[0], "lease" | "now" | "reader">,
+    write: Write
+  ): Effect.fn.Return<ReadonlyArray<Claimed>, SqlError> {
+    if (picked.length === 0) return []
+    const rows = yield* values(sql`select u.i, ${sql.literal(selectRun)}, ${sql.literal(selectTask)}
+from ${
+      dialect.join(
+        source([["n", "int"], ["run_key", "text"]])(picked),
+        t.run,
+        sql.literal("r.n = u.n and r.run_key = u.run_key")
+      )
+    }${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`)
+    const claims = new Array<Claimed | undefined>(picked.length)
+    const unreadable: Array<readonly [number, string, string, number]> = []
+    for (const cells of rows) {
+      const claimed = readable((): Claimed => ({
+        run: decodeRun(cells, 1),
+        task: decodeTask(cells, cells.length - taskWidth)
+      }))
+      const i = Number(cells[0])
+      if (claimed instanceof Unreadable) unreadable.push([picked[i]![0], reader, claimed.reason, now])
+      else claims[i] = claimed
+    }
+    yield* ends.quarantine(unreadable)
+    const mine = claims.filter((claimed) => claimed !== undefined)
+    if (mine.length === 0) return []
+    const token = yield* write.tokens(mine.length)
+    yield* sql`${
+      dialect.update({
+        table: t.run,
+        set: sql`state = 'running', owner = ${lease.owner}, token = u.token, lease_until = ${lease.until},
+attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} end`,
+        source: owned(mine.map(({ run }, i) => [run.generation, run.key, token(i)])),
+        where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+      })
+    }`
+    return mine.map(({ run, task }, i): Claimed => ({
+      run: {
+        ...run,
+        state: "running",
+        owner: lease.owner,
+        token: token(i),
+        leaseUntil: lease.until,
+        attempt: run.attempt + 1,
+        startedAt: run.atMostOnce ? null : now
+      },
+      task
+    }))
   })
 
   /** Moves runs whose time has come to where claims look. */
@@ -145,17 +185,21 @@ where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit
       })
     }`
 
-  /** One probe per (executor, tag), then one run of each slot in turn. */
+  /** One probe per (executor, tag), and what lines of these tags have; then one run of each slot in turn. */
   const pick = Effect.fnUntraced(function*(
     slots: ReadonlyArray<Slot>,
+    lined: ReadonlySet<string>,
     options: { readonly now: number; readonly limit: number; readonly reader: string }
-  ): Effect.fn.Return<ReadonlyArray<readonly [n: number, key: string]>, SqlError> {
+  ): Effect.fn.Return<
+    { readonly picked: ReadonlyArray<readonly [n: number, key: string]>; readonly locked: ReadonlyArray<Line> },
+    SqlError
+  > {
     interface Queue {
       readonly executor: string
       readonly tag: string
       version: number
       limit: number
-      rows: ReadonlyArray<Cells>
+      rows: ReadonlyArray<Candidate>
       readonly taken: Set<number>
     }
     const queues = new Map<string, Queue>()
@@ -167,16 +211,36 @@ where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit
       }
       queue.version = Math.max(queue.version, slot.version)
       queue.limit += Math.max(0, slot.limit)
-      return { queue, version: slot.version, left: slot.limit, at: 0 }
+      return { queue, version: slot.version, left: slot.limit, at: 0, full: new Set<Line>() }
     })
     for (const queue of queues.values()) {
-      queue.rows = yield* sql`select q.n, q.run_key, q.version from ${t.run} q
+      const rows = yield* sql`select q.n, q.run_key, q.version, q.priority, q.due from ${t.run} q
 where q.executor = ${queue.executor} and q.tag = ${queue.tag} and q.state = 'ready' and q.held = 0 and q.later = 0
 and q.ready_at <= ${options.now} and q.version <= ${queue.version}
 and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${options.reader})
 order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit, options.limit))}${
         dialect.lock("q", "skip")
       }`.values
+      queue.rows = rows.map((cells) => candidate(cells))
+    }
+    const locked: Array<Line> = []
+    for (const tag of lined) {
+      const mine = [...queues.values()].filter((queue) => queue.tag === tag)
+      let last: Place | undefined
+      let found = 0
+      do {
+        const page = yield* lines.lock(tag, last, options.limit)
+        locked.push(...page.lines)
+        for (const queue of mine) {
+          const keyed = yield* lines.first(page.lines, queue, {
+            ...options,
+            limit: Math.min(queue.limit, options.limit)
+          })
+          found += keyed.length
+          if (keyed.length > 0) queue.rows = [...queue.rows, ...keyed].sort(inClaimOrder)
+        }
+        last = page.lines.length < options.limit ? undefined : page.last
+      } while (last !== undefined && found < options.limit)
     }
     const picked: Array<readonly [number, string]> = []
     let active = turns
@@ -185,17 +249,31 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
       for (const turn of active) {
         if (turn.left <= 0 || picked.length >= options.limit) continue
         const { rows, taken } = turn.queue
-        while (turn.at < rows.length && (taken.has(turn.at) || Number(rows[turn.at]?.[2]) > turn.version)) turn.at++
+        const mayHave = (row: Candidate): boolean => {
+          if (row.version > turn.version) return false
+          if (row.line === undefined) return true
+          // a line is served in its order: who comes after one that may not begin waits too
+          if (turn.full.has(row.line)) return false
+          if (!allows(row)) turn.full.add(row.line)
+          return allows(row)
+        }
+        while (turn.at < rows.length && (taken.has(turn.at) || !mayHave(rows[turn.at]!))) turn.at++
         const row = rows[turn.at]
         if (row === undefined) continue
         taken.add(turn.at)
-        picked.push([Number(row[0]), String(row[1])])
+        if (row.line !== undefined) row.line.running++
+        picked.push([row.n, row.key])
         turn.left--
         rest.push(turn)
       }
       active = rest
     }
-    return picked
+    for (const { rows, taken } of queues.values()) {
+      rows.forEach((row, at) => {
+        if (row.line !== undefined && !taken.has(at) && allows(row)) row.line.left = true
+      })
+    }
+    return { picked, locked }
   })
 
   const owned = source([["n", "int"], ["run_key", "text"], ["token", "int"]])

@@ -12,6 +12,7 @@ import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
 import { anyCommitted, type Fused, unfused } from "./fused.ts"
+import { apart } from "./lines.ts"
 import { makeLocks } from "./locks.ts"
 import { contended } from "./postgres.ts"
 import type { Cells, RunOrigin } from "./records.ts"
@@ -19,9 +20,11 @@ import {
   claimedRunRow,
   decodeRun,
   definitionFields,
+  orNull,
   positionFields,
   readable,
   selectRun,
+  textOrNull,
   Unreadable
 } from "./records.ts"
 import { bringsDue } from "./wakes.ts"
@@ -33,6 +36,8 @@ interface Accepted {
   readonly before: Before
   /** What runs that it creates take over: the task as `set` leaves it. */
   readonly origin: RunOrigin
+  readonly concurrencyKey: string | null
+  readonly concurrencyLimit: number
   readonly claimed: Array<RunRow>
 }
 
@@ -168,7 +173,8 @@ export const makeCommits = (
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     const rows = yield* values(
-      sql`select u.i, t.id, t.tag, t.version, t.executor, t.priority, c.state, c.due, c.zone_rules, c.ranges
+      sql`select u.i, t.id, t.tag, t.version, t.executor, t.priority, c.state, c.due, c.zone_rules, c.ranges,
+t.concurrency_key, t.concurrency_limit
 from ${
         source([["n", "int"], ["revision", "int"]])(
           entries.map(({ change: { generation, revision } }) => [generation, revision])
@@ -179,10 +185,11 @@ from ${
     )
     const accepted: Array<Accepted> = []
     for (const cells of rows) {
-      const [j, id, tag, version, executor, priority, state, due, zoneRules, ranges] = cells
+      const [j, id, tag, version, executor, priority, state, due, zoneRules, ranges, key, limit] = cells
       const { change, i } = entries[Number(j)]!
       if (change.id !== id) continue
       const set = change.set === "remove" ? {} : change.set
+      const concurrencyKey = set.concurrencyKey === undefined ? textOrNull(key, "concurrency_key") : set.concurrencyKey
       accepted.push({
         i,
         change,
@@ -195,12 +202,20 @@ from ${
           executor: set.executor ?? String(executor),
           priority: set.priority ?? Number(priority)
         },
+        concurrencyKey,
+        concurrencyLimit: set.concurrencyLimit ?? orNull(limit) ?? 1,
         claimed: []
       })
     }
     if (accepted.length === 0) return
     if (dialect.concurrent) {
       yield* locks.runs(accepted.flatMap(({ change }) => touchesRuns(change) ? [change.generation] : []))
+    }
+    if (accepted.some(({ change: { set } }) => set !== "remove" && typeof set.concurrencyKey === "string")) {
+      yield* write.keyed
+    }
+    for (const { change, concurrencyKey, origin } of accepted) {
+      if (change.runs.length > 0 || reroutes(change.set)) write.lines.add(origin.tag, concurrencyKey)
     }
     yield* setRows(accepted, write)
     yield* changeRuns(accepted, write)
@@ -224,7 +239,7 @@ from ${
     const definitions: typeof positions = []
     const rerouted: Array<Cells> = []
     const relabelled: Array<{ readonly n: number; readonly id: string; readonly labels: string }> = []
-    for (const { before, change, origin } of accepted) {
+    for (const { before, change, concurrencyKey, concurrencyLimit, origin } of accepted) {
       if (change.set === "remove") continue
       const set: Set = change.set
       const n = change.generation
@@ -234,10 +249,10 @@ from ${
       if (definition.columns.length === 0) continue
       definitions.push({ n, ...definition })
       if (set.labels !== undefined) relabelled.push({ n, id: change.id, labels: set.labels })
-      if (
-        set.tag !== undefined || set.version !== undefined || set.executor !== undefined || set.priority !== undefined
-      ) {
-        rerouted.push([n, origin.tag, origin.version, origin.executor, origin.priority])
+      if (reroutes(set)) {
+        const limit = concurrencyKey === null ? null : concurrencyLimit
+        rerouted.push([n, origin.tag, origin.version, origin.executor, origin.priority, concurrencyKey, limit])
+        if (concurrencyKey === null) write.brought.ready = true
       }
     }
     yield* db.setByN(t.clock, "revision = r.revision + 1", positions)
@@ -247,13 +262,18 @@ from ${
       yield* sql`${
         dialect.update({
           table: t.run,
-          set: sql.literal("tag = u.tag, version = u.version, executor = u.executor, priority = u.priority"),
-          source: source([["n", "int"], ["tag", "text"], ["version", "int"], ["executor", "text"], [
-            "priority",
-            "int"
-          ]])(
-            rerouted
-          ),
+          set: sql.literal(`tag = u.tag, version = u.version, executor = u.executor, priority = u.priority,
+concurrency_key = u.concurrency_key, concurrency_limit = u.concurrency_limit,
+later = case when r.later >= 2 then r.later - 2 else r.later end + ${apart("u.concurrency_key")}`),
+          source: source([
+            ["n", "int"],
+            ["tag", "text"],
+            ["version", "int"],
+            ["executor", "text"],
+            ["priority", "int"],
+            ["concurrency_key", "text"],
+            ["concurrency_limit", "int"]
+          ])(rerouted),
           where: sql.literal("r.n = u.n and r.lease_until is null")
         })
       }`
@@ -482,11 +502,13 @@ from ${
     creates: ReadonlyArray<Op & { readonly op: { readonly _tag: "Create" } }>,
     write: Write
   ): Effect.fn.Return<void, SqlError> {
-    const claims = creates.filter(({ op }) => op.claim !== undefined && op.run.state === "ready").length
+    const claims = creates.filter(({ accepted: { concurrencyKey }, op }) =>
+      op.claim !== undefined && op.run.state === "ready" && concurrencyKey === null
+    ).length
     const tokenAt = claims === 0 ? undefined : yield* write.tokens(claims)
     let given = 0
-    const creations = creates.map(({ accepted: { change }, op: { claim, run } }): Creation => {
-      const lease = run.state === "ready" ? claim : undefined
+    const creations = creates.map(({ accepted: { change, concurrencyKey }, op: { claim, run } }): Creation => {
+      const lease = run.state === "ready" && concurrencyKey === null ? claim : undefined
       return {
         n: change.generation,
         run,
@@ -502,7 +524,9 @@ from ${
       const rows = yield* sql`select r.token from ${
         dialect.join(byRef(creations.map(({ n, run }) => [n, run.key])), t.run, byKey)
       }`.values
-      tokens = new Set(rows.map(([token]) => token === null ? null : Number(token)))
+      tokens = new Set(rows.map(([token]) =>
+        token === null ? null : Number(token)
+      ))
     }
     creations.forEach(({ lease, now, run, token }, i) => {
       if (lease === undefined || token === undefined) {
@@ -618,14 +642,23 @@ const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArra
     const row = known.get(generation)
     const create = runs[0]
     if (
-      row === undefined || row.id !== id || row.revision !== revision || set === "remove" || runs.length !== 1 ||
+      row === undefined || row.id !== id || row.revision !== revision || row.concurrencyKey !== null ||
+      set === "remove" || runs.length !== 1 ||
       create?._tag !== "Create" || create.run.state !== "ready" || tasks.has(generation)
     ) return undefined
     for (const field in set) if (!isPosition.has(field)) return undefined
     tasks.add(generation)
     const { due, ranges, state, zoneRules } = row
     found.push({
-      accepted: { i, change, before: { state, due, zoneRules, ranges }, origin: row, claimed: [] },
+      accepted: {
+        i,
+        change,
+        before: { state, due, zoneRules, ranges },
+        origin: row,
+        concurrencyKey: null,
+        concurrencyLimit: 1,
+        claimed: []
+      },
       set,
       create
     })
@@ -635,10 +668,16 @@ const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArra
 
 const isPosition: ReadonlySet<string> = new Set(positionFields.map(({ key }) => key))
 
+/** Whether it changes what ready and waiting runs follow. */
+const reroutes = (set: Change["set"]): boolean =>
+  set !== "remove" && (
+    set.tag !== undefined || set.version !== undefined || set.executor !== undefined || set.priority !== undefined ||
+    set.concurrencyKey !== undefined || set.concurrencyLimit !== undefined
+  )
+
 /** Whether a change concerns runs that are there already, and not only new ones that are ready. */
 const touchesRuns = ({ runs, set }: Change): boolean =>
-  set === "remove" ||
-  set.tag !== undefined || set.version !== undefined || set.executor !== undefined || set.priority !== undefined ||
+  set === "remove" || reroutes(set) ||
   runs.some((op) => op._tag !== "Create" || op.run.state !== "ready")
 
 /**

@@ -10,6 +10,7 @@ import type { Lease, NewTask } from "punctual/TaskStore"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ends } from "./ends.ts"
+import { apart, limitOf } from "./lines.ts"
 import type { Cells } from "./records.ts"
 import { clockCells, clockColumns, labelPairs, newTaskRow, taskCells, taskColumns } from "./records.ts"
 import { bringsDue } from "./wakes.ts"
@@ -95,6 +96,7 @@ export const makeCreations = (db: Database, ends: Ends): Creations => {
     let added = tasks
     const addTasks = sql`insert into ${t.task} (${names(taskColumns)}) select ${names(taskColumns, "u.")}
 from ${source(taskColumns)(added.map(({ n, task }) => taskCells(task, n)))} u`
+    if (tasks.some(({ task }) => task.concurrencyKey !== null)) yield* write.keyed
     if (dialect.concurrent) {
       const count = yield* dialect.affected(sql, sql`${addTasks} order by u.id${dialect.ignore(t.task)}`)
       if (count < added.length) {
@@ -116,7 +118,9 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
         if (keys.has(run.key)) continue
         keys.add(run.key)
         created.push({ n, run, now: task.createdAt, lease: undefined, token: undefined })
-        if (run.state === "ready" && run.held !== true) write.brought.ready = true
+        if (run.state !== "ready" || run.held === true) continue
+        write.brought.ready = true
+        write.lines.add(task.tag, task.concurrencyKey)
       }
     }
     yield* create(created)
@@ -152,9 +156,12 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
       const added = yield* dialect.affected(
         sql,
         sql`insert into ${t.run} (${names(newRunColumns)}, task_id, tag, version, executor, priority,
-state, at_most_once, later, created_at, owner, lease_until, started_at)
+concurrency_key, concurrency_limit, state, at_most_once, later, created_at, owner, lease_until, started_at)
 select ${names(newRunColumns, "u.")}, t.id, t.tag, t.version, t.executor, t.priority,
-${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end, ${now},
+t.concurrency_key, ${sql.literal(limitOf)},
+${state}, ${run.atMostOnce ? 1 : 0}, case when u.ready_at > ${now} then 1 else 0 end + ${
+          sql.literal(apart("t.concurrency_key"))
+        }, ${now},
 ${lease?.owner ?? null}, ${lease?.until ?? null}, ${lease === undefined || run.atMostOnce ? null : now}
 from ${source(newRunColumns)(cells)} u${dialect.beside(t.task, "t", "t.n = u.n")}
 where true${dialect.ignore(t.run)}`

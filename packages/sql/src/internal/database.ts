@@ -12,6 +12,7 @@ import type * as Statement from "effect/sql/Statement"
 import { TaskStoreError } from "punctual/TaskStore"
 import { transactions } from "./bounded.ts"
 import type { Columns, Dialect } from "./dialect.ts"
+import { keyedSchema, mark, Marks } from "./lines.ts"
 import { sleepUnref } from "./liveClock.ts"
 import type { Cells } from "./records.ts"
 import { schemaVersion, type Tables, tables, type Versions } from "./schema.ts"
@@ -21,6 +22,12 @@ import { type Brought, brought, type Wakes } from "./wakes.ts"
 export interface Write {
   /** What listeners will be told. */
   readonly brought: Brought
+  /** Lines that claims will look at. */
+  readonly lines: Marks
+  /** Before a row with a concurrency key is written: from then on whoever knows of no keys may not write. */
+  readonly keyed: Effect.Effect<void, SqlError>
+  /** Whether there may be such rows. */
+  readonly hasKeys: boolean
   /** So many fencing tokens, the lowest first: the one at a position. */
   readonly tokens: (count: number) => Effect.Effect<(i: number) => number, SqlError>
   /** So many generations, the lowest first: the one at a position. */
@@ -170,11 +177,18 @@ export const make = (options: {
         if (minimumWriter > schemaVersion) {
           return yield* newerSchema(store, operation, { version, minimumWriter })
         }
+        const lines = new Marks()
         const result = yield* body({
           brought: change,
+          lines,
+          hasKeys: minimumWriter >= keyedSchema,
+          keyed: minimumWriter >= keyedSchema
+            ? Effect.void
+            : sql`update ${t.meta} set minimum_writer = ${keyedSchema} where minimum_writer < ${keyedSchema}`,
           tokens: next("token", token),
           generations: next("generation", generation)
         })
+        if ((yield* mark({ dialect, source, sql, t }, lines.take())) > 0) change.ready = true
         // inside somebody's transaction this waits for theirs, and is forgotten if that rolls back
         if (change.due !== Infinity || change.ready || change.cancel) yield* sql.afterCommit(wakes.tell(change))
         return result

@@ -107,6 +107,8 @@ export interface Dialect {
   /** How the statements of a migration, which are SQLite's, become those of this database. */
   readonly schema: {
     readonly translate: (statements: ReadonlyArray<string>) => ReadonlyArray<string>
+    /** Whether a statement of a migration failed since it had been made already, by one that was ended in its middle. */
+    readonly isDone: (error: SqlError) => boolean
     /** What it needs besides. */
     readonly more: (prefix: string) => ReadonlyArray<string>
     /** One migration at a time, where others write when a database has been `migrated` once. */
@@ -278,6 +280,7 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
   tableExists: (sql, table) => sql`select 1 from sqlite_master where type = 'table' and name = ${table}`,
   schema: {
     translate: (statements) => statements,
+    isDone: () => false,
     more: () => [],
     lock: () => Effect.void,
     unlock: () => Effect.void

@@ -7,14 +7,18 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
+import { apart } from "./lines.ts"
 import type { Cells } from "./records.ts"
 import { runColumns } from "./records.ts"
 
 /** The open runs of a task: how many are ready or running, and which wait, those that are due first before the others. */
 export interface Line {
   readonly active: number
-  readonly waiting: ReadonlyArray<readonly [key: string, slots: number]>
+  readonly waiting: ReadonlyArray<Waiting>
 }
+
+/** Where it will be in a line, its tag and concurrency key. */
+type Waiting = readonly [key: string, slots: number, tag: unknown, line: unknown]
 
 /** A run that ends: `cells` are its new values for the columns that `bury` was given. */
 export interface Ending {
@@ -146,7 +150,9 @@ select ${sql.literal(select)}, u.no, u.ended_at from ${dialect.join(source(colum
     yield* sql`${
       dialect.mark({
         table: t.run,
-        set: sql`state = 'ready', later = case when r.ready_at > ${now} then 1 else 0 end`,
+        set: sql`state = 'ready', later = case when r.ready_at > ${now} then 1 else 0 end + ${
+          sql.literal(apart("r.concurrency_key"))
+        }`,
         source: byRef(refs),
         where: sql.literal("r.n = u.n and r.run_key = u.run_key and r.state = 'waiting'")
       })
@@ -156,16 +162,16 @@ select ${sql.literal(select)}, u.no, u.ended_at from ${dialect.join(source(colum
 
   const lines: Ends["lines"] = Effect.fnUntraced(function*(ns) {
     const rows = yield* values(
-      sql`select r.n, r.run_key, r.state, r.slots from ${
+      sql`select r.n, r.run_key, r.state, r.slots, r.tag, r.concurrency_key from ${
         dialect.join(byN(Array.from(ns, (n) => [n])), t.run, sql.literal("r.n = u.n"))
       } order by r.n, r.due, r.run_key`
     )
-    const tasks = new Map<number, { active: number; readonly waiting: Array<readonly [key: string, slots: number]> }>()
-    for (const [cell, key, state, slots] of rows) {
+    const tasks = new Map<number, { active: number; readonly waiting: Array<Waiting> }>()
+    for (const [cell, key, state, slots, tag, line] of rows) {
       const n = Number(cell)
       let task = tasks.get(n)
       if (task === undefined) tasks.set(n, task = { active: 0, waiting: [] })
-      if (state === "waiting") task.waiting.push([String(key), Number(slots)])
+      if (state === "waiting") task.waiting.push([String(key), Number(slots), tag, line])
       else task.active++
     }
     return tasks
@@ -179,10 +185,11 @@ select ${sql.literal(select)}, u.no, u.ended_at from ${dialect.join(source(colum
       const ends = ended.get(n) ?? []
       let next = 0
       for (let i = 0; i < ends.length && next < waiting.length; i++) {
-        const [key, slots] = waiting[next]!
+        const [key, slots, tag, line] = waiting[next]!
         // they ended one after another: each saw those after it still running
         if (!ends[i] || active + (ends.length - 1 - i) + next >= slots) continue
         promoted.push([n, key])
+        write.lines.add(tag, line)
         next++
       }
     }

@@ -124,8 +124,8 @@ const otherRun: RunKind = {
   readyAt: "p.ready_at"
 }
 
-/** What history has of a run that ends, besides what its row has. */
-const given = new Set(["state", "exit"])
+/** What history has of a run that ends, besides what its row has; and what no such row has. */
+const given = new Set(["state", "exit", "concurrency_key", "concurrency_limit"])
 
 export const makeFused = (db: Database, ends: Ends): Fused => {
   const { dialect, source, sql, t, values } = db
@@ -190,14 +190,16 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
   const definitionColumns = definitions.flatMap((field) => field.columns)
   const positionColumns = positionFields.flatMap((field) => field.columns)
 
-  /** Tasks of other ids, without labels and runs. */
+  /** Tasks of other ids, without labels, runs and concurrency keys. */
   const insert: Fused["insert"] = (tasks) =>
     Effect.suspend(() => {
       const answers = new Array<Inserted | undefined>(tasks.length).fill(undefined)
       const ids = new Set<string>()
       let text = 0
-      for (const { display, id, labels, payload, runs } of tasks) {
-        if (labels !== "{}" || (runs !== undefined && runs.length > 0)) return Effect.succeed(answers)
+      for (const { concurrencyKey, display, id, labels, payload, runs } of tasks) {
+        if (concurrencyKey !== null || labels !== "{}" || (runs !== undefined && runs.length > 0)) {
+          return Effect.succeed(answers)
+        }
         ids.add(id)
         text += payload.length + display.length
       }
@@ -264,7 +266,7 @@ select g.i, g.n from g`
       const [op] = change.runs
       const { now, seen } = change
       const fields = fieldsOf(change.set)
-      if (seen === undefined || fields === undefined || change.runs.length > 1) return
+      if (seen === undefined || seen.concurrencyKey !== null || fields === undefined || change.runs.length > 1) return
       if (repeated.has(change.generation) || (op !== undefined && (op._tag !== "Create" || op.run.state !== "ready"))) {
         return
       }
@@ -444,7 +446,8 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
   select u.*, r.row_at from ${source(endColumns)(plain)} u cross join lateral (
     select max(r.row_at) as row_at from (
       select x.ctid as row_at, x.run_key = u.run_key and x.token = u.token and x.owner = ${owner}
-        and x.lease_until is not null and x.queues = 0 as mine
+        and x.lease_until is not null and x.queues = 0
+          and x.concurrency_key is null as mine
       from ${t.run} x where x.n = u.n offset 0
     ) r having count(*) = 1 and bool_and(r.mine)
   ) r where ${mayWrite}

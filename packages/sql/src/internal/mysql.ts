@@ -104,6 +104,7 @@ const short: Readonly<Record<string, number>> = {
   task_id: longestKey,
   tag: longestKey,
   run_key: longestKey,
+  concurrency_key: longestKey,
   owner: longestKey,
   reader: longestKey,
   executor: 128,
@@ -113,7 +114,10 @@ const short: Readonly<Record<string, number>> = {
 
 const flags = /\b(one|on_startup|on_shutdown|exact|held|queues|at_most_once|later) integer/g
 
-/** Tables are made with their indexes, so that a migration which was ended in its middle can be made again. */
+/** A column that is to be added is there: statements change all that they change of a table, or nothing. */
+const alreadyThere = 1060
+
+/** Tables are made or changed with their indexes, so that a migration which was ended in its middle can be made again. */
 const translate = (collation: Collation) => (statements: ReadonlyArray<string>): ReadonlyArray<string> => {
   const indexes = statements.flatMap((statement) => {
     const [, name, table, columns, where] =
@@ -124,8 +128,21 @@ const translate = (collation: Collation) => (statements: ReadonlyArray<string>):
     const fixed = Array.from((where ?? "").matchAll(/(\w+) (?:=|is null)/g), ([, column]) => `${column}, `)
     return [{ table, text: `key ${name} (${fixed.join("")}${columns})` }]
   })
+  const altered = new Set<string>()
   return statements.flatMap((statement) => {
     if (statement.startsWith("create index")) return []
+    const [, changed] = /^alter table (\w+)/.exec(statement) ?? []
+    if (changed !== undefined) {
+      if (altered.has(changed)) return []
+      altered.add(changed)
+      const columns = statements.flatMap((other) => {
+        const [, table, name, type] = /^alter table (\w+) add column (\w+) (\w+)$/.exec(other) ?? []
+        if (table !== changed) return []
+        return [`add column ${name} ${type === "text" ? `varchar(${longestKey})` : "bigint"}`]
+      })
+      const keys = indexes.flatMap(({ table, text }) => table === changed ? [`add ${text}`] : [])
+      return [`alter table ${changed} ${[...columns, ...keys].join(", ")}`]
+    }
     if (statement.startsWith("insert")) return [statement.replace("insert", "insert ignore")]
     const [, table = ""] = /^create table (?:if not exists )?(\w+)/.exec(statement) ?? []
     const keys = indexes.filter((index) => index.table === table).map(({ text }) => `,\n  ${text}`).join("")
@@ -251,6 +268,7 @@ from ${options.source} u straight_join ${options.table} r${sql.literal(byPrimary
     ]),
   schema: {
     translate: translate(collation),
+    isDone: (error) => errnoOf(error) === alreadyThere,
     more: (prefix) => [
       `create table if not exists ${prefix}_number (n bigint auto_increment primary key) engine = InnoDB`,
       `create table if not exists ${prefix}_wake (

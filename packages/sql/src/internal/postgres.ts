@@ -137,6 +137,7 @@ const hot = " with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, auto
 
 /** A statement of a migration as Postgres reads it. Texts compare byte by byte, whatever language the database has. */
 const toPostgres = (statement: string): string => {
+  if (statement.startsWith("alter table")) return statement.replace(/ text$/, " text collate \"C\"")
   if (!statement.startsWith("create table")) return statement
   const table = statement
     .replace(flags, "$1 smallint")
@@ -236,6 +237,7 @@ export const postgres: Dialect = {
     sql`select 1 from pg_class c where c.relname = lower(${table}) and pg_table_is_visible(c.oid)`,
   schema: {
     translate: (statements) => statements.map(toPostgres),
+    isDone: () => false,
     more: (prefix) => ["token", "generation"].map((name) => `create sequence ${prefix}_${name}_seq`),
     lock: Effect.fnUntraced(function*(sql, prefix, migrated) {
       const meta = `${prefix}_meta`

@@ -101,6 +101,9 @@ const field = <Source, K extends keyof Source & string>(
 
 const same = <A extends Encoded>(value: A): A => value
 
+/** The least limit, which is that of all that have no key, is not written. */
+export const limitCell = (limit: number): number | null => limit === 1 ? null : limit
+
 /** Columns of `task` by the field they hold. */
 export const definitionFields: ReadonlyArray<Field<TaskDefinition>> = [
   field<TaskDefinition, "tag">("tag", "tag", "text", same),
@@ -115,6 +118,8 @@ export const definitionFields: ReadonlyArray<Field<TaskDefinition>> = [
   field<TaskDefinition, "policy">("policy", "policy", "text", same),
   field<TaskDefinition, "executor">("executor", "executor", "text", same),
   field<TaskDefinition, "priority">("priority", "priority", "int", same),
+  field<TaskDefinition, "concurrencyKey">("concurrencyKey", "concurrency_key", "text", same),
+  field<TaskDefinition, "concurrencyLimit">("concurrencyLimit", "concurrency_limit", "int", limitCell),
   field<TaskDefinition, "labels">("labels", "labels", "text", same),
   field<TaskDefinition, "owner">("owner", "owner", "text", same),
   field<TaskDefinition, "declared">("declared", "declared", "text", same),
@@ -201,6 +206,8 @@ export const decodeTask = (cells: Cells, from: number): TaskRow => {
     policy: text(cells[i++], "policy"),
     executor: text(cells[i++], "executor"),
     priority: int(cells[i++], "priority"),
+    concurrencyKey: textOrNull(cells[i++], "concurrency_key"),
+    concurrencyLimit: intOrNull(cells[i++], "concurrency_limit") ?? 1,
     labels: text(cells[i++], "labels"),
     owner: textOrNull(cells[i++], "owner"),
     declared: textOrNull(cells[i++], "declared"),
@@ -248,6 +255,8 @@ export const newTaskRow = (task: NewTask, generation: number): TaskRow => ({
   policy: task.policy,
   executor: task.executor,
   priority: task.priority,
+  concurrencyKey: task.concurrencyKey,
+  concurrencyLimit: task.concurrencyLimit,
   labels: task.labels,
   owner: task.owner,
   declared: task.declared,
@@ -309,7 +318,9 @@ export const runColumns = [
   "exit",
   "slots",
   "queues",
-  "at_most_once"
+  "at_most_once",
+  "concurrency_key",
+  "concurrency_limit"
 ] as const
 
 const shared = runColumns.map((column) => `r.${column}`).join(", ")
@@ -346,6 +357,8 @@ export const decodeRun = (cells: Cells, from: number): RunRow => {
     slots: int(cells[i++], "slots"),
     queues: flag(cells[i++], "queues"),
     atMostOnce: flag(cells[i++], "at_most_once"),
+    concurrencyKey: textOrNull(cells[i++], "concurrency_key"),
+    concurrencyLimit: intOrNull(cells[i++], "concurrency_limit") ?? 1,
     leaseUntil: intOrNull(cells[i++], "lease_until"),
     endedAt: intOrNull(cells[i++], "ended_at")
   }
@@ -372,6 +385,9 @@ export const claimedRunRow = (
   version: origin.version,
   executor: origin.executor,
   priority: origin.priority,
+  // one with a key is claimed by claims alone
+  concurrencyKey: null,
+  concurrencyLimit: 1,
   due: run.due,
   nominal: run.nominal,
   state: "running",

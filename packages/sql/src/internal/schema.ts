@@ -5,6 +5,7 @@
  *     clock      position: written by every evaluation             pk n; due, where there is one; zone rules; state
  *     run        open runs only                                    pk (n, run_key); ready; later; lease; due, of idle ones
  *     history    ended runs, numbered per task                     pk (n, no); ended_at; due
+ *     line       concurrency keys to look at                        pk (tag, concurrency_key); turn
  *     label      labels of tasks, to find them by                  pk (name, value, id)
  *     verdict    what readers could not read                       pk (n, reader)
  *     gone       generations of removed tasks that left runs       pk (id, n)
@@ -13,7 +14,8 @@
  *     migration  what was done to this database
  *
  * A ready run is either claimable or `later`: only the first kind is in the index that claims walk, so that a backlog of
- * retries is not looked at by each of them. A claim moves those whose time has come.
+ * retries is not looked at by each of them. A claim moves those whose time has come. Runs with a concurrency key are in
+ * neither: see `lines.ts`.
  *
  * @since 0.1.0
  */
@@ -23,16 +25,18 @@ import type { SqlError } from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
 import type { Dialect } from "./dialect.ts"
 import { migration as instances } from "./instances.ts"
+import { migration as lines } from "./lines.ts"
 import { liveClock } from "./liveClock.ts"
 
 /** The schema this module knows. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 export interface Tables {
   readonly task: Statement.Fragment
   readonly clock: Statement.Fragment
   readonly run: Statement.Fragment
   readonly history: Statement.Fragment
+  readonly line: Statement.Fragment
   readonly label: Statement.Fragment
   readonly verdict: Statement.Fragment
   readonly gone: Statement.Fragment
@@ -46,6 +50,7 @@ export const tables = (sql: SqlClient.SqlClient, prefix: string): Tables => ({
   clock: sql.literal(`${prefix}_clock`),
   run: sql.literal(`${prefix}_run`),
   history: sql.literal(`${prefix}_history`),
+  line: sql.literal(`${prefix}_line`),
   label: sql.literal(`${prefix}_label`),
   verdict: sql.literal(`${prefix}_verdict`),
   gone: sql.literal(`${prefix}_gone`),
@@ -88,20 +93,21 @@ const runColumns = `
   queues integer not null,
   at_most_once integer not null`
 
-const migrations: ReadonlyArray<Migration> = [{
-  version: 1,
-  name: "tables",
-  minimumWriter: 1,
-  statements: (p) => [
-    `create table ${p}_meta (
+const migrations: ReadonlyArray<Migration> = [
+  {
+    version: 1,
+    name: "tables",
+    minimumWriter: 1,
+    statements: (p) => [
+      `create table ${p}_meta (
   one integer primary key check (one = 1),
   version integer not null,
   minimum_writer integer not null,
   generation integer not null,
   token integer not null
 ) strict`,
-    `insert into ${p}_meta (one, version, minimum_writer, generation, token) values (1, 0, 0, 0, 0)`,
-    `create table ${p}_task (
+      `insert into ${p}_meta (one, version, minimum_writer, generation, token) values (1, 0, 0, 0, 0)`,
+      `create table ${p}_task (
   n integer primary key,
   id text not null unique,
   tag text not null,
@@ -123,14 +129,14 @@ const migrations: ReadonlyArray<Migration> = [{
   created_at integer not null,
   updated_at integer not null
 ) strict`,
-    `create index ${p}_task_tag on ${p}_task (tag, id)`,
-    `create index ${p}_task_created on ${p}_task (created_at, n)`,
-    `create index ${p}_task_owner on ${p}_task (owner, id) where owner is not null`,
-    `create index ${p}_task_startup on ${p}_task (id) where on_startup = 1`,
-    `create index ${p}_task_shutdown on ${p}_task (id) where on_shutdown = 1`,
-    `create index ${p}_task_startup_created on ${p}_task (created_at, n) where on_startup = 1`,
-    `create index ${p}_task_shutdown_created on ${p}_task (created_at, n) where on_shutdown = 1`,
-    `create table ${p}_clock (
+      `create index ${p}_task_tag on ${p}_task (tag, id)`,
+      `create index ${p}_task_created on ${p}_task (created_at, n)`,
+      `create index ${p}_task_owner on ${p}_task (owner, id) where owner is not null`,
+      `create index ${p}_task_startup on ${p}_task (id) where on_startup = 1`,
+      `create index ${p}_task_shutdown on ${p}_task (id) where on_shutdown = 1`,
+      `create index ${p}_task_startup_created on ${p}_task (created_at, n) where on_startup = 1`,
+      `create index ${p}_task_shutdown_created on ${p}_task (created_at, n) where on_shutdown = 1`,
+      `create table ${p}_clock (
   n integer primary key,
   id text not null,
   revision integer not null,
@@ -153,50 +159,53 @@ const migrations: ReadonlyArray<Migration> = [{
   pause_note text,
   failures integer not null
 ) strict`,
-    `create index ${p}_clock_due on ${p}_clock (due, n, zone_rules) where due is not null`,
-    `create index ${p}_clock_zone on ${p}_clock (zone_rules, n) where zone_rules is not null`,
-    `create index ${p}_clock_idle on ${p}_clock (n) where due is null`,
-    `create index ${p}_clock_state on ${p}_clock (state, id)`,
-    `create table ${p}_run (${runColumns},
+      `create index ${p}_clock_due on ${p}_clock (due, n, zone_rules) where due is not null`,
+      `create index ${p}_clock_zone on ${p}_clock (zone_rules, n) where zone_rules is not null`,
+      `create index ${p}_clock_idle on ${p}_clock (n) where due is null`,
+      `create index ${p}_clock_state on ${p}_clock (state, id)`,
+      `create table ${p}_run (${runColumns},
   lease_until integer,
   later integer not null default 0,
   primary key (n, run_key)
 ) strict, without rowid`,
-    `create index ${p}_run_ready on ${p}_run (executor, tag, priority desc, due, n, run_key)
+      `create index ${p}_run_ready on ${p}_run (executor, tag, priority desc, due, n, run_key)
   where state = 'ready' and held = 0 and later = 0`,
-    `create index ${p}_run_later on ${p}_run (executor, tag, ready_at) where state = 'ready' and held = 0 and later = 1`,
-    `create index ${p}_run_lease on ${p}_run (lease_until, token) where state = 'running'`,
-    `create index ${p}_run_due on ${p}_run (due, n, run_key) where lease_until is null`,
-    `create table ${p}_history (${runColumns},
+      `create index ${p}_run_later on ${p}_run (executor, tag, ready_at) where state = 'ready' and held = 0 and later = 1`,
+      `create index ${p}_run_lease on ${p}_run (lease_until, token) where state = 'running'`,
+      `create index ${p}_run_due on ${p}_run (due, n, run_key) where lease_until is null`,
+      `create table ${p}_history (${runColumns},
   no integer not null,
   ended_at integer not null,
   primary key (n, no)
 ) strict, without rowid`,
-    `create index ${p}_history_ended on ${p}_history (ended_at, n, no)`,
-    `create index ${p}_history_due on ${p}_history (due, n, run_key, no)`,
-    `create table ${p}_label (
+      `create index ${p}_history_ended on ${p}_history (ended_at, n, no)`,
+      `create index ${p}_history_due on ${p}_history (due, n, run_key, no)`,
+      `create table ${p}_label (
   name text not null,
   value text not null,
   id text not null,
   n integer not null,
   primary key (name, value, id)
 ) strict, without rowid`,
-    `create index ${p}_label_task on ${p}_label (n)`,
-    `create table ${p}_verdict (
+      `create index ${p}_label_task on ${p}_label (n)`,
+      `create table ${p}_verdict (
   n integer not null,
   reader text not null,
   reason text not null,
   at integer not null,
   primary key (n, reader)
 ) strict, without rowid`,
-    `create table ${p}_gone (
+      `create table ${p}_gone (
   id text not null,
   n integer not null,
   primary key (id, n)
 ) strict, without rowid`,
-    `create index ${p}_gone_task on ${p}_gone (n)`
-  ]
-}, instances]
+      `create index ${p}_gone_task on ${p}_gone (n)`
+    ]
+  },
+  instances,
+  lines
+]
 
 export interface Versions {
   /** 0: there are no tables yet. */
@@ -259,7 +268,9 @@ export const migrate = Effect.fnUntraced(function*(
           ) yield* sql.unsafe(statement).unprepared
           for (const statement of schema.more(prefix)) yield* sql.unsafe(statement).unprepared
         }
-        for (const statement of schema.translate(migration.statements(prefix))) yield* sql.unsafe(statement).unprepared
+        for (const statement of schema.translate(migration.statements(prefix))) {
+          yield* Effect.catchIf(sql.unsafe(statement).unprepared, schema.isDone, () => Effect.void)
+        }
         yield* sql`update ${t.meta} set version = ${migration.version}, minimum_writer = ${migration.minimumWriter}`
         yield* sql`insert into ${t.migration} (version, name, applied_at) values (${migration.version}, ${migration.name}, ${now})`
       }

@@ -13,9 +13,10 @@ import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ending, Ends } from "./ends.ts"
 import { type Fused, unfused } from "./fused.ts"
+import { apart, limitOf } from "./lines.ts"
 import { makeLocks } from "./locks.ts"
 import type { Cells } from "./records.ts"
-import { decodeRun, orNull, readable, refKey, selectRun, Unreadable } from "./records.ts"
+import { decodeRun, orNull, readable, refKey, runColumns, selectRun, Unreadable } from "./records.ts"
 
 type Store = TaskStore["Service"]
 
@@ -116,7 +117,11 @@ export const makeSettlements = (
     const rows = yield* values(
       sql`select u.i, r.token, r.owner, r.lease_until is not null, r.queues, r.cancel, r.attempt,
 (select c.state from ${t.clock} c where c.n = u.n),
-coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
+coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0), r.tag, r.concurrency_key${
+        // what goes back to ready follows its row
+        write.hasKeys
+          ? sql`, (select t.tag from ${t.task} t where t.n = u.n), (select t.concurrency_key from ${t.task} t where t.n = u.n)`
+          : sql.literal("")}
 from ${
         dialect.join(
           byRef(entries.map(({ settlement: { generation, key } }) => [generation, key])),
@@ -196,6 +201,7 @@ from ${
         }
         turn.add(n)
       }
+      write.lines.add(run[9], run[10])
       const state = ends(settlement, run) ? result._tag === "End" ? result.state : "cancelled" : "ready"
       settled.set(ref, { by: settlement, state })
       answers[entry.i] = answer(result, state)
@@ -205,6 +211,7 @@ from ${
         if (alive && queues) ended.set(n, [true])
       } else {
         const hold = run[7] === "paused" ? 1 : 0
+        write.lines.add(run[11], run[12])
         if (hold !== 0 && settlement.task === undefined) held.push([n, 1])
         if (result._tag === "Release") {
           if (result.readyAt === undefined) releases.push([n, key, hold, now])
@@ -222,19 +229,22 @@ from ${
     yield* back(
       retries,
       [["ready_at", "int"], ["later", "int"], ["exit", "text"]],
-      "ready_at = u.ready_at, later = u.later, exit = u.exit",
+      "ready_at = u.ready_at, exit = u.exit",
+      "u.later",
       write
     )
     yield* back(
       releases,
       [["now", "int"]],
-      "attempt = r.attempt - 1, later = case when r.ready_at > u.now then 1 else 0 end",
+      "attempt = r.attempt - 1",
+      "case when r.ready_at > u.now then 1 else 0 end",
       write
     )
     yield* back(
       postponed,
       [["ready_at", "int"], ["later", "int"]],
-      "attempt = r.attempt - 1, ready_at = u.ready_at, later = u.later",
+      "attempt = r.attempt - 1, ready_at = u.ready_at",
+      "u.later",
       write
     )
     yield* revise(held)
@@ -279,6 +289,7 @@ from ${
     cells: ReadonlyArray<Cells>,
     columns: Columns,
     set: string,
+    later: string,
     write: Write
   ): Effect.fn.Return<void, SqlError> {
     if (cells.length === 0) return
@@ -286,8 +297,11 @@ from ${
       dialect.update({
         table: t.run,
         set: sql.literal(`state = 'ready', lease_until = null, held = u.held, ${set},
-tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`),
-        source: sql`(select u.*, t.tag, t.version, t.executor, t.priority
+later = ${later} + ${apart("u.concurrency_key")}, tag = u.tag, version = u.version, executor = u.executor,
+priority = u.priority, concurrency_key = u.concurrency_key, concurrency_limit = u.concurrency_limit`),
+        source: sql`(select u.*, t.tag, t.version, t.executor, t.priority, t.concurrency_key, ${
+          sql.literal(limitOf)
+        } as concurrency_limit
 from ${
           source([["n", "int"], ["run_key", "text"], ["held", "int"], ...columns])(cells)
         } u cross join ${t.task} t where t.n = u.n)`,
@@ -388,7 +402,8 @@ from ${
       ? sql`(select x.n, x.run_key from ${t.run} x where x.state = 'running' and x.lease_until <= ${now}
   order by x.lease_until, x.token ${db.limit(limit)})`
       : byRef(locked)
-    const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority, c.state
+    const rows = yield* values(sql`select ${sql.literal(selectRun)}, t.tag, t.version, t.executor, t.priority, c.state,
+t.concurrency_key, t.concurrency_limit
 from ${dialect.join(expired, t.run, byKey)}
 left join ${t.task} t on t.n = u.n left join ${t.clock} c on c.n = u.n order by r.lease_until, r.token`)
     const taken: Array<TakenOver> = []
@@ -401,9 +416,11 @@ left join ${t.task} t on t.n = u.n left join ${t.clock} c on c.n = u.n order by 
       const run = readable(() => decodeRun(cells, 0))
       if (run instanceof Unreadable) {
         odd.push([Number(cells[0]), String(cells[1])])
+        write.lines.add(cells[runColumns.indexOf("tag")], cells[runColumns.indexOf("concurrency_key")])
         continue
       }
-      const [tag, version, executor, priority, taskState] = cells.slice(-5)
+      write.lines.add(run.tag, run.concurrencyKey)
+      const [tag, version, executor, priority, taskState, concurrencyKey, limit] = cells.slice(-7)
       const alive = tag !== null
       const takeovers = run.takeovers + 1
       const became: TakenOver["became"] = run.cancel !== null
@@ -418,12 +435,25 @@ left join ${t.task} t on t.n = u.n left join ${t.clock} c on c.n = u.n order by 
           tag: String(tag),
           version: Number(version),
           executor: String(executor),
-          priority: Number(priority)
+          priority: Number(priority),
+          concurrencyKey: typeof concurrencyKey === "string" ? concurrencyKey : null,
+          concurrencyLimit: orNull(limit) ?? 1
         }
+        write.lines.add(origin.tag, origin.concurrencyKey)
         const hold = taskState === "paused"
         if (hold) held.set(n, (held.get(n) ?? 0) + 1)
         else write.brought.ready = true
-        back.push([n, key, hold ? 1 : 0, origin.tag, origin.version, origin.executor, origin.priority])
+        back.push([
+          n,
+          key,
+          hold ? 1 : 0,
+          origin.tag,
+          origin.version,
+          origin.executor,
+          origin.priority,
+          origin.concurrencyKey,
+          origin.concurrencyKey === null ? null : origin.concurrencyLimit
+        ])
         taken.push({ run: { ...lost, ...origin, held: hold }, became, owner: run.owner ?? "" })
         continue
       }
@@ -442,8 +472,9 @@ left join ${t.task} t on t.n = u.n left join ${t.clock} c on c.n = u.n order by 
         dialect.update({
           table: t.run,
           set: sql`state = 'ready', lease_until = null, held = u.held, token = null, takeovers = r.takeovers + 1,
-later = case when r.ready_at > ${now} then 1 else 0 end,
-tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
+later = case when r.ready_at > ${now} then 1 else 0 end + ${sql.literal(apart("u.concurrency_key"))},
+tag = u.tag, version = u.version, executor = u.executor, priority = u.priority,
+concurrency_key = u.concurrency_key, concurrency_limit = u.concurrency_limit`,
           source: source([
             ["n", "int"],
             ["run_key", "text"],
@@ -451,7 +482,9 @@ tag = u.tag, version = u.version, executor = u.executor, priority = u.priority`,
             ["tag", "text"],
             ["version", "int"],
             ["executor", "text"],
-            ["priority", "int"]
+            ["priority", "int"],
+            ["concurrency_key", "text"],
+            ["concurrency_limit", "int"]
           ])(back),
           where: sql.literal("r.n = u.n and r.run_key = u.run_key")
         })

@@ -67,9 +67,7 @@ export const rulesOf = (row: TaskRow, definitions: TriggerDefinitions): Result.R
 }
 
 /** A task that is due no more is not looked at again: what is known of it makes room, and garbage while it is young. */
-export const forgetRules = (row: Pick<TaskRow, "id">, { trigger }: Rules): void => {
-  if (Trigger.isRecurring(trigger)) bounds.delete(row.id)
-}
+export const forgetRules = (row: Pick<TaskRow, "id">): void => bounds.delete(row.id)
 
 export const zoneRulesOf = (trigger: Trigger.Trigger): string | null =>
   Trigger.usesTimeZone(trigger) ? rulesVersion() : null
@@ -153,7 +151,7 @@ export const advance = (task: TaskWithRuns, rules: Rules, now: number): Advance 
   const at = dueAt(paused ? undefined : plan.next, rules.zoneRules, override)
   const created = plan.runs.map((run): RunChange => ({
     _tag: "Create",
-    run: newRun(rules.policy, plan.queues, {
+    run: newRun(rules.policy, row, plan.queues, {
       key: String(run.due),
       due: run.due,
       nominal: run.nominal,
@@ -206,6 +204,7 @@ const addCounts = (a: Counters, b: Policy.Plan["counts"]): Counters => ({
 
 export const newRun = (
   policy: Policy.Policy,
+  row: Pick<TaskRow, "concurrencyKey">,
   queues: boolean,
   run: Pick<NewRun, "key" | "due" | "nominal" | "state" | "readyAt">
 ): NewRun => ({
@@ -216,7 +215,8 @@ export const newRun = (
   readyAt: run.readyAt,
   slots: policy.maxInstances,
   queues,
-  atMostOnce: policy.delivery === "atMostOnce"
+  atMostOnce: policy.delivery === "atMostOnce",
+  keyed: row.concurrencyKey !== null
 })
 
 /** Begins a new trigger epoch after the cursor; counting starts again. */

@@ -6,6 +6,7 @@ import type * as Policy from "../../Policy.ts"
 import { InvalidOption } from "../../SchedulerError.ts"
 import type * as Task from "../../Task.ts"
 import type { ScheduleSettings } from "../../TaskHandle.ts"
+import type { TaskDefinition } from "../../TaskRecord.ts"
 import type { TaskStore } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import { refuseUnknown } from "../options.ts"
@@ -135,6 +136,69 @@ export const delivery = (
     `Store \`${store.name}\` may forget what it was told, so it cannot promise \`atMostOnce\`.`
   )
 }
+
+/** Of a key, in characters. */
+const longestKey = 255
+
+/**
+ * The key that a task's runs share with others, if its definition has one. Stores keep texts of UTF-8, and Postgres none
+ * with a NUL.
+ */
+export const concurrency = (
+  task: Task.Any,
+  payload: unknown,
+  store: TaskStore["Service"]
+): Result.Result<Pick<TaskDefinition, "concurrencyKey" | "concurrencyLimit">, InvalidOption> => {
+  if (task.concurrencyKey === undefined) return Result.succeed(noConcurrency)
+  let key: unknown
+  try {
+    key = task.concurrencyKey(payload as never)
+  } catch (error) {
+    return refuseKey(undefined, `\`concurrencyKey\` of task \`${task.tag}\` failed: ${String(error)}.`)
+  }
+  if (key === undefined) return Result.succeed(noConcurrency)
+  const wrong = typeof key !== "string"
+    ? `a ${key === null ? "null" : typeof key}`
+    : key.length === 0
+    ? "an empty text"
+    : key.length > longestKey
+    ? `a text of ${key.length} characters`
+    : /\p{Surrogate}|\0/u.test(key)
+    ? "a text with a NUL or half of a surrogate pair"
+    : undefined
+  if (wrong !== undefined) {
+    return refuseKey(
+      key,
+      `\`concurrencyKey\` of task \`${task.tag}\` answered ${wrong}. A key is a text of 1 to ${longestKey} characters; ` +
+        "`undefined` says that there is no limit."
+    )
+  }
+  if (!store.capabilities.concurrencyKeys) {
+    return refuseKey(
+      key,
+      `Store \`${store.name}\` cannot hold a \`concurrencyKey\` to its limit. Keep task \`${task.tag}\` in another ` +
+        "store: memory, a file, SQLite, Postgres, MySQL or Redis."
+    )
+  }
+  return Result.succeed({ concurrencyKey: key as string, concurrencyLimit: task.concurrencyLimit ?? 1 })
+}
+
+const noConcurrency = { concurrencyKey: null, concurrencyLimit: 1 } as const
+
+const refuseKey = (key: unknown, message: string): Result.Result<never, InvalidOption> =>
+  Result.fail(invalid("concurrencyKey", key, message))
+
+/** A run at shutdown is the last thing its scheduler does: it cannot wait for others of its key. */
+export const notAtShutdown = (
+  { concurrencyKey, onShutdown }: Pick<TaskDefinition, "concurrencyKey" | "onShutdown">
+): InvalidOption | undefined =>
+  concurrencyKey !== null && onShutdown
+    ? invalid(
+      "concurrencyKey",
+      concurrencyKey,
+      "A run at shutdown cannot wait for others of its `concurrencyKey`: leave the key out, or the shutdown trigger."
+    )
+    : undefined
 
 export const pageSize = (limit: number | undefined): Result.Result<number, InvalidOption> =>
   limit === undefined

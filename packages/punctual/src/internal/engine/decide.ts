@@ -302,7 +302,7 @@ export const extraRun = (
         })
       )
     }
-    const run = newRun(policy, true, { key, due: at, nominal: at, state: admitted.state, readyAt: at })
+    const run = newRun(policy, row, true, { key, due: at, nominal: at, state: admitted.state, readyAt: at })
     const runs: Array<RunChange> = admitted.cancel.map((key) => ({
       _tag: "Cancel",
       key,

@@ -38,6 +38,7 @@ const Run = Schema.Struct({
   ]),
   attempt: Schema.Number,
   takeovers: Schema.Number,
+  concurrency: Schema.OptionFromOptionalKey(Schema.Struct({ key: Schema.String, limit: Schema.Number })),
   owner: Schema.OptionFromNullOr(Schema.String),
   fencingToken: Schema.OptionFromNullOr(Schema.Number),
   startedAt: InstantOption,

@@ -139,7 +139,11 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
             "A payload is encoded by its definition: make the handle with scheduler.handle(id, { task: Definition })."
           )
         }
-        Object.assign(set, yield* encodePayload(definition, payload), { version: definition.version })
+        const { value, ...texts } = yield* encodePayload(definition, payload)
+        const concurrency = yield* Effect.fromResult(
+          Checks.concurrency(definition, value, yield* this.inStore)
+        )
+        Object.assign(set, texts, concurrency, { version: definition.version })
       }
       const next = nextRunTime === undefined
         ? undefined
@@ -160,6 +164,11 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
             `Task \`${id}\` is a \`${row.tag}\`; a payload of \`${definition.tag}\` does not fit it.`
           ))
         }
+        const atShutdown = Checks.notAtShutdown({
+          concurrencyKey: set.concurrencyKey === undefined ? row.concurrencyKey : set.concurrencyKey,
+          onShutdown: trigger === undefined ? row.onShutdown : Trigger.events(trigger).shutdown
+        })
+        if (atShutdown !== undefined) return Result.fail(atShutdown)
         if (Object.keys(policy).length === 0) {
           return Decide.redefine(task, set, trigger, next, commanding.definitions, now)
         }

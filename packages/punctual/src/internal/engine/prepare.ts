@@ -25,6 +25,8 @@ export interface Declaration {
   readonly executor: string
   readonly priority: number
   readonly labels: string
+  readonly concurrencyKey: string | null
+  readonly concurrencyLimit: number
 }
 
 export const declaredFields = [
@@ -35,7 +37,9 @@ export const declaredFields = [
   "policy",
   "executor",
   "priority",
-  "labels"
+  "labels",
+  "concurrencyKey",
+  "concurrencyLimit"
 ] as const
 
 export interface Prepared {
@@ -133,6 +137,8 @@ export const prepare = (
   if (Result.isFailure(policy)) return Result.fail(policy.failure)
   const undeliverable = Checks.delivery(task, Result.getOrThrow(Policy.decode(policy.success)), store)
   if (undeliverable !== undefined) return Result.fail(undeliverable)
+  const concurrency = Checks.concurrency(task, encoded.value, store)
+  if (Result.isFailure(concurrency)) return Result.fail(concurrency.failure)
   let override: number | null = null
   if (given.nextRunTime !== undefined) {
     const at = Checks.instant("nextRunTime", given.nextRunTime, timeZone)
@@ -166,6 +172,7 @@ export const prepare = (
     policy: policy.success,
     executor: given.executor ?? task.executor ?? "default",
     priority: given.priority ?? task.priority ?? 0,
+    ...concurrency.success,
     labels: labels === undefined ? "{}" : labelsText(labels),
     owner,
     declared: null,
@@ -188,6 +195,8 @@ export const prepare = (
     pauseNote: typeof given.paused === "string" ? given.paused : null,
     failures: 0
   }
+  const atShutdown = Checks.notAtShutdown(row)
+  if (atShutdown !== undefined) return Result.fail(atShutdown)
   return Result.succeed({
     store: given.store ?? "default",
     conflict,
@@ -199,22 +208,49 @@ export const prepare = (
 
 /** What a program says of a task, as kept to be compared with what it says next time. */
 export const declare = (row: Declaration, revision: number): string => {
-  const { executor, labels, name, payload, policy, priority, trigger, version } = row
-  return JSON.stringify({ name, version, payload, trigger, policy, executor, priority, labels, revision })
+  const { concurrencyKey, concurrencyLimit, executor, labels, name, payload, policy, priority, trigger, version } = row
+  const concurrency = concurrencyKey === null ? {} : { concurrencyKey, concurrencyLimit }
+  return JSON.stringify({
+    name,
+    version,
+    payload,
+    trigger,
+    policy,
+    executor,
+    priority,
+    labels,
+    ...concurrency,
+    revision
+  })
 }
 
 export const declarationOf = (row: TaskRow): Declaration & { readonly revision: number } => {
   if (row.declared !== null) {
     try {
       const stored = JSON.parse(row.declared) as Declaration & { readonly revision: number }
-      if (typeof stored === "object" && stored !== null) return stored
+      if (typeof stored === "object" && stored !== null) return { ...unkeyed, ...stored }
     } catch {
       // Damaged: then what the row says is what was declared.
     }
   }
-  const { executor, labels, name, payload, policy, priority, trigger, version } = row
-  return { executor, labels, name, payload, policy, priority, trigger, version, revision: Number.MIN_SAFE_INTEGER }
+  const { concurrencyKey, concurrencyLimit, executor, labels, name, payload, policy, priority, trigger, version } = row
+  return {
+    concurrencyKey,
+    concurrencyLimit,
+    executor,
+    labels,
+    name,
+    payload,
+    policy,
+    priority,
+    trigger,
+    version,
+    revision: Number.MIN_SAFE_INTEGER
+  }
 }
+
+/** What a declaration says that has no key. */
+const unkeyed: Partial<Declaration> = { concurrencyKey: null, concurrencyLimit: 1 }
 
 /** The present policy with the options that differ between the last declaration and this one. */
 export const mergePolicies = (before: string, declared: string, present: string): string => {

@@ -304,7 +304,7 @@ export const make = (
           continue
         }
         const { advance } = decided.success
-        if (advance.set.due === null) forgetRules(row, decided.success.rules)
+        if (advance.set.due === null) forgetRules(row)
         const slot = slotFor(row)
         const mine = slot !== undefined && (tags.get(slot)?.get(row.tag) ?? -1) >= row.version
         planned.push(decided.success)
@@ -316,7 +316,8 @@ export const make = (
           seen: row,
           set: advance.set,
           now: at,
-          runs: !mine ? advance.runs : advance.runs.map((change) => {
+          // One with a concurrency key begins when a claim finds that it may.
+          runs: !mine || row.concurrencyKey !== null ? advance.runs : advance.runs.map((change) => {
             // A run this scheduler has room for is claimed where it is created: no second round trip.
             if (change._tag !== "Create" || change.run.state !== "ready") return change
             const room = free.get(slot) ?? slot.executor.capacity - slot.running
@@ -661,7 +662,7 @@ export const make = (
         const at = now()
         const askedAt = monotonic(clock)
         const lease: Lease = { owner: host.owner, until: at + settings.lease }
-        const run = newRun(rules.success.policy, true, {
+        const run = newRun(rules.success.policy, current.row, true, {
           key: `e:${event}:${incarnation}`,
           due: at,
           nominal: at,
@@ -684,6 +685,7 @@ export const make = (
           yield* standAside(store, ++conflicts)
           continue
         }
+        if (current.row.concurrencyKey !== null) wakeAll()
         yield* runs.start(
           answer.claimed.map((claimed) => ({ run: claimed, task: current.row, policy: rules.success.policy, slot })),
           askedAt

@@ -188,7 +188,7 @@ export const connect = (
 
   const through: Store = {
     name: store.name,
-    capabilities: { durable: true, shared: true, notifies: true },
+    capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true },
     insert: (tasks) =>
       call(
         "insert",

@@ -7,6 +7,7 @@
  * | `fencing` (I3, I4) | what the store accepted presented the token of the latest claim; nobody lost a lease before its end |
  * | `conservation` (I6) | the outcomes of an epoch are as many as the trigger has occurrences in it, and runs as counted |
  * | `overlap` (I7) | no more of a task are ready or running, or have handlers with valid leases, than `maxInstances` |
+ * | `keys` (I14) | no more runs of a tag and concurrency key are claimed at once than each of them allows when it is claimed |
  * | `one handler` | no second handler of a run begins before the first was asked to stop |
  * | `at most once` | a run that may begin once began once, marked before |
  * | `own claim` | each handler began under a claim of its process, once |
@@ -343,6 +344,33 @@ const follow = (active: Set<RunRow & { readonly node: number }>, entry: Entry): 
 const isGone = (entry: Entry): boolean =>
   entry._tag === "Process" && (entry.what === "crashes" || entry.what === "closed" || entry.what === "fails to start")
 
+const keys: Invariant = (ledger, { start }, wrong) => {
+  /** Claimed runs that have a key, by name. */
+  const claimed = new Map<string, RunRow>()
+  for (const entry of ledger.entries) {
+    for (const run of claimsOf(entry)) {
+      if (run.concurrencyKey === null) continue
+      let running = 0
+      for (const other of claimed.values()) {
+        if (other.tag === run.tag && other.concurrencyKey === run.concurrencyKey) running++
+      }
+      if (running >= run.concurrencyLimit) {
+        wrong(
+          `${formatRun(run, start)} was claimed beside ${running} of its key ${run.concurrencyKey}, not fewer than ` +
+            run.concurrencyLimit,
+          entry
+        )
+      }
+      claimed.set(nameOf(run), run)
+    }
+    if (entry._tag === "TakenOver") claimed.delete(nameOf(entry.taken.run))
+    else if (entry._tag === "Settled" && entry.answer !== "Stale") {
+      const { settlement } = entry
+      if (claimed.get(nameOf(settlement))?.token === settlement.token) claimed.delete(nameOf(settlement))
+    }
+  }
+}
+
 const oneHandler: Invariant = (ledger, { script, start, tolerance }, wrong) => {
   if (!clocksAgree(script, tolerance)) return
   const active = new Set<RunRow & { readonly node: number }>()
@@ -516,6 +544,7 @@ const invariants: Readonly<Record<string, Invariant>> = {
   fencing,
   conservation,
   overlap,
+  keys,
   "one handler": oneHandler,
   "at most once": atMostOnce,
   "own claim": ownClaim,

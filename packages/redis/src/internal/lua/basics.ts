@@ -94,4 +94,14 @@ local function leastRevision()
   if type(saved) == 'number' and saved * 1000000 + 1000000 < clock() then wrote.saved = S(saved) end
   return least
 end
+
+-- wake-ups --------------------------------------------------------------------
+
+local broughtDue, broughtReady, broughtCancel
+
+-- of a score
+local function brings(due)
+  local n = tonumber(due)
+  if due ~= '+inf' and (not broughtDue or n < broughtDue) then broughtDue = n end
+end
 `

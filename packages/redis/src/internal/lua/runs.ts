@@ -135,47 +135,59 @@ local function see(b, now)
   call('HSET', P .. ':seen', b, S(now))
 end
 
--- version, and executor and tag
+-- version, and executor and tag; of a run with a key limit and key too, and its line
 local function bucket(r)
+  local limit, key, executor, tag = keyOf(r.kind)
   local version, name = match(r.kind, '^([^,]+),[^,]+,(.*)$')
-  return version .. ':' .. name, version, name
+  if not limit then return version .. ':' .. name, version, name end
+  return version .. ':' .. limit .. ',' .. key .. '\t' .. executor .. '\t' .. tag, version, executor .. ',' .. tag,
+    key .. '\t' .. tag
 end
 
 -- Puts an open run where its state belongs.
 local function link(r)
-  if r.state == 'running' then add('leases', r.t.g .. r.key, r.lease)
+  if r.state == 'running' then
+    add('leases', r.t.g .. r.key, r.lease)
+    local line = lineOf(r.kind)
+    if line then add('busy:' .. line, r.t.g .. r.key) end
   elseif r.state == 'ready' and r.held == 'false' then
     local readyAt = tonumber(r.readyAt)
-    local b, version, name = bucket(r)
+    local b, version, name, line = bucket(r)
     if not seenOf(b) then
       seen[b] = readyAt
       call('HSET', P .. ':seen', b, r.readyAt)
-      add('versions:' .. name, version, version)
+      if line then
+        add('lanes:' .. line, b)
+        add('versions:' .. name, version .. 'k', version)
+      else add('versions:' .. name, version, version) end
     elseif NOW and readyAt <= NOW and readyAt > seenOf(b) then see(b, NOW) end
     local order = claimOrder(r)
     add('later:' .. b, order, r.readyAt)
     if readyAt <= seenOf(b) then add('ready:' .. b, order) end
+    if line then
+      local all = version .. ':' .. name
+      add('apart:' .. all, line .. '\n' .. r.t.g .. r.key, r.readyAt)
+      if not NOW or readyAt <= NOW or readyAt <= (seenOf('k' .. all) or -FAR) then mark(name, line) end
+    end
   end
 end
 
 -- Takes an open run out of where its state belonged; before its state, hold, kind or instants change.
 local function unlink(r)
-  if r.state == 'running' then rem('leases', r.t.g .. r.key)
+  if r.state == 'running' then
+    rem('leases', r.t.g .. r.key)
+    local line = lineOf(r.kind)
+    if line then
+      rem('busy:' .. line, r.t.g .. r.key)
+      freed(line)
+    end
   elseif r.state == 'ready' and r.held == 'false' then
-    local b, order = bucket(r), claimOrder(r)
+    local b, version, name, line = bucket(r)
+    local order = claimOrder(r)
     rem('later:' .. b, order)
     rem('ready:' .. b, order)
+    if line then rem('apart:' .. version .. ':' .. name, line .. '\n' .. r.t.g .. r.key) end
   end
-end
-
--- wake-ups --------------------------------------------------------------------
-
-local broughtDue, broughtReady, broughtCancel
-
--- of a score
-local function brings(due)
-  local n = tonumber(due)
-  if due ~= '+inf' and (not broughtDue or n < broughtDue) then broughtDue = n end
 end
 
 -- runs of a task --------------------------------------------------------------
@@ -216,7 +228,7 @@ local function create(r, owner, lease, now)
   t.runs[r.number] = r
   touch(r)
   if r.state == 'ready' then
-    if owner ~= '' then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
+    if owner ~= '' and not keyOf(t.k) then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
   end
   link(r)
   add('runs', t.g .. place(r.number), fix(r).due)

@@ -44,6 +44,7 @@ export type Seen =
   | "conflict"
   | "lost"
   | "crashed"
+  | "keyed"
   | "takenOver"
   | "retried"
   | "waited"
@@ -65,6 +66,7 @@ export class Ledger {
     conflict: 0,
     lost: 0,
     crashed: 0,
+    keyed: 0,
     takenOver: 0,
     retried: 0,
     waited: 0,

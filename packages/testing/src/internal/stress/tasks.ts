@@ -19,8 +19,14 @@ const second = 1000
 
 const whenBusy = ["skip", "queue", "skip", "queueAll", "cancelPrevious"] as const
 
-/** Every kind of overlap with one to three slots; the triggers of neighbours are due together. */
-export const newTask = (id: string, index: number, tag: string, now: number): NewTask => {
+/** One of two concurrency keys, which may have one and two runs at once. */
+const concurrency = (key: number) => ({ concurrencyKey: `key-${key}`, concurrencyLimit: key + 1 })
+
+/**
+ * Every kind of overlap with one to three slots; the triggers of neighbours are due together. With `keyed`, some share
+ * concurrency keys.
+ */
+export const newTask = (id: string, index: number, tag: string, now: number, keyed: boolean): NewTask => {
   const trigger = Trigger.every(second * (1 + index % 2))
   const atMostOnce = index % 7 === 6
   const policy = Policy.makeUnsafe({
@@ -36,6 +42,7 @@ export const newTask = (id: string, index: number, tag: string, now: number): Ne
   return Records.newTask(id, now, {
     tag,
     name: tag,
+    ...keyed && index % 3 === 2 ? concurrency(index % 2) : {},
     policy: Policy.encode(policy),
     labels: JSON.stringify({ index: String(index) }),
     due: next?.due ?? null,
@@ -80,7 +87,7 @@ const settle = ({ open, row }: TaskWithRuns, now: number): Settled => {
     paused
   })
   const created = plan.runs.map((run) =>
-    create(policy, { key: String(run.due), due: run.due, nominal: run.nominal, state: run.state, queues: plan.queues })
+    create(row, policy, { key: String(run.due), due: run.due, nominal: run.nominal, state: run.state, queues: plan.queues })
   )
   return {
     plan,
@@ -117,11 +124,18 @@ const openRun = (run: TaskWithRuns["open"][number]): Policy.OpenRun => ({
 })
 
 const create = (
+  row: TaskRow,
   policy: Policy.Policy,
   run: Pick<NewRun, "key" | "due" | "nominal" | "state" | "queues">
 ): RunChange => ({
   _tag: "Create",
-  run: { ...run, readyAt: run.due, slots: policy.maxInstances, atMostOnce: policy.delivery === "atMostOnce" }
+  run: {
+    ...run,
+    readyAt: run.due,
+    slots: policy.maxInstances,
+    atMostOnce: policy.delivery === "atMostOnce",
+    keyed: row.concurrencyKey !== null
+  }
 })
 
 const changeOf = (
@@ -149,6 +163,7 @@ export const command = (task: TaskWithRuns, now: number, random: Random): Planne
       payload: JSON.stringify({ at: now }),
       priority: random.below(3),
       version: 1 + random.below(2),
+      ...row.concurrencyKey === null ? {} : concurrency(random.below(2)),
       updatedAt: now
     }
     return { change: changeOf(task, now, { ...set, ...definition }, runs), counts: { ...plan.counts, extra: 0 } }
@@ -159,7 +174,7 @@ export const command = (task: TaskWithRuns, now: number, random: Random): Planne
     return {
       change: changeOf(task, now, { counters: { ...row.counters, extra: row.counters.extra + 1 } }, [
         ...admitted.cancel.map((key): RunChange => ({ _tag: "Cancel", key, reason: "replaced by hand" })),
-        create(policy, { key: `x:${random.id()}`, due: now, nominal: now, state: admitted.state, queues: true })
+        create(row, policy, { key: `x:${random.id()}`, due: now, nominal: now, state: admitted.state, queues: true })
       ]),
       counts: { ...noCounters, extra: 1 }
     }
@@ -182,7 +197,7 @@ export const command = (task: TaskWithRuns, now: number, random: Random): Planne
     : []
   const removal = changeOf(task, now, "remove", cancels)
   if (choice < 96) return { change: removal, counts: noCounters }
-  const { id: _, ...replacement } = newTask(row.id, Number(indexOf(row)), row.tag, now)
+  const { id: _, ...replacement } = newTask(row.id, Number(indexOf(row)), row.tag, now, row.concurrencyKey !== null)
   return { change: { ...removal, replacement }, counts: noCounters }
 }
 

@@ -265,7 +265,7 @@ export const work = Effect.fnUntraced(function*(
     const id = ids[random.below(ids.length)]!
     const [task] = yield* store.get([id])
     if (task === undefined) {
-      yield* store.insert([newTask(id, ids.indexOf(id), tag, now)])
+      yield* store.insert([newTask(id, ids.indexOf(id), tag, now, store.capabilities.concurrencyKeys)])
       return
     }
     const planned = command(task, now, random)
@@ -291,8 +291,16 @@ export const work = Effect.fnUntraced(function*(
   }
 })
 
-/** What is true of a task's open runs at every instant. */
+/** What is true of tasks and their open runs at every instant. */
 const look = (ledger: Ledger, tasks: ReadonlyArray<TaskWithRuns>): void => {
+  const running = new Map<string, number>()
+  for (const { concurrencyKey: key, concurrencyLimit, state } of tasks.flatMap(({ open }) => open)) {
+    if (key === null || state !== "running") continue
+    const count = (running.get(key) ?? 0) + 1
+    running.set(key, count)
+    ledger.saw("keyed")
+    ledger.check(count <= concurrencyLimit, () => `I14: ${count} runs of ${key} are running, not ${concurrencyLimit}`)
+  }
   for (const { open, row } of tasks) {
     const waiting = open.filter((run) => run.state === "waiting")
     const active = open.length - waiting.length

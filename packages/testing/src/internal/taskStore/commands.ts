@@ -63,6 +63,7 @@ const SetChoice = Schema.Literals([
   "executor",
   "priority",
   "tag",
+  "concurrency",
   "texts",
   "counters",
   "remove",
@@ -102,6 +103,8 @@ const Command = Schema.Union([
         rules: upTo(3),
         priority: upTo(1),
         version: upTo(1),
+        key: upTo(2),
+        keyLimit: upTo(1),
         runs: some(
           Schema.Struct({ ...NewRunChoice.fields, attempt: upTo(2), takeovers: upTo(1), held: Schema.Boolean }),
           0,
@@ -242,6 +245,13 @@ class Sequence {
     return this.now + seconds * second + (++this.unique)
   }
 
+  /** No key, or one of two with a limit. */
+  private concurrency(key: number, limit: number) {
+    return key % 3 === 0 || !this.store.capabilities.concurrencyKeys
+      ? { concurrencyKey: null, concurrencyLimit: 1 }
+      : { concurrencyKey: `key-${key % 3}`, concurrencyLimit: (limit % 2) + 1 }
+  }
+
   private newRun(id: string, choice: typeof NewRunChoice.Type, task: TaskRow | undefined): NewRun {
     const known = this.keys.get(id) ?? []
     const again = choice.again
@@ -256,7 +266,8 @@ class Sequence {
       readyAt: due + choice.later * 2 * second,
       slots: choice.slots + 1,
       queues: choice.queues,
-      atMostOnce: choice.atMostOnce
+      atMostOnce: choice.atMostOnce,
+      keyed: task !== undefined && task.concurrencyKey !== null
     })
     // Of the generation to come, where the task is about to be inserted.
     this.keys.set(id, [...known, { generation: task?.generation ?? -1, run }])
@@ -286,6 +297,8 @@ class Sequence {
         return { priority: row.priority + (due - 1) }
       case "tag":
         return { tag: row.tag.endsWith(".a") ? `${this.name}.b` : `${this.name}.a` }
+      case "concurrency":
+        return this.concurrency(this.unique, due)
       case "texts":
         return { name: `n${this.unique}`, labels: "{\"a\":\"b\"}", owner: due === 0 ? null : "o", trigger: "{}" }
       case "counters":
@@ -407,6 +420,7 @@ class Sequence {
             zoneRules: versions[choice.rules] ?? null,
             priority: choice.priority,
             version: choice.version + 1,
+            ...this.concurrency(choice.key, choice.keyLimit),
             runs: known ? [] : choice.runs.map(({ attempt, held, takeovers, ...run }) => ({
               ...this.newRun(id!, run, undefined),
               attempt,

@@ -7,10 +7,16 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { TaskRow } from "punctual/TaskRecord"
 import type { NewTask } from "punctual/TaskStore"
-import type { Test } from "./lab.ts"
+import type { Lab, Test } from "./lab.ts"
 import { create, newestRules, newRun, ref, settlement, someCounters } from "./lab.ts"
 
 const withoutRuns = ({ runs: _, ...task }: NewTask): Omit<TaskRow, "generation" | "revision"> => task
+
+/** What differs from the least, where a store keeps it. */
+const concurrencyIn = ({ store }: Lab) =>
+  store.capabilities.concurrencyKeys
+    ? { concurrencyKey: "Größe: \"1\" \n 👍 \\", concurrencyLimit: 3 }
+    : { concurrencyKey: null, concurrencyLimit: 1 }
 
 /** Texts that a store might quote, cut, fold or normalise. */
 const oddTexts = [
@@ -48,6 +54,7 @@ export const records = (test: Test): void => {
         policy: "{\"maxInstances\":3}",
         executor: "threads",
         priority: -5,
+        ...concurrencyIn(lab),
         labels: "{\"team\":\"billing\"}",
         owner: "reconciler",
         declared: "{\"declared\":true}",
@@ -90,7 +97,12 @@ export const records = (test: Test): void => {
         queues: true,
         atMostOnce: true
       })
-      const row = yield* lab.add("a", { version: 2, priority: 9, executor: "threads" })
+      const row = yield* lab.add("a", {
+        version: 2,
+        priority: 9,
+        executor: "threads",
+        ...concurrencyIn(lab)
+      })
       yield* lab.commit("a", {}, [create(run), create(newRun(now))], now + 1)
       const open = yield* lab.open("a")
       assert.deepStrictEqual(open["x:full"], {
@@ -101,6 +113,7 @@ export const records = (test: Test): void => {
         version: 2,
         executor: "threads",
         priority: 9,
+        ...concurrencyIn(lab),
         held: false,
         attempt: 0,
         takeovers: 0,
