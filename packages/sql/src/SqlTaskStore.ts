@@ -214,6 +214,8 @@ export const make: (options?: Options) => Effect.Effect<
       notifies: crossProcess && (changed !== undefined || channel !== undefined),
       ...options.capabilities
     },
+    // one writes while another waits for its disk
+    concurrency: dialect.fuses && sql.driver !== "pglite" ? 2 : undefined,
     insert: (added) => shared("insert", tasks.insert(added)),
     get: tasks.get,
     due: tasks.due,

@@ -115,8 +115,6 @@ from ${
         change,
         before: { state, due, zoneRules, ranges },
         origin: {
-          id: change.id,
-          generation: change.generation,
           tag: set.tag ?? String(tag),
           version: set.version ?? Number(version),
           executor: set.executor ?? String(executor),
@@ -436,8 +434,8 @@ from ${
       if (lease === undefined || token === undefined) {
         if (run.state === "ready") write.brought.ready = true
       } else if (tokens === undefined || tokens.has(token)) {
-        const { claimed, origin } = creates[i]!.accepted
-        claimed.push(claimedRunRow(origin, run, now, lease, token))
+        const { change: { generation, id }, claimed, origin } = creates[i]!.accepted
+        claimed.push(claimedRunRow(id, generation, origin, run, now, lease, token))
       }
     })
   })

@@ -86,10 +86,12 @@ type Encoded = number | string | null
 
 const bit = (flag: boolean): number => flag ? 1 : 0
 
-interface Field<Source> {
+export interface Field<Source> {
   readonly key: keyof Source & string
   readonly columns: Columns
   readonly encode: (source: Source) => ReadonlyArray<Encoded>
+  /** Whether both have the same cells, as far as one look tells. */
+  readonly alike: (self: Source, that: Source) => boolean
 }
 
 const field = <Source, K extends keyof Source & string>(
@@ -97,7 +99,12 @@ const field = <Source, K extends keyof Source & string>(
   column: string,
   type: ColumnType,
   encode: (value: Source[K]) => Encoded
-): Field<Source> => ({ key, columns: [[column, type]], encode: (source) => [encode(source[key])] })
+): Field<Source> => ({
+  key,
+  columns: [[column, type]],
+  encode: (source) => [encode(source[key])],
+  alike: (self, that) => self[key] === that[key]
+})
 
 const same = <A extends Encoded>(value: A): A => value
 
@@ -143,7 +150,10 @@ export const positionFields: ReadonlyArray<Field<TaskPosition>> = [
       ["extra", "int"],
       ["exact", "int"]
     ],
-    encode: ({ counters: c }) => [c.ran, c.missed, c.coalesced, c.skipped, c.paused, c.extra, bit(c.exact)]
+    encode: ({ counters: c }) => [c.ran, c.missed, c.coalesced, c.skipped, c.paused, c.extra, bit(c.exact)],
+    alike: ({ counters: a }, { counters: b }) =>
+      a.ran === b.ran && a.missed === b.missed && a.coalesced === b.coalesced && a.skipped === b.skipped &&
+      a.paused === b.paused && a.extra === b.extra && a.exact === b.exact
   },
   field<TaskPosition, "ranges">("ranges", "ranges", "text", same),
   field<TaskPosition, "pausedAt">("pausedAt", "paused_at", "int", same),
@@ -351,23 +361,39 @@ export const decodeRun = (cells: Cells, from: number): RunRow => {
   }
 }
 
+/** Columns of a new run that say how it shares its task with others. */
+export const sharingFields: ReadonlyArray<Field<Sharing>> = [
+  field<Sharing, "slots">("slots", "slots", "int", same),
+  field<Sharing, "queues">("queues", "queues", "int", bit),
+  field<Sharing, "atMostOnce">("atMostOnce", "at_most_once", "int", bit)
+]
+
+type Sharing = Pick<NewRun, "slots" | "queues" | "atMostOnce">
+
+/** Columns of a task that its runs have too. */
+export const routeFields: ReadonlyArray<Field<RunOrigin>> = [
+  field<RunOrigin, "tag">("tag", "tag", "text", same),
+  field<RunOrigin, "version">("version", "version", "int", same),
+  field<RunOrigin, "executor">("executor", "executor", "text", same),
+  field<RunOrigin, "priority">("priority", "priority", "int", same)
+]
+
 /** What a new run takes over from its task. */
-export type RunOrigin = Pick<TaskDefinition, "tag" | "version" | "executor" | "priority"> & {
-  readonly id: string
-  readonly generation: number
-}
+export type RunOrigin = Pick<TaskDefinition, "tag" | "version" | "executor" | "priority">
 
 /** A run created with a claim, as it was stored. */
 export const claimedRunRow = (
+  id: string,
+  generation: number,
   origin: RunOrigin,
   run: NewRun,
   now: number,
   lease: { readonly owner: string; readonly until: number },
   token: number
 ): RunRow => ({
-  generation: origin.generation,
+  generation,
   key: run.key,
-  taskId: origin.id,
+  taskId: id,
   tag: origin.tag,
   version: origin.version,
   executor: origin.executor,
