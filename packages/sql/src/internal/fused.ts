@@ -39,13 +39,14 @@ import { rowsAtOnce, textAtOnce } from "./creations.ts"
 import { type Database, newerSchema } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ends } from "./ends.ts"
-import { inOrder } from "./locks.ts"
 import {
   type Cells,
   claimedRunRow,
   definitionFields,
   type Field,
   newTaskRow,
+  type Outcome,
+  outcomeFields,
   positionFields,
   routeFields,
   runColumns,
@@ -195,6 +196,9 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
     }
   }
 
+  const named = ({ values }: ReturnType<typeof common>) =>
+    sql.join(", ", false)(values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
+
   // ---------------------------------------------------------------------------
   // insert
   // ---------------------------------------------------------------------------
@@ -320,8 +324,6 @@ select g.i, g.n from g`
     const [state, attempt, owner, until] = lease === undefined
       ? ["ready", 0, null, null] as const
       : ["running", 1, lease.owner, lease.until] as const
-    const named = ({ values }: typeof route) =>
-      sql.join(", ", false)(values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
     const moved = values(
       sql`with u as materialized (
   select u.*, c.row_at from ${rows} u cross join lateral (
@@ -419,14 +421,13 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
   const kept = runColumns.filter((column) => !given.has(column))
   const ended = (alias: string) => sql.literal(kept.map((column) => `${alias}.${column}`).join(", "))
 
-  const endColumns: Columns = [
-    ["n", "int"],
-    ["run_key", "text"],
-    ["token", "int"],
-    ["state", "text"],
-    ["exit", "text"],
-    ["ended_at", "int"]
-  ]
+  const ending: Columns = [["n", "int"], ["run_key", "text"], ["token", "int"], ["ended_at", "int"]]
+
+  interface PlainEnd {
+    readonly i: number
+    readonly settlement: Settlement
+    readonly outcome: Outcome
+  }
 
   /** Ends of runs that nobody waits for, and that end alone. */
   const settle: Fused["settle"] = (settlements, keep) =>
@@ -434,21 +435,27 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
       const answers = new Array<Settled | undefined>(settlements.length).fill(undefined)
       const repeated = duplicates(settlements)
       const owner = settlements[0]?.owner
-      const plain: Array<readonly [n: number, key: string, token: number, ...Cells]> = []
-      const at: Array<number> = []
-      const places = new Map<number, number>()
+      const plain: Array<PlainEnd> = []
       settlements.forEach((settlement, i) => {
-        const { generation, key, now, result, task, token } = settlement
+        const { generation, result, task } = settlement
         if (result._tag !== "End" || task !== undefined || settlement.owner !== owner) return
-        if (repeated.has(generation)) return
-        places.set(generation, i)
-        plain.push([generation, key, token, result.state, result.exit, now])
+        if (!repeated.has(generation)) plain.push({ i, settlement, outcome: result })
       })
       if (plain.length === 0 || keep < 1) return Effect.succeed(answers)
-      plain.sort(inOrder)
-      for (const [n] of plain) at.push(places.get(n)!)
+      // one of each task
+      plain.sort((self, that) => self.settlement.generation - that.settlement.generation)
+      const outcome = common(outcomeFields, plain.map(({ outcome }) => outcome))
+      const rows = source([...ending, ...outcome.columns])(
+        plain.map(({ settlement: { generation, key, now, token } }, k) => [
+          generation,
+          key,
+          token,
+          now,
+          ...outcome.cells(k)
+        ])
+      )
       const statement = sql`with u as materialized (
-  select u.*, r.row_at from ${source(endColumns)(plain)} u cross join lateral (
+  select u.*, r.row_at from ${rows} u cross join lateral (
     select max(r.row_at) as row_at from (
       select x.ctid as row_at, x.run_key = u.run_key and x.token = u.token and x.owner = ${owner}
         and x.lease_until is not null and x.queues = 0 as mine
@@ -457,7 +464,7 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
   ) r where ${mayWrite}
 ), d as (
   delete from ${t.run} r using u where r.ctid = u.row_at and r.token is not distinct from u.token
-  returning ${ended("r")}, u.i, u.state, u.exit, u.ended_at,
+  returning ${ended("r")}, u.i, u.ended_at, ${named(outcome)},
     1 + coalesce((select max(h.no) from ${t.history} h where h.n = r.n), 0) as no
 ), h as (
   insert into ${t.history} (${sql.literal(kept.join(", "))}, state, exit, no, ended_at)
@@ -474,7 +481,7 @@ select d.i from d`
         alone(
           "settle",
           Effect.map(statement.values, (rows) => {
-            for (const [i] of rows) answers[at[Number(i)]!] = "Settled"
+            for (const [i] of rows) answers[plain[Number(i)]!.i] = "Settled"
           })
         ),
         answers

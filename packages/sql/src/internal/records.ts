@@ -187,10 +187,19 @@ export const clockCells = (task: NewTask, n: number): Cells => [
   ...positionFields.flatMap((field) => field.encode(task))
 ]
 
-const names = (columns: Columns, alias: string): string => columns.map(([name]) => `${alias}.${name}`).join(", ")
+const names = (columns: Columns, alias: string, integers = ""): string =>
+  columns.map(([name, type]) => `${alias}.${name}${type === "int" ? integers : ""}`).join(", ")
 
 /** What `decodeTask` reads: of `t` (task) and `c` (clock). */
 export const selectTask = `${names(taskColumns, "t")}, ${names(clockColumns.slice(2), "c")}`
+
+/**
+ * The same, where a driver makes a bigint of each integer: as floats, which arrive as numbers. What no number holds is no
+ * safe integer as a float either.
+ */
+export const selectTaskAsFloats = `${names(taskColumns, "t", "::float8")}, ${
+  names(clockColumns.slice(2), "c", "::float8")
+}`
 
 export const taskWidth = taskColumns.length + clockColumns.length - 2
 
@@ -376,6 +385,17 @@ export const routeFields: ReadonlyArray<Field<RunOrigin>> = [
   field<RunOrigin, "version">("version", "version", "int", same),
   field<RunOrigin, "executor">("executor", "executor", "text", same),
   field<RunOrigin, "priority">("priority", "priority", "int", same)
+]
+
+/** How a run ended. */
+export interface Outcome {
+  readonly state: string
+  readonly exit: string | null
+}
+
+export const outcomeFields: ReadonlyArray<Field<Outcome>> = [
+  field<Outcome, "state">("state", "state", "text", same),
+  field<Outcome, "exit">("exit", "exit", "text", same)
 ]
 
 /** What a new run takes over from its task. */
