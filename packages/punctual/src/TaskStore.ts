@@ -462,6 +462,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   /** For messages: `memory`, `sqlite:punctual.db`. */
   readonly name: string
   readonly capabilities: Capabilities
+  /** How many calls of one scheduler get on beside each other. Default: 1; more only keep each other waiting. */
+  readonly concurrency?: number | undefined
 
   /** Adds rows; an id that exists is answered with its row and left alone. Joins the caller's transaction where there is one. */
   readonly insert: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<ReadonlyArray<Inserted>, TaskStoreError>

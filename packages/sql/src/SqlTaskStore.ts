@@ -216,6 +216,8 @@ export const make: (options?: Options) => Effect.Effect<
       concurrencyKeys: true,
       ...options.capabilities
     },
+    // one writes while another waits for its disk
+    concurrency: dialect.fuses && sql.driver !== "pglite" ? 2 : undefined,
     insert: (added) => shared("insert", tasks.insert(added)),
     get: tasks.get,
     due: tasks.due,

@@ -195,8 +195,6 @@ from ${
         change,
         before: { state, due, zoneRules, ranges },
         origin: {
-          id: change.id,
-          generation: change.generation,
           tag: set.tag ?? String(tag),
           version: set.version ?? Number(version),
           executor: set.executor ?? String(executor),
@@ -532,8 +530,8 @@ later = case when r.later >= 2 then r.later - 2 else r.later end + ${apart("u.co
       if (lease === undefined || token === undefined) {
         if (run.state === "ready") write.brought.ready = true
       } else if (tokens === undefined || tokens.has(token)) {
-        const { claimed, origin } = creates[i]!.accepted
-        claimed.push(claimedRunRow(origin, run, now, lease, token))
+        const { change: { generation, id }, claimed, origin } = creates[i]!.accepted
+        claimed.push(claimedRunRow(id, generation, origin, run, now, lease, token))
       }
     })
   })

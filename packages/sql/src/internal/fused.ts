@@ -7,7 +7,7 @@
  *
  *     insert:  u  ─▶  g (where all ids are free: numbered)  ─▶  a (tasks), c (their clocks)
  *     commit:  u (rows that pass their compare-and-set, locked)  ─▶  p (clocks moved)  ─▶  w (their runs)
- *     settle:  u (runs that may simply end)  ─▶  d (deleted)  ─▶  e (numbered)  ─▶  h (history, and what it drops)
+ *     settle:  u (runs that may simply end)  ─▶  d (deleted, numbered)  ─▶  h (history),  b (what it drops)
  *
  * Each step takes its rows from what the one before it has written, so that all of an entry happens or nothing. A row is
  * written where this statement saw it: one that was changed while its lock was waited for is passed over, like all that is
@@ -39,8 +39,19 @@ import { rowsAtOnce, textAtOnce } from "./creations.ts"
 import { type Database, newerSchema } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ends } from "./ends.ts"
-import { inOrder } from "./locks.ts"
-import { type Cells, claimedRunRow, definitionFields, newTaskRow, positionFields, runColumns } from "./records.ts"
+import {
+  type Cells,
+  claimedRunRow,
+  definitionFields,
+  type Field,
+  newTaskRow,
+  type Outcome,
+  outcomeFields,
+  positionFields,
+  routeFields,
+  runColumns,
+  sharingFields
+} from "./records.ts"
 import { schemaVersion } from "./schema.ts"
 import { bringsDue, brought } from "./wakes.ts"
 
@@ -163,23 +174,30 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
     )
 
   /** The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. */
-  const common = (columns: Columns, cells: ReadonlyArray<Cells>) => {
-    const [first] = cells
-    const alike = first !== undefined && cells.every((row) => row.every((cell, k) => cell === first[k]))
+  const common = <Source>(fields: ReadonlyArray<Field<Source>>, sources: ReadonlyArray<Source>) => {
+    const columns = fields.flatMap((field) => field.columns)
+    const [first] = sources
+    const same = first !== undefined && sources.every((one) => fields.every((field) => field.alike(one, first)))
+      ? fields.flatMap((field) => field.encode(first))
+      : undefined
     return {
-      columns: alike ? [] : columns,
-      cells: alike ? cells.map(() => nothing) : cells,
+      columns: same === undefined ? columns : [],
+      cells: (i: number): Cells => same === undefined ? fields.flatMap((field) => field.encode(sources[i]!)) : nothing,
       values: columns.map(([name, type], k) =>
         [
           name,
-          (alias: string) =>
-            alike
-              ? sql`${first[k] === null ? null : String(first[k])}::${sql.literal(type === "int" ? "bigint" : "text")}`
-              : sql.literal(`${alias}.${name}`)
+          (alias: string) => {
+            if (same === undefined) return sql.literal(`${alias}.${name}`)
+            const cell = same[k]!
+            return sql`${cell === null ? null : String(cell)}::${sql.literal(type === "int" ? "bigint" : "text")}`
+          }
         ] as const
       )
     }
   }
+
+  const named = ({ values }: ReturnType<typeof common>) =>
+    sql.join(", ", false)(values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
 
   // ---------------------------------------------------------------------------
   // insert
@@ -204,21 +222,15 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
         text += payload.length + display.length
       }
       if (ids.size < tasks.length || ids.size > rowsAtOnce || text > textAtOnce) return Effect.succeed(answers)
-      const definition = common(
-        definitionColumns,
-        tasks.map((task) => definitions.flatMap((field) => field.encode(task)))
-      )
-      const position = common(
-        positionColumns,
-        tasks.map((task) => positionFields.flatMap((field) => field.encode(task)))
-      )
+      const definition = common(definitions, tasks)
+      const position = common(positionFields, tasks)
       const rows = source([...own, ...definition.columns, ...position.columns])(
         tasks.map(({ display, id, payload }, i) => [
           id,
           payload,
           display,
-          ...definition.cells[i]!,
-          ...position.cells[i]!
+          ...definition.cells(i),
+          ...position.cells(i)
         ])
       )
       const names = (columns: Columns) => sql.literal(columns.map(([name]) => name).join(", "))
@@ -262,6 +274,8 @@ select g.i, g.n from g`
   const groupsOf = (changes: ReadonlyArray<Change>): ReadonlyArray<Group> => {
     const groups = new Map<string, Group>()
     const repeated = duplicates(changes)
+    // most are like the one before
+    let last: Group | undefined
     changes.forEach((change, i) => {
       const [op] = change.runs
       const { now, seen } = change
@@ -273,50 +287,45 @@ select g.i, g.n from g`
       const run = op?.run
       const lease = op?.claim
       const occurrences = run === undefined || isOccurrence(run)
-      const key = `${fields} ${now} ${occurrences} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
-      let group = groups.get(key)
-      if (group === undefined) groups.set(key, group = { fields, now, lease, occurrences, plain: [] })
-      group.plain.push({ i, change, seen, run })
+      if (
+        last?.fields !== fields || last.now !== now || last.occurrences !== occurrences ||
+        last.lease?.until !== lease?.until || last.lease?.owner !== lease?.owner
+      ) {
+        const key = `${fields} ${now} ${occurrences} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
+        last = groups.get(key)
+        if (last === undefined) groups.set(key, last = { fields, now, lease, occurrences, plain: [] })
+      }
+      last.plain.push({ i, change, seen, run })
     })
     return [...groups.values()]
   }
 
   const identity: Columns = [["n", "int"], ["id", "text"], ["revision", "int"]]
-  const origin: Columns = [["tag", "text"], ["version", "int"], ["executor", "text"], ["priority", "int"]]
-  const flags: Columns = [["slots", "int"], ["queues", "int"], ["at_most_once", "int"]]
 
   const commitGroup = (
     { fields, lease, now, occurrences, plain }: Group,
     answers: Answers<Committed>
   ): Effect.Effect<void, SqlError | TaskStoreError> => {
     const set = positionFields.filter((_, bit) => (fields & (1 << bit)) !== 0)
-    const position = common(
-      set.flatMap((field) => field.columns),
-      plain.map(({ change }) => set.flatMap((field) => field.encode(change.set as TaskPosition)))
-    )
-    const route = common(origin, plain.map(({ seen }) => [seen.tag, seen.version, seen.executor, seen.priority]))
-    const slots = common(
-      flags,
-      plain.map(({ run }) => run === undefined ? [1, 0, 0] : [run.slots, run.queues ? 1 : 0, run.atMostOnce ? 1 : 0])
-    )
+    const position = common(set, plain.map(({ change }) => change.set as TaskPosition))
+    const route = common(routeFields, plain.map(({ seen }) => seen))
+    const sharing = common(sharingFields, plain.map(({ run }) => run ?? noRun))
     const kind = occurrences ? occurrence : otherRun
-    const rows = source([...identity, ...kind.columns, ...position.columns, ...route.columns, ...slots.columns])(
+    const rows = source([...identity, ...kind.columns, ...position.columns, ...route.columns, ...sharing.columns])(
       plain.map(({ change: { generation, id, revision }, run }, i) => [
         generation,
         id,
         revision,
         ...kind.cells(run),
-        ...position.cells[i]!,
-        ...route.cells[i]!,
-        ...slots.cells[i]!
+        ...position.cells(i),
+        ...route.cells(i),
+        ...sharing.cells(i)
       ])
     )
     ends.isLater(now, now)
     const [state, attempt, owner, until] = lease === undefined
       ? ["ready", 0, null, null] as const
       : ["running", 1, lease.owner, lease.until] as const
-    const named = ({ values }: typeof route) =>
-      sql.join(", ", false)(values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
     const moved = values(
       sql`with u as materialized (
   select u.*, c.row_at from ${rows} u cross join lateral (
@@ -328,7 +337,7 @@ select g.i, g.n from g`
         sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
       } from u where r.ctid = u.row_at
   returning u.i, u.n, u.id, ${sql.literal(kind.columns.map(([name]) => `u.${name}`).join(", "))}, ${named(route)}, ${
-        named(slots)
+        named(sharing)
       }, ${lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`} as token
 ), w as (
   insert into ${t.run} (n, run_key, task_id, tag, version, executor, priority, due, nominal, state, ready_at, attempt,
@@ -364,7 +373,7 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
         answers[i] = {
           _tag: "Committed",
           revision: revision + 1,
-          claimed: !created ? [] : [claimedRunRow({ ...seen, id, generation }, run, now, lease, Number(token))]
+          claimed: !created ? [] : [claimedRunRow(id, generation, seen, run, now, lease, Number(token))]
         }
       }
       if (change.due !== Infinity || change.ready) yield* db.wakes.tell(change)
@@ -414,14 +423,13 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
   const kept = runColumns.filter((column) => !given.has(column))
   const ended = (alias: string) => sql.literal(kept.map((column) => `${alias}.${column}`).join(", "))
 
-  const endColumns: Columns = [
-    ["n", "int"],
-    ["run_key", "text"],
-    ["token", "int"],
-    ["state", "text"],
-    ["exit", "text"],
-    ["ended_at", "int"]
-  ]
+  const ending: Columns = [["n", "int"], ["run_key", "text"], ["token", "int"], ["ended_at", "int"]]
+
+  interface PlainEnd {
+    readonly i: number
+    readonly settlement: Settlement
+    readonly outcome: Outcome
+  }
 
   /** Ends of runs that nobody waits for, and that end alone. */
   const settle: Fused["settle"] = (settlements, keep) =>
@@ -429,21 +437,27 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
       const answers = new Array<Settled | undefined>(settlements.length).fill(undefined)
       const repeated = duplicates(settlements)
       const owner = settlements[0]?.owner
-      const plain: Array<readonly [n: number, key: string, token: number, ...Cells]> = []
-      const at: Array<number> = []
-      const places = new Map<number, number>()
+      const plain: Array<PlainEnd> = []
       settlements.forEach((settlement, i) => {
-        const { generation, key, now, result, task, token } = settlement
+        const { generation, result, task } = settlement
         if (result._tag !== "End" || task !== undefined || settlement.owner !== owner) return
-        if (repeated.has(generation)) return
-        places.set(generation, i)
-        plain.push([generation, key, token, result.state, result.exit, now])
+        if (!repeated.has(generation)) plain.push({ i, settlement, outcome: result })
       })
       if (plain.length === 0 || keep < 1) return Effect.succeed(answers)
-      plain.sort(inOrder)
-      for (const [n] of plain) at.push(places.get(n)!)
+      // one of each task
+      plain.sort((self, that) => self.settlement.generation - that.settlement.generation)
+      const outcome = common(outcomeFields, plain.map(({ outcome }) => outcome))
+      const rows = source([...ending, ...outcome.columns])(
+        plain.map(({ settlement: { generation, key, now, token } }, k) => [
+          generation,
+          key,
+          token,
+          now,
+          ...outcome.cells(k)
+        ])
+      )
       const statement = sql`with u as materialized (
-  select u.*, r.row_at from ${source(endColumns)(plain)} u cross join lateral (
+  select u.*, r.row_at from ${rows} u cross join lateral (
     select max(r.row_at) as row_at from (
       select x.ctid as row_at, x.run_key = u.run_key and x.token = u.token and x.owner = ${owner}
         and x.lease_until is not null and x.queues = 0
@@ -453,25 +467,24 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
   ) r where ${mayWrite}
 ), d as (
   delete from ${t.run} r using u where r.ctid = u.row_at and r.token is not distinct from u.token
-  returning ${ended("r")}, u.i, u.state, u.exit, u.ended_at
-), e as materialized (
-  select d.*, 1 + coalesce((select max(h.no) from ${t.history} h where h.n = d.n), 0) as no from d
+  returning ${ended("r")}, u.i, u.ended_at, ${named(outcome)},
+    1 + coalesce((select max(h.no) from ${t.history} h where h.n = r.n), 0) as no
 ), h as (
   insert into ${t.history} (${sql.literal(kept.join(", "))}, state, exit, no, ended_at)
-  select ${ended("e")}, e.state, e.exit, e.no, e.ended_at from e
+  select ${ended("d")}, d.state, d.exit, d.no, d.ended_at from d
 ), b as (
   delete from ${t.history} r where r.ctid = any(array(
-    select h.row_at from e cross join lateral (
-      select h.ctid as row_at from ${t.history} h where h.n = e.n and h.no <= e.no - ${keep}::bigint offset 0
-    ) h where e.no > ${keep}::bigint
+    select h.row_at from d cross join lateral (
+      select h.ctid as row_at from ${t.history} h where h.n = d.n and h.no <= d.no - ${keep}::bigint offset 0
+    ) h where d.no > ${keep}::bigint
   ))
 )
-select e.i from e`
+select d.i from d`
       return Effect.as(
         alone(
           "settle",
           Effect.map(statement.values, (rows) => {
-            for (const [i] of rows) answers[at[Number(i)]!] = "Settled"
+            for (const [i] of rows) answers[plain[Number(i)]!.i] = "Settled"
           })
         ),
         answers
@@ -482,6 +495,9 @@ select e.i from e`
 }
 
 const nothing: Cells = []
+
+/** In the place of a run, where none is created. */
+const noRun = { slots: 1, queues: false, atMostOnce: false }
 
 export const anyCommitted = (answers: ReadonlyArray<Committed | undefined>): boolean =>
   answers.some((answer) => answer?._tag === "Committed")

@@ -86,10 +86,12 @@ type Encoded = number | string | null
 
 const bit = (flag: boolean): number => flag ? 1 : 0
 
-interface Field<Source> {
+export interface Field<Source> {
   readonly key: keyof Source & string
   readonly columns: Columns
   readonly encode: (source: Source) => ReadonlyArray<Encoded>
+  /** Whether both have the same cells, as far as one look tells. */
+  readonly alike: (self: Source, that: Source) => boolean
 }
 
 const field = <Source, K extends keyof Source & string>(
@@ -97,7 +99,12 @@ const field = <Source, K extends keyof Source & string>(
   column: string,
   type: ColumnType,
   encode: (value: Source[K]) => Encoded
-): Field<Source> => ({ key, columns: [[column, type]], encode: (source) => [encode(source[key])] })
+): Field<Source> => ({
+  key,
+  columns: [[column, type]],
+  encode: (source) => [encode(source[key])],
+  alike: (self, that) => self[key] === that[key]
+})
 
 const same = <A extends Encoded>(value: A): A => value
 
@@ -148,7 +155,10 @@ export const positionFields: ReadonlyArray<Field<TaskPosition>> = [
       ["extra", "int"],
       ["exact", "int"]
     ],
-    encode: ({ counters: c }) => [c.ran, c.missed, c.coalesced, c.skipped, c.paused, c.extra, bit(c.exact)]
+    encode: ({ counters: c }) => [c.ran, c.missed, c.coalesced, c.skipped, c.paused, c.extra, bit(c.exact)],
+    alike: ({ counters: a }, { counters: b }) =>
+      a.ran === b.ran && a.missed === b.missed && a.coalesced === b.coalesced && a.skipped === b.skipped &&
+      a.paused === b.paused && a.extra === b.extra && a.exact === b.exact
   },
   field<TaskPosition, "ranges">("ranges", "ranges", "text", same),
   field<TaskPosition, "pausedAt">("pausedAt", "paused_at", "int", same),
@@ -182,10 +192,19 @@ export const clockCells = (task: NewTask, n: number): Cells => [
   ...positionFields.flatMap((field) => field.encode(task))
 ]
 
-const names = (columns: Columns, alias: string): string => columns.map(([name]) => `${alias}.${name}`).join(", ")
+const names = (columns: Columns, alias: string, integers = ""): string =>
+  columns.map(([name, type]) => `${alias}.${name}${type === "int" ? integers : ""}`).join(", ")
 
 /** What `decodeTask` reads: of `t` (task) and `c` (clock). */
 export const selectTask = `${names(taskColumns, "t")}, ${names(clockColumns.slice(2), "c")}`
+
+/**
+ * The same, where a driver makes a bigint of each integer: as floats, which arrive as numbers. What no number holds is no
+ * safe integer as a float either.
+ */
+export const selectTaskAsFloats = `${names(taskColumns, "t", "::float8")}, ${
+  names(clockColumns.slice(2), "c", "::float8")
+}`
 
 export const taskWidth = taskColumns.length + clockColumns.length - 2
 
@@ -364,23 +383,50 @@ export const decodeRun = (cells: Cells, from: number): RunRow => {
   }
 }
 
-/** What a new run takes over from its task. */
-export type RunOrigin = Pick<TaskDefinition, "tag" | "version" | "executor" | "priority"> & {
-  readonly id: string
-  readonly generation: number
+/** Columns of a new run that say how it shares its task with others. */
+export const sharingFields: ReadonlyArray<Field<Sharing>> = [
+  field<Sharing, "slots">("slots", "slots", "int", same),
+  field<Sharing, "queues">("queues", "queues", "int", bit),
+  field<Sharing, "atMostOnce">("atMostOnce", "at_most_once", "int", bit)
+]
+
+type Sharing = Pick<NewRun, "slots" | "queues" | "atMostOnce">
+
+/** Columns of a task that its runs have too. */
+export const routeFields: ReadonlyArray<Field<RunOrigin>> = [
+  field<RunOrigin, "tag">("tag", "tag", "text", same),
+  field<RunOrigin, "version">("version", "version", "int", same),
+  field<RunOrigin, "executor">("executor", "executor", "text", same),
+  field<RunOrigin, "priority">("priority", "priority", "int", same)
+]
+
+/** How a run ended. */
+export interface Outcome {
+  readonly state: string
+  readonly exit: string | null
 }
+
+export const outcomeFields: ReadonlyArray<Field<Outcome>> = [
+  field<Outcome, "state">("state", "state", "text", same),
+  field<Outcome, "exit">("exit", "exit", "text", same)
+]
+
+/** What a new run takes over from its task. */
+export type RunOrigin = Pick<TaskDefinition, "tag" | "version" | "executor" | "priority">
 
 /** A run created with a claim, as it was stored. */
 export const claimedRunRow = (
+  id: string,
+  generation: number,
   origin: RunOrigin,
   run: NewRun,
   now: number,
   lease: { readonly owner: string; readonly until: number },
   token: number
 ): RunRow => ({
-  generation: origin.generation,
+  generation,
   key: run.key,
-  taskId: origin.id,
+  taskId: id,
   tag: origin.tag,
   version: origin.version,
   executor: origin.executor,

@@ -14,7 +14,17 @@ import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
 import { type Fused, unfused } from "./fused.ts"
 import type { Cells } from "./records.ts"
-import { decodeRun, decodeTask, orNull, readable, selectRun, selectTask, taskWidth, Unreadable } from "./records.ts"
+import {
+  decodeRun,
+  decodeTask,
+  orNull,
+  readable,
+  selectRun,
+  selectTask,
+  selectTaskAsFloats,
+  taskWidth,
+  Unreadable
+} from "./records.ts"
 
 type Store = TaskStore["Service"]
 
@@ -114,9 +124,9 @@ export const makeTasks = (
     values(
       dialect.name === "pg"
         // it looks at the rows that an index finds anyway, to see whether they are there
-        ? sql`select ${sql.literal(selectTask)}, ${busy("c")} from (select x.* from ${t.clock} x where ${select}) c${
-          dialect.beside(t.task, "t", "t.n = c.n")
-        }`
+        ? sql`select ${sql.literal(selectTaskAsFloats)}, ${
+          busy("c")
+        } from (select x.* from ${t.clock} x where ${select}) c${dialect.beside(t.task, "t", "t.n = c.n")}`
         : sql`select ${sql.literal(selectTask)}, ${busy("u")} from (
   select x.n from ${t.clock} x where ${select}
 ) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`

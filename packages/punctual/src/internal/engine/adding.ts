@@ -101,8 +101,9 @@ export const make = (commanding: Commanding): Adding => {
       let stored = 0
       for (const [alias, group] of byStore) {
         const store = stores.aliases.get(alias)!
-        for (let from = 0; from < group.length; from += batchSize) {
-          const slice = group.slice(from, from + batchSize)
+        const atOnce = batchSize * (store.concurrency ?? 1)
+        for (let from = 0; from < group.length; from += atOnce) {
+          const slice = group.slice(from, from + atOnce)
           const inserted = yield* Effect.mapError(
             store.insert(slice.map((i) => prepared[i]!.row)),
             (error) => stored === 0 ? error : stoppedAfter(error, stored, prepared.length)
@@ -130,10 +131,12 @@ export const make = (commanding: Commanding): Adding => {
   ): Effect.Effect<void, DuplicateTask | TaskStoreError> =>
     Effect.gen(function*() {
       for (const [alias, group] of byStore) {
+        const store = stores.aliases.get(alias)!
         const strict = group.filter((i) => prepared[i]!.conflict === "fail")
-        for (let from = 0; from < strict.length; from += batchSize) {
-          const slice = strict.slice(from, from + batchSize)
-          const [existing] = yield* stores.aliases.get(alias)!.get(slice.map((i) => prepared[i]!.row.id))
+        const atOnce = batchSize * (store.concurrency ?? 1)
+        for (let from = 0; from < strict.length; from += atOnce) {
+          const slice = strict.slice(from, from + atOnce)
+          const [existing] = yield* store.get(slice.map((i) => prepared[i]!.row.id))
           if (existing !== undefined) return yield* new DuplicateTask({ id: existing.row.id, store: alias })
         }
       }

@@ -119,6 +119,7 @@ const onLiveClock = (
 ): TaskStore["Service"] => ({
   name: store.name,
   capabilities: store.capabilities,
+  concurrency: store.concurrency,
   insert: (tasks) => live(store.insert(tasks)),
   get: (ids) => live(store.get(ids)),
   due: (options) => live(store.due(options)),

@@ -248,7 +248,7 @@ export const make = (
   // evaluating
   // ---------------------------------------------------------------------------
 
-  const atOnce = elsewhere ? batchSize : batchInMemory
+  const atOnce = elsewhere ? batchSize * (store.concurrency ?? 1) : batchInMemory
 
   interface Decided {
     readonly task: TaskWithRuns
@@ -280,17 +280,20 @@ export const make = (
     )
   })
 
-  const evaluate: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
-    let read = yield* readDue
-    while (true) {
-      const { at, tasks } = read
-      // A backlog does not keep the scheduler from closing.
-      if (tasks.length === 0) conflicts = 0
-      if (tasks.length === 0 || host.phase !== "running") return
+  /** A batch of due tasks that is decided and committed by itself. */
+  interface Batch {
+    readonly tasks: ReadonlyArray<TaskWithRuns>
+    readonly at: number
+    /** Of each executor, what other batches of the same read leave free. */
+    readonly free: Map<ExecutorSlot, number>
+    readonly tags: Map<ExecutorSlot, ReadonlyMap<string, number>>
+  }
+
+  /** Decides a batch, commits it, and answers what of it begins; `undefined` where others had all of it. */
+  const advanceAll = ({ at, free, tags, tasks }: Batch) =>
+    Effect.gen(function*() {
       const askedAt = monotonic(clock)
       const lease: Lease = { owner: host.owner, until: now() + settings.lease }
-      const tags = yield* handled
-      const free = new Map<ExecutorSlot, number>()
       const unreadable: Array<Unreadable> = []
       const changes: Array<Change> = []
       const planned: Array<Decided> = []
@@ -330,12 +333,8 @@ export const make = (
       lookAt(lease)
       const committed = yield* commitAll(changes)
       if (committed.length > 0 && committed.every(({ _tag }) => _tag === "Conflict")) {
-        // Others have all of them, perhaps for long. The turn goes on, and the next one looks again.
-        conflicts++
-        if (unreadable.length > 0) yield* quarantine(unreadable)
-        return
+        return { askedAt, lost: true, ready: [], unreadable }
       }
-      conflicts = 0
       const ready: Array<Runs.Ready> = []
       for (let i = 0; i < changes.length; i++) {
         const answer = committed[i]!
@@ -360,16 +359,75 @@ export const make = (
           if (answer.claimed.length < advance.plan.runs.length) claimable = true
         }
       }
-      // A backlog may have no end: what it found no room for is claimed, and what was left behind is taken over, before
-      // the rest of it.
-      const interlude = claimable || nextLease <= now()
-      // Of a backlog, the store reads what comes next while these begin.
-      const following = !interlude && elsewhere && tasks.length === atOnce && unreadable.length === 0
-        ? yield* Effect.forkChild(readDue, { startImmediately: true })
-        : undefined
-      yield* runs.start(ready, askedAt)
-      // Last, so that it keeps nobody else waiting.
-      if (unreadable.length > 0) yield* quarantine(unreadable)
+      return { askedAt, lost: false, ready, unreadable }
+    })
+
+  /**
+   * Evaluates what is due, read by read. Where the store works on several calls at once, the batches of a read are
+   * committed beside each other; and of a backlog it reads what comes next while the last runs of a read begin:
+   *
+   *     read ─┬─▶ decide ─▶ commit ─▶ start
+   *           └─▶ decide ─▶ commit ─┬─▶ start
+   *                                 └─▶ read ─┬─▶ …
+   */
+  const evaluate: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    let read = yield* readDue
+    while (true) {
+      const { at, tasks } = read
+      // A backlog does not keep the scheduler from closing.
+      if (tasks.length === 0) conflicts = 0
+      if (tasks.length === 0 || host.phase !== "running") return
+      const tags = yield* handled
+      const free = new Map<ExecutorSlot, number>()
+      const batches: Array<Batch> = []
+      for (let from = 0; from < tasks.length; from += batchSize) {
+        batches.push({
+          tasks: from === 0 && tasks.length <= batchSize ? tasks : tasks.slice(from, from + batchSize),
+          at,
+          free,
+          tags
+        })
+      }
+      let problem: TaskStoreError | undefined
+      let lost = 0
+      let interlude = false
+      let following: Fiber.Fiber<typeof read, TaskStoreError> | undefined
+      const first = batches.length === 1 ? batches[0] : undefined
+      const advancing = first === undefined
+        ? yield* Effect.forEach(batches, (batch) => Effect.forkChild(advanceAll(batch), { startImmediately: true }))
+        : []
+      for (let i = 0; i < batches.length; i++) {
+        const last = i === batches.length - 1
+        const batch = yield* Effect.result(first === undefined ? Fiber.join(advancing[i]!) : advanceAll(first))
+        if (Result.isFailure(batch)) {
+          // What other batches claimed begins all the same.
+          problem = batch.failure
+          continue
+        }
+        const { askedAt, ready, unreadable } = batch.success
+        if (batch.success.lost) lost++
+        if (last && problem === undefined && lost < batches.length) {
+          // A backlog may have no end: what it found no room for is claimed, and what was left behind is taken over, before
+          // the rest of it.
+          interlude = claimable || nextLease <= now()
+          if (!interlude && elsewhere && tasks.length === atOnce && unreadable.length === 0) {
+            following = yield* Effect.forkChild(readDue, { startImmediately: true })
+          }
+        }
+        yield* runs.start(ready, askedAt)
+        // Last, so that it keeps nobody else waiting.
+        if (unreadable.length > 0) {
+          const refused = yield* Effect.result(quarantine(unreadable))
+          if (Result.isFailure(refused)) problem = refused.failure
+        }
+      }
+      if (problem !== undefined) return yield* problem
+      if (lost === batches.length) {
+        // Others have all of them, perhaps for long. The turn goes on, and the next one looks again.
+        conflicts++
+        return
+      }
+      conflicts = 0
       if (interlude) {
         evaluable = true
         return
