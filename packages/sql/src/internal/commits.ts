@@ -619,12 +619,7 @@ const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArra
       create?._tag !== "Create" || create.run.state !== "ready"
     ) return undefined
     for (const field in set) if (!isPosition.has(field)) return undefined
-    const { due, ranges, state, zoneRules } = row
-    found.push({
-      accepted: { i, change, before: { state, due, zoneRules, ranges }, origin: row, claimed: [] },
-      set,
-      create
-    })
+    found.push({ accepted: { i, change, before: row, origin: row, claimed: [] }, set, create })
   }
   return found.length === 0 ? undefined : found
 }
