@@ -1,6 +1,7 @@
 /**
  * Queues in one SQLite file, behind one small interface: fill it, then run everything that is in it.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -63,72 +64,84 @@ const claimAndDelete: Contender = async (filename) => {
 }
 
 /**
- * What Punctual writes, written by hand: the same rows of the same tables, with every index, in the same two
- * transactions a batch. It asks for nothing but the rows, checks nothing, and knows that all rows of a batch are alike.
+ * What Punctual writes, written by hand: the same rows of the same tables, texts and instants included, with every index,
+ * in the same two transactions a batch. It asks for nothing but what its runs need, checks nothing, and knows that all rows
+ * of a batch are alike.
  */
 const sameRows: Contender = async (filename) => {
   const { SqliteTaskStore } = await import("@punctual/sql/sqlite")
+  const Policy = await import("punctual/Policy")
   await Effect.runPromise(Effect.scoped(Layer.build(SqliteTaskStore.layer({ filename }))))
   const db = open(filename)
   db.exec("pragma cache_size = -16384")
-  const policy = JSON.stringify({ coalesce: "latest", whenBusy: "skip", maxInstances: 1, delivery: "atLeastOnce" })
+  const now = () => Clock.Clock.defaultValue().currentTimeMillisUnsafe()
+  const owner = "scheduler#0123456789abcdef"
+  const exit = JSON.stringify({ _tag: "Success", value: null })
+  const policy = Policy.encode(Policy.defaultPolicy)
+  const rule = JSON.stringify({ v: 1, _tag: "Now" })
+  const ranges = JSON.stringify({ v: 1, ranges: [] })
   const addTask = db.prepare(
     `insert into punctual_task (id, tag, version, name, payload, display, rule, anchor, on_startup,
 on_shutdown, policy, executor, priority, labels, created_at, updated_at)
-values (?, 'Work', 1, 'Work', ?, '', '{"_tag":"Now"}', 1, 0, 0, ?, 'default', 0, '{}', 1, 1)`
+values (?1, 'Work', 1, 'Work', ?2, ?2, '${rule}', ?3, 0, 0, '${policy}', 'default', 0, '{}', ?3, ?3)`
   )
   const addClock = db.prepare(
     `insert into punctual_clock (n, id, revision, state, position, due, nominal, epoch, ran, missed,
 coalesced, skipped, paused, extra, exact, ranges, failures)
-values (?, ?, 1, 'scheduled', 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, '{"ranges":[]}', 0)`
+values (?1, ?2, 1, 'scheduled', ?3 - 1, ?3, ?3, ?3 - 1, 0, 0, 0, 0, 0, 0, 1, '${ranges}', 0)`
   )
   const due = db.prepare(
-    `select c.n, t.payload, t.rule, t.policy from punctual_clock c join punctual_task t on t.n = c.n
+    `select c.n, c.due, t.payload, t.rule, t.policy from punctual_clock c join punctual_task t on t.n = c.n
 where c.due <= ? and c.due is not null order by c.due, c.n limit 500`
   )
-  const batch = "(select value from json_each(?))"
+  const batch = "(select value from json_each(?1))"
+  const takeTokens = db.prepare("update punctual_meta set token = token + ? returning token")
   const advance = db.prepare(
-    `update punctual_clock set revision = revision + 1, position = 2, due = null, nominal = null,
+    `update punctual_clock set revision = revision + 1, position = ?2, due = null, nominal = null,
 ran = ran + 1, state = 'finished' where n in ${batch} and revision = 1`
   )
   const create = db.prepare(
     `insert into punctual_run (n, run_key, task_id, tag, version, executor, priority, due, nominal,
 state, ready_at, attempt, created_at, owner, token, started_at, slots, queues, at_most_once, lease_until)
-select t.n, '1', t.id, t.tag, t.version, t.executor, t.priority, 1, 1, 'running', 1, 1, 2, 'me', ? + j.key, 2, 1, 0, 0, 30000
-from json_each(?) j cross join punctual_task t where t.n = j.value`
+select t.n, ?5, t.id, t.tag, t.version, t.executor, t.priority, ?3, ?3, 'running', ?3, 1, ?2, '${owner}', ?4 + j.key, ?2,
+1, 0, 0, ?2 + 30000
+from json_each(?1) j cross join punctual_task t where t.n = j.value`
   )
   const record = db.prepare(
     `insert into punctual_history (n, run_key, task_id, tag, version, executor, priority, due, nominal,
 state, ready_at, attempt, created_at, owner, token, started_at, exit, slots, queues, at_most_once, no, ended_at)
 select n, run_key, task_id, tag, version, executor, priority, due, nominal, 'succeeded', ready_at, attempt, created_at, owner,
-token, started_at, '{"_tag":"Success"}', slots, queues, at_most_once, 1, 3 from punctual_run where n in ${batch}`
+token, started_at, '${exit}', slots, queues, at_most_once, 1, ?2 from punctual_run where n in ${batch}`
   )
   const end = db.prepare(`delete from punctual_run where n in ${batch}`)
   return {
     fill: async (count) => {
+      const at = now()
       for (let i = 0; i < count; i += 500) {
         db.exec("begin")
         for (let k = i; k < Math.min(count, i + 500); k++) {
           const id = `task-${k}`
-          addClock.run(addTask.run(id, JSON.stringify({ n: k }), policy).lastInsertRowid, id)
+          addClock.run(addTask.run(id, JSON.stringify({ n: k }), at).lastInsertRowid, id, at)
         }
         db.exec("commit")
       }
     },
     drain: async (count, f) => {
       for (let done = 0; done < count;) {
-        const rows = due.all(1) as Array<{ readonly n: number; readonly payload: string }>
+        const at = now()
+        const rows = due.all(at) as Array<{ readonly n: number; readonly due: number; readonly payload: string }>
         const batch = JSON.stringify(rows.map(({ n }) => n))
         db.exec("begin immediate")
-        advance.run(batch)
-        create.run(done + 1, batch)
+        const { token } = takeTokens.get(rows.length) as { readonly token: number }
+        advance.run(batch, at)
+        create.run(batch, at, rows[0]!.due, token - rows.length + 1, String(rows[0]!.due))
         db.exec("commit")
         for (const { payload } of rows) {
           JSON.parse(payload)
           f()
         }
         db.exec("begin immediate")
-        record.run(batch)
+        record.run(batch, now())
         end.run(batch)
         db.exec("commit")
         done += rows.length

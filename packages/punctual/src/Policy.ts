@@ -377,6 +377,9 @@ export const encode = (policy: Policy): string => {
 const decodeCacheSize = 256
 const decodeCache = new Map<string, Policy>()
 
+/** Most rows have the policy of the one before: to compare two texts is cheaper than to hash a long one that was just read. */
+let lastDecoded: { readonly text: string; readonly policy: Result.Result<Policy, InvalidPolicy> } | undefined
+
 /**
  * Reads what `encode` wrote. Fields that this version does not know are refused, since leaving one out could run what
  * must not run.
@@ -385,10 +388,11 @@ const decodeCache = new Map<string, Policy>()
  * @since 0.1.0
  */
 export const decode = (text: string): Result.Result<Policy, InvalidPolicy> => {
+  if (lastDecoded?.text === text) return lastDecoded.policy
   const known = decodeCache.get(text)
-  if (known !== undefined) return Result.succeed(known)
-  const decoded = decodeText(text)
-  if (Result.isSuccess(decoded)) {
+  const decoded = known === undefined ? decodeText(text) : Result.succeed(known)
+  lastDecoded = { text, policy: decoded }
+  if (known === undefined && Result.isSuccess(decoded)) {
     if (decodeCache.size >= decodeCacheSize) decodeCache.delete(decodeCache.keys().next().value as string)
     decodeCache.set(text, decoded.success)
   }

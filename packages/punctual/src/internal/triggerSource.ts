@@ -68,13 +68,15 @@ const compile = (trigger: Trigger, binding: Binding, work: Work): Source => {
 // leaves
 // ---------------------------------------------------------------------------------------------------------------------
 
-const once = (due: number, instant: number): Source => ({
-  next: (after) => after < due ? due : Infinity,
-  previous: (before) => before > due ? due : -Infinity,
-  count: (after, until) => after < due && due <= until ? 1 : 0,
-  ...(due === instant ? {} : { nominal: () => instant }),
-  lattice: { first: due, period: 0 }
-})
+const once = (due: number, instant: number): Source => {
+  const source: Source = {
+    next: (after) => after < due ? due : Infinity,
+    previous: (before) => before > due ? due : -Infinity,
+    count: (after, until) => after < due && due <= until ? 1 : 0,
+    lattice: { first: due, period: 0 }
+  }
+  return due === instant ? source : { ...source, nominal: () => instant }
+}
 
 /** first + k·period, k ≥ 0 */
 const grid = (first: number, period: number): Source => {

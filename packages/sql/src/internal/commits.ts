@@ -148,15 +148,13 @@ export const makeCommits = (
       moved += yield* dialect.affected(
         sql,
         alike
-          ? sql`update ${t.clock} set ${
-            sql.join(", ", false)(columns.map(([name], i) => sql`${sql.literal(name)} = ${first[i + 2]}`))
-          }, revision = revision + 1 where ${dialect.oneOf("n", cells.map(([n]) => Number(n)))} and revision = ${
-            first[1]
-          }`
+          ? sql`update ${t.clock} set revision = revision + 1${
+            sql.join("", false)(columns.map(([name], k) => sql`, ${sql.literal(name)} = ${first[k + 2]}`))
+          } where ${dialect.oneOf("n", cells.map(([n]) => Number(n)))} and revision = ${first[1]}`
           : dialect.update({
             table: t.clock,
             set: sql.literal(
-              [...columns.map(([name]) => `${name} = u.${name}`), "revision = r.revision + 1"].join(", ")
+              ["revision = r.revision + 1", ...columns.map(([name]) => `${name} = u.${name}`)].join(", ")
             ),
             source: source([["n", "int"], ["revision", "int"], ...columns])(cells),
             where: sql.literal("r.n = u.n and r.revision = u.revision")
@@ -631,32 +629,20 @@ interface Evaluation {
   readonly create: Extract<RunChange, { readonly _tag: "Create" }>
 }
 
-/** These changes, where all of them are of that kind, of different tasks. */
+/** These changes, where all of them are of that kind. Of two of one task, the second is found to be a conflict. */
 const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArray<Evaluation> | undefined => {
   const found: Array<Evaluation> = []
-  const tasks = new Set<number>()
   for (const [i, change] of changes.entries()) {
     const { generation, id, revision, runs, set } = change
     const row = known.get(generation)
     const create = runs[0]
     if (
-      row === undefined || row.id !== id || row.revision !== revision || row.concurrencyKey !== null ||
-      set === "remove" || runs.length !== 1 ||
-      create?._tag !== "Create" || create.run.state !== "ready" || tasks.has(generation)
+      row === undefined || row.id !== id || row.revision !== revision || row.concurrencyKey !== null || set === "remove" || runs.length !== 1 ||
+      create?._tag !== "Create" || create.run.state !== "ready"
     ) return undefined
     for (const field in set) if (!isPosition.has(field)) return undefined
-    tasks.add(generation)
-    const { due, ranges, state, zoneRules } = row
     found.push({
-      accepted: {
-        i,
-        change,
-        before: { state, due, zoneRules, ranges },
-        origin: row,
-        concurrencyKey: null,
-        concurrencyLimit: 1,
-        claimed: []
-      },
+      accepted: { i, change, before: row, origin: row, concurrencyKey: null, concurrencyLimit: 1, claimed: [] },
       set,
       create
     })

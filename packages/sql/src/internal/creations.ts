@@ -130,11 +130,20 @@ from ${source(clockColumns)(added.map(({ n, task }) => clockCells(task, n)))} u`
   const create: Creations["create"] = Effect.fnUntraced(function*(creations) {
     // what a batch has in common, nearly always all of it, goes in once and not as a cell of each row
     const groups = new Map<string, { readonly first: Creation; readonly cells: Array<Cells> }>()
+    let group: { readonly first: Creation; readonly cells: Array<Cells> } | undefined
     for (const creation of creations) {
       const { lease, n, now, run, token } = creation
-      const key = `${now} ${run.state} ${run.atMostOnce} ${lease === undefined ? "" : `${lease.until} ${lease.owner}`}`
-      let group = groups.get(key)
-      if (group === undefined) groups.set(key, group = { first: creation, cells: [] })
+      // most are in the group of the one before
+      if (
+        group === undefined || group.first.now !== now || group.first.lease !== lease ||
+        group.first.run.state !== run.state || group.first.run.atMostOnce !== run.atMostOnce
+      ) {
+        const key = `${now} ${run.state} ${run.atMostOnce} ${
+          lease === undefined ? "" : `${lease.until} ${lease.owner}`
+        }`
+        group = groups.get(key)
+        if (group === undefined) groups.set(key, group = { first: creation, cells: [] })
+      }
       group.cells.push([
         n,
         run.key,

@@ -290,7 +290,7 @@ const stoppedAfter = (error: TaskStoreError, stored: number, all: number): TaskS
     store: error.store,
     operation: error.operation,
     reason: error.reason,
-    message: `${error.message}. The first ${stored} of ${all} tasks are stored: add all again with ` +
+    message: `${error.message}. At least the first ${stored} of ${all} tasks are stored: add all again with ` +
       "`onConflict: \"keep\"` or `\"update\"`, or within a transaction of the store's own client, where all or none are.",
     ...error.cause !== undefined && { cause: error.cause }
   })

@@ -424,19 +424,17 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     }
   }
 
-  const pendingOf = (run: RunRow, at: number, { outcome, task }: Decision): Pending => ({
-    run,
-    outcome,
-    settlement: {
+  const pendingOf = (run: RunRow, at: number, { outcome, task }: Decision): Pending => {
+    const settlement: Settlement = {
       generation: run.generation,
       key: run.key,
       token: run.token!,
       owner: host.owner,
       now: at,
-      result: outcome._tag === "Release" ? { _tag: "Release" } : outcome,
-      ...(task === undefined ? undefined : { task })
+      result: outcome._tag === "Release" ? { _tag: "Release" } : outcome
     }
-  })
+    return { run, outcome, settlement: task === undefined ? settlement : { ...settlement, task } }
+  }
 
   const push = (run: RunRow, at: number, decision: Decision): void => {
     // Once, however many batches: what comes while a batch waits for its store waits with it.
