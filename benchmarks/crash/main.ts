@@ -27,7 +27,7 @@ export const run = (options: RunOptions): Promise<void> =>
         return measure(
           join(import.meta.dirname, "measure.ts"),
           [name, whereIs(places, place), String(count), String(patience), options.quick ? "short" : "default"],
-          patience + 60
+          patience + 300
         )
       },
       true

@@ -9,7 +9,7 @@ import { fresh } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import { onParent, startWorker, tell } from "../worker.ts"
 
-const [name = "", where = "", size = "", patience = "", lease = "", shared] = process.argv.slice(2)
+const [name = "", where = "", size = "", patience = "", lease = "", shared, ends] = process.argv.slice(2)
 const count = Number(size)
 const options = { kind: "one-off", shortLease: lease === "short" } as const
 const contender = contenders[name]!
@@ -27,24 +27,18 @@ const parent = async (): Promise<void> => {
   /** When each that was in progress was begun again. */
   const again = new Map<number, number>()
   let open = new Set<number>()
-  let third = () => {}
-  const thirdEnded = new Promise<void>((resolve) => {
-    third = resolve
-  })
   const tally = (map: Map<number, number>, n: number) => map.set(n, (map.get(n) ?? 0) + 1)
-  const start = () =>
-    startWorker(import.meta.filename, [...process.argv.slice(2, 7), name], (line) => {
+  const start = (ends: number) =>
+    startWorker(import.meta.filename, [...process.argv.slice(2, 7), name, String(ends)], (line) => {
       const [what, n] = [line[0], Number(line.slice(1))]
       tally(what === "+" ? begun : ended, n)
       if (what === "+" && open.has(n) && !again.has(n)) again.set(n, performance.now())
-      if (ended.size * 3 >= count) third()
     })
-  const first = start()
-  await Promise.race([thirdEnded, wait(30_000)])
-  await first.kill()
+  const first = start(Math.ceil(count / 3))
+  await first.gone
   const killed = performance.now()
   open = new Set([...begun.keys()].filter((n) => !ended.has(n)))
-  const second = start()
+  const second = start(Infinity)
   const until = killed + Number(patience) * 1_000
   while (ended.size < count && performance.now() < until) await wait(20)
   await second.kill()
@@ -60,17 +54,20 @@ const parent = async (): Promise<void> => {
   })
 }
 
-const work = async (name: string): Promise<void> => {
+/** Dies like a process that is killed, when so many have ended. */
+const work = async (name: string, ends: number): Promise<void> => {
   onParent()
+  let ended = 0
   const session = await contender.open(where, name, options)
   await session.work(async (n) => {
     tell(`+${n}`)
     await wait(duration(n))
     tell(`-${n}`)
+    if (++ended >= ends) process.kill(process.pid, "SIGKILL")
   })
 }
 
 if (shared === undefined) {
   await parent()
   process.exit(0)
-} else await work(shared)
+} else await work(shared, Number(ends))
