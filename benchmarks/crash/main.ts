@@ -33,7 +33,7 @@ export const run = (options: RunOptions): Promise<void> =>
       true
     )
     table(
-      `${count} jobs, their process killed when a third had ended; another one is there for ${patience} s`,
+      `${count} jobs, their process killed a second after a third had ended; another one is there for ${patience} s`,
       columns,
       rows,
       undefined
