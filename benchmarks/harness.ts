@@ -161,12 +161,15 @@ export interface RunOptions {
   readonly minutes: number | undefined
 }
 
-/** Each contender in turn, round after round, so that a slow minute of the machine hits all of them. */
+/**
+ * Each contender in turn, round after round, so that a slow minute of the machine hits all of them. With --quick, where
+ * figures mean nothing, all at once.
+ */
 export const rounds = async (
   contenders: ReadonlyArray<string>,
   options: RunOptions,
   one: (contender: string) => Promise<Figures>,
-  /** All of a round at once: for those that mostly wait. */
+  /** Whether all of a round are measured at once: they mostly wait. */
   together = false
 ): Promise<ReadonlyArray<Row>> => {
   const chosen = contenders.filter((name) => options.only === undefined || name.includes(options.only))
@@ -185,7 +188,7 @@ export const rounds = async (
     }
   }
   for (let i = 0; i < options.repetitions; i++) {
-    if (together) await Promise.all(chosen.map(turn))
+    if (together || options.quick) await Promise.all(chosen.map(turn))
     else for (const name of chosen) if (!leftOut.has(name)) await turn(name)
   }
   return chosen.map((contender) => {

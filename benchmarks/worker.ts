@@ -8,6 +8,8 @@ import { createInterface } from "node:readline"
 
 export interface Worker {
   readonly send: (line: string) => void
+  /** It has ended, and all lines it wrote have been told. */
+  readonly gone: Promise<void>
   /** Kills it; done when all lines it wrote have been told. */
   readonly kill: () => Promise<void>
 }
@@ -19,6 +21,7 @@ export const startWorker = (script: string, args: ReadonlyArray<string>, onLine:
   const gone = new Promise<void>((resolve) => lines.on("close", resolve))
   child.stdin.on("error", () => {}) // it was killed
   return {
+    gone,
     send: (line) => {
       child.stdin.write(`${line}\n`)
     },

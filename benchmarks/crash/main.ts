@@ -27,13 +27,13 @@ export const run = (options: RunOptions): Promise<void> =>
         return measure(
           join(import.meta.dirname, "measure.ts"),
           [name, whereIs(places, place), String(count), String(patience), options.quick ? "short" : "default"],
-          patience + 60
+          patience + 300
         )
       },
       true
     )
     table(
-      `${count} jobs, their process killed when a third had ended; another one is there for ${patience} s`,
+      `${count} jobs, their process killed a second after a third had ended; another one is there for ${patience} s`,
       columns,
       rows,
       undefined

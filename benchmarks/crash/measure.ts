@@ -1,22 +1,19 @@
 /**
  * What becomes of what a killed process was running: node measure.ts <contender> <where> <count> <patience> <default | short>
  *
- *     one process works … a third has ended: SIGKILL      a second process is there from now on
- *                       what is in progress is open  ──▶  when is it begun again? what is begun, or ended, twice?
+ *     one process works … a third has ended, SIGKILL      a second process is there from now on
+ *                    the others are in progress  ──▶  when are they begun again? what is begun, or ended, twice?
  */
 import { report } from "../harness.ts"
 import { fresh } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import { onParent, startWorker, tell } from "../worker.ts"
 
-const [name = "", where = "", size = "", patience = "", lease = "", shared] = process.argv.slice(2)
+const [name = "", where = "", size = "", patience = "", lease = "", shared, stuck] = process.argv.slice(2)
 const count = Number(size)
 const options = { kind: "one-off", shortLease: lease === "short" } as const
 const contender = contenders[name]!
 const wait = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
-
-/** Between 50 ms and a second. */
-const duration = (n: number) => 50 + (n * 7 % 20) * 50
 
 const parent = async (): Promise<void> => {
   const name = fresh()
@@ -27,24 +24,18 @@ const parent = async (): Promise<void> => {
   /** When each that was in progress was begun again. */
   const again = new Map<number, number>()
   let open = new Set<number>()
-  let third = () => {}
-  const thirdEnded = new Promise<void>((resolve) => {
-    third = resolve
-  })
   const tally = (map: Map<number, number>, n: number) => map.set(n, (map.get(n) ?? 0) + 1)
-  const start = () =>
-    startWorker(import.meta.filename, [...process.argv.slice(2, 7), name], (line) => {
+  const start = (stuck: number) =>
+    startWorker(import.meta.filename, [...process.argv.slice(2, 7), name, String(stuck)], (line) => {
       const [what, n] = [line[0], Number(line.slice(1))]
       tally(what === "+" ? begun : ended, n)
       if (what === "+" && open.has(n) && !again.has(n)) again.set(n, performance.now())
-      if (ended.size * 3 >= count) third()
     })
-  const first = start()
-  await Promise.race([thirdEnded, wait(30_000)])
-  await first.kill()
+  const first = start(Math.ceil(count / 3))
+  await first.gone
   const killed = performance.now()
   open = new Set([...begun.keys()].filter((n) => !ended.has(n)))
-  const second = start()
+  const second = start(Infinity)
   const until = killed + Number(patience) * 1_000
   while (ended.size < count && performance.now() < until) await wait(20)
   await second.kill()
@@ -60,17 +51,25 @@ const parent = async (): Promise<void> => {
   })
 }
 
-const work = async (name: string): Promise<void> => {
+/**
+ * Of the first process the jobs from `stuck` on never end. Dead like a process that is killed a second after the others have
+ * ended, so that their ends are stored; or, where it takes them in another order, later.
+ */
+const work = async (name: string, stuck: number): Promise<void> => {
   onParent()
+  let ended = 0
+  const die = () => process.kill(process.pid, "SIGKILL")
   const session = await contender.open(where, name, options)
   await session.work(async (n) => {
     tell(`+${n}`)
-    await wait(duration(n))
+    await (n < stuck ? wait(50) : new Promise(() => {}))
     tell(`-${n}`)
+    if (++ended === stuck) setTimeout(die, 1_000)
   })
+  if (stuck < Infinity) setTimeout(die, 20_000)
 }
 
 if (shared === undefined) {
   await parent()
   process.exit(0)
-} else await work(shared)
+} else await work(shared, Number(stuck))

@@ -54,8 +54,7 @@ export const run = (options: RunOptions): Promise<void> =>
               String(count),
               String(options.quick ? 0.5 : patience),
               ...options.quick ? [] : ["wire"]
-            ], 600),
-          options.quick
+            ], 600)
         )
         if (rows.length > 0) {
           table(`${count.toLocaleString("en")} ${kinds[kind]} in ${name}, run by one process`, columns, rows, reference)

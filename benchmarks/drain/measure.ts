@@ -8,7 +8,7 @@ import { fresh } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import type { Kind, Session } from "../queues/queue.ts"
 import { serverCpu } from "../serverCpu.ts"
-import { counted } from "../stores/wire.ts"
+import { counted } from "./wire.ts"
 
 const [kinds = "", name = "", where = "", size = "1000", patience = "20", wire] = process.argv.slice(2)
 const count = Number(size)

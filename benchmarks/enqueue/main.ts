@@ -33,8 +33,7 @@ export const run = (options: RunOptions): Promise<void> =>
         namesOf(options.quick, (contender) => contender.place === place && contender.role !== "defaults"),
         options,
         (name) =>
-          measure(join(import.meta.dirname, "measure.ts"), [name, whereIs(places, place), ...sizes.map(String)], 300),
-        options.quick
+          measure(join(import.meta.dirname, "measure.ts"), [name, whereIs(places, place), ...sizes.map(String)], 300)
       )
       if (rows.length > 0) {
         table(

@@ -32,8 +32,7 @@ export const run = (options: RunOptions): Promise<void> =>
           [name, whereIs(places, place), String(count), String(stored), String(idle), String(patience)],
           300
         )
-      },
-      options.quick
+      }
     )
     table(
       `${count} tasks that are due, and ${count} that another process adds, beside ${

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { stores } from "../places.ts"
-import { type Contender, type Job, period } from "./queue.ts"
+import { type Contender, type Job, period, texts } from "./queue.ts"
 
 const connect = async (url: string) => {
   const { default: { Client } } = await import("pg")
@@ -58,8 +58,9 @@ export const claimAndDelete: Contender = {
 }
 
 /**
- * What Punctual writes, written by hand: the same rows of the same tables, with every index, in the same two
- * transactions a batch. It checks nothing, knows that all rows of a batch are alike, and that nobody else works.
+ * What Punctual writes, written by hand: the same rows of the same tables, texts and instants included, with every index,
+ * in the same two transactions a batch. It checks nothing, knows that all rows of a batch are alike, and that nobody else
+ * works.
  */
 export const limit: Contender = {
   place: "postgres",
@@ -70,28 +71,29 @@ export const limit: Contender = {
   open: async (url, p, { kind }) => {
     await Effect.runPromise(Effect.scoped(Layer.build(await stores.Postgres.open(url, p))))
     const db = await connect(url)
-    const policy = "{\"coalesce\":\"latest\",\"whenBusy\":\"skip\",\"maxInstances\":1,\"delivery\":\"atLeastOnce\"}"
-    const rule = kind === "recurring" ? "{\"_tag\":\"Every\",\"millis\":86400000,\"start\":1}" : "{\"_tag\":\"Now\"}"
+    const { exit, owner, policy, ranges, rule } = await texts(kind)
     const columns = `n, run_key, task_id, tag, version, executor, priority, due, nominal, ready_at, created_at,
   slots, queues, at_most_once`
     const begun = "attempt, owner, token, started_at"
-    const run = "'1', id, 'Work', 1, 'default', 0, 1, 1, 1, 1, 1, 0, 0"
     const fill = `with u as (
-  select nextval('${p}_generation_seq') as n, a.* from unnest($1::text[], $2::text[]) a(id, payload)
+  select nextval('${p}_generation_seq') as n, a.*, $3::bigint as now from unnest($1::text[], $2::text[]) a(id, payload)
 ), t as (
   insert into ${p}_task (n, id, tag, version, name, payload, display, rule, anchor, on_startup, on_shutdown, policy,
     executor, priority, labels, created_at, updated_at)
-  select n, id, 'Work', 1, 'Work', payload, '', '${rule}', 1, 0, 0, '${policy}', 'default', 0, '{}', 1, 1 from u
+  select n, id, 'Work', 1, 'Work', payload, payload, '${rule}', now, 0, 0, '${policy}', 'default', 0, '{}', now, now from u
 )${
       kind === "ready"
-        ? `, r as (insert into ${p}_run (${columns}, state) select n, ${run}, 'ready' from u)`
+        ? `, r as (
+  insert into ${p}_run (${columns}, state)
+  select n, now::text, id, 'Work', 1, 'default', 0, now, now, now, now, 1, 0, 0, 'ready' from u
+)`
         : ""
     }
 insert into ${p}_clock (n, id, revision, state, position, due, nominal, epoch, ran, missed, coalesced, skipped, paused,
   extra, exact, ranges, failures)
 select n, id, 1, ${
-      kind === "ready" ? "'finished', 0, null::bigint, null::bigint" : "'scheduled', 0, 1, 1"
-    }, 0, 0, 0, 0, 0, 0, 0, 1, '{"ranges":[]}', 0 from u`
+      kind === "ready" ? "'finished', now - 1, null::bigint, null::bigint" : "'scheduled', now - 1, now, now"
+    }, now - 1, 0, 0, 0, 0, 0, 0, 1, '${ranges}', 0 from u`
     const next = kind === "recurring"
       ? `due = r.due + ${period}, nominal = r.nominal + ${period}`
       : "due = null, nominal = null, state = 'finished'"
@@ -101,41 +103,43 @@ select n, id, 1, ${
   where r.executor = 'default' and r.tag = 'Work' and r.state = 'ready' and r.held = 0 and r.later = 0
   order by r.priority desc, r.due, r.n, r.run_key limit 500
 )
-update ${p}_run r set state = 'running', attempt = 1, owner = 'me', token = nextval('${p}_token_seq'), started_at = 2,
-  lease_until = 30000
+update ${p}_run r set state = 'running', attempt = 1, owner = '${owner}', token = nextval('${p}_token_seq'),
+  started_at = $1::bigint, lease_until = $1::bigint + 30000
 from u where r.ctid = u.at returning r.n, u.payload`
       : `with u as materialized (
-  select c.ctid as at, c.n, c.id, t.payload from ${p}_clock c join ${p}_task t on t.n = c.n
-  where c.due <= 1 order by c.due, c.n limit 500
+  select c.ctid as at, c.n, c.id, c.due, t.payload from ${p}_clock c join ${p}_task t on t.n = c.n
+  where c.due <= $1::bigint order by c.due, c.n limit 500
 ), p as (
-  update ${p}_clock r set revision = revision + 1, position = 2, ran = ran + 1, ${next} from u where r.ctid = u.at
-  returning u.n, u.id, u.payload
+  update ${p}_clock r set revision = revision + 1, position = $1::bigint, ran = ran + 1, ${next} from u
+  where r.ctid = u.at returning u.n, u.id, u.due, u.payload
 ), w as (
   insert into ${p}_run (${columns}, state, ${begun}, lease_until)
-  select n, ${run}, 'running', 1, 'me', nextval('${p}_token_seq'), 2, 30000 from p
+  select n, due::text, id, 'Work', 1, 'default', 0, due, due, due, $1::bigint, 1, 0, 0, 'running', 1, '${owner}',
+    nextval('${p}_token_seq'), $1::bigint, $1::bigint + 30000 from p
 )
 select n, payload from p`
     const settle = `with d as (
-  delete from ${p}_run where n = any($1::bigint[]) and run_key = '1' returning *
+  delete from ${p}_run where n = any($1::bigint[]) returning *
 )
 insert into ${p}_history (${columns}, ${begun}, state, exit, no, ended_at)
-select ${columns}, ${begun}, 'succeeded', '{"_tag":"Success"}', 1, 3 from d`
+select ${columns}, ${begun}, 'succeeded', '${exit}', 1, $2::bigint from d`
     return {
       add: (jobs) =>
         db.query({
           name: "fill",
           text: fill,
-          values: [jobs.map(({ n }) => `task-${n}`), jobs.map(({ n }) => JSON.stringify({ n }))]
+          values: [jobs.map(({ n }) => `task-${n}`), jobs.map(({ n }) => JSON.stringify({ n })), Date.now()]
         }),
       work: async (f) => {
         while (true) {
           const { rows } = await db.query<{ readonly n: string; readonly payload: string }>({
             name: "claim",
-            text: claim
+            text: claim,
+            values: [Date.now()]
           })
           if (rows.length === 0) return
           for (const { payload } of rows) void f(JSON.parse(payload).n)
-          await db.query({ name: "settle", text: settle, values: [rows.map(({ n }) => n)] })
+          await db.query({ name: "settle", text: settle, values: [rows.map(({ n }) => n), Date.now()] })
         }
       },
       settled: async () => true,

@@ -56,3 +56,17 @@ export const period = 86_400_000
 /** The parts of a list that a call can take. */
 export const parts = <A>(list: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size))
+
+/** Texts that Punctual stores, for those who write the same rows by hand. */
+export const texts = async (kind: Kind) => {
+  const Policy = await import("punctual/Policy")
+  return {
+    policy: Policy.encode(Policy.defaultPolicy),
+    ranges: Policy.encodeRanges([]),
+    rule: JSON.stringify(
+      kind === "recurring" ? { v: 1, _tag: "Every", millis: period, start: 1 } : { v: 1, _tag: "Now" }
+    ),
+    exit: JSON.stringify({ _tag: "Success", value: null }),
+    owner: "scheduler#0123456789abcdef"
+  }
+}

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { type Contender, period } from "./queue.ts"
+import { type Contender, period, texts } from "./queue.ts"
 
 const open = (folder: string, name: string): DatabaseSync => {
   const db = new DatabaseSync(join(folder, `${name}.db`))
@@ -57,8 +57,9 @@ export const claimAndDelete: Contender = {
 }
 
 /**
- * What Punctual writes, written by hand: the same rows of the same tables, with every index, in the same two
- * transactions a batch. It asks for nothing but the rows, checks nothing, and knows that all rows of a batch are alike.
+ * What Punctual writes, written by hand: the same rows of the same tables, texts and instants included, with every index,
+ * in the same two transactions a batch. It asks for nothing but what its runs need, checks nothing, and knows that all rows
+ * of a batch are alike.
  */
 export const limit: Contender = {
   place: "file",
@@ -72,89 +73,91 @@ export const limit: Contender = {
     await Effect.runPromise(Effect.scoped(Layer.build(SqliteTaskStore.layer({ filename }))))
     const db = open(folder, name)
     db.exec("pragma cache_size = -16384")
-    const policy = JSON.stringify({ coalesce: "latest", whenBusy: "skip", maxInstances: 1, delivery: "atLeastOnce" })
-    const rule = kind === "recurring" ? "{\"_tag\":\"Every\",\"millis\":86400000,\"start\":1}" : "{\"_tag\":\"Now\"}"
+    const { exit, owner, policy, ranges, rule } = await texts(kind)
     const addTask = db.prepare(
       `insert into punctual_task (id, tag, version, name, payload, display, rule, anchor, on_startup,
 on_shutdown, policy, executor, priority, labels, created_at, updated_at)
-values (?, 'Work', 1, 'Work', ?, '', ?, 1, 0, 0, ?, 'default', 0, '{}', 1, 1)`
+values (?1, 'Work', 1, 'Work', ?2, ?2, '${rule}', ?3, 0, 0, '${policy}', 'default', 0, '{}', ?3, ?3)`
     )
     const addClock = db.prepare(
       `insert into punctual_clock (n, id, revision, state, position, due, nominal, epoch, ran, missed,
 coalesced, skipped, paused, extra, exact, ranges, failures)
-values (?, ?, 1, ?, 0, ?, ?, 0, 0, 0, 0, 0, 0, 0, 1, '{"ranges":[]}', 0)`
+values (?1, ?2, 1, ${kind === "ready" ? "'finished', ?3 - 1, null, null" : "'scheduled', ?3 - 1, ?3, ?3"}, ?3 - 1,
+0, 0, 0, 0, 0, 0, 1, '${ranges}', 0)`
     )
     const addRun = db.prepare(
       `insert into punctual_run (n, run_key, task_id, tag, version, executor, priority, due, nominal,
 state, ready_at, created_at, slots, queues, at_most_once)
-values (?, '1', ?, 'Work', 1, 'default', 0, 1, 1, 'ready', 1, 1, 1, 0, 0)`
+values (?1, ?3, ?2, 'Work', 1, 'default', 0, ?3, ?3, 'ready', ?3, ?3, 1, 0, 0)`
     )
     const due = db.prepare(
-      `select c.n, t.payload, t.rule, t.policy from punctual_clock c join punctual_task t on t.n = c.n
+      `select c.n, c.due, t.payload, t.rule, t.policy from punctual_clock c join punctual_task t on t.n = c.n
 where c.due <= ? and c.due is not null order by c.due, c.n limit 500`
     )
     const ready = db.prepare(
-      `select r.n, t.payload from punctual_run r join punctual_task t on t.n = r.n
+      `select r.n, r.due, t.payload from punctual_run r join punctual_task t on t.n = r.n
 where r.executor = 'default' and r.tag = 'Work' and r.state = 'ready' and r.held = 0 and r.later = 0
 order by r.priority desc, r.due, r.n limit 500`
     )
-    const batch = "(select value from json_each(?))"
+    const batch = "(select value from json_each(?1))"
+    const takeTokens = db.prepare("update punctual_meta set token = token + ? returning token")
     const advance = db.prepare(
       kind === "recurring"
-        ? `update punctual_clock set revision = revision + 1, position = 2, due = due + ${period},
+        ? `update punctual_clock set revision = revision + 1, position = ?2, due = due + ${period},
 nominal = nominal + ${period}, ran = ran + 1 where n in ${batch} and revision = 1`
-        : `update punctual_clock set revision = revision + 1, position = 2, due = null, nominal = null,
+        : `update punctual_clock set revision = revision + 1, position = ?2, due = null, nominal = null,
 ran = ran + 1, state = 'finished' where n in ${batch} and revision = 1`
     )
     const create = db.prepare(
       `insert into punctual_run (n, run_key, task_id, tag, version, executor, priority, due, nominal,
 state, ready_at, attempt, created_at, owner, token, started_at, slots, queues, at_most_once, lease_until)
-select t.n, '1', t.id, t.tag, t.version, t.executor, t.priority, 1, 1, 'running', 1, 1, 2, 'me', ? + j.key, 2, 1, 0, 0, 30000
-from json_each(?) j cross join punctual_task t where t.n = j.value`
+select t.n, ?5, t.id, t.tag, t.version, t.executor, t.priority, ?3, ?3, 'running', ?3, 1, ?2, '${owner}', ?4 + j.key, ?2,
+1, 0, 0, ?2 + 30000
+from json_each(?1) j cross join punctual_task t where t.n = j.value`
     )
     const claim = db.prepare(
-      `update punctual_run set state = 'running', attempt = 1, owner = 'me', token = ? + n, started_at = 2,
-lease_until = 30000 where n in ${batch} and run_key = '1'`
+      `update punctual_run set state = 'running', attempt = 1, owner = '${owner}', token = ?3 + j.key, started_at = ?2,
+lease_until = ?2 + 30000 from json_each(?1) j where n = j.value`
     )
     const record = db.prepare(
       `insert into punctual_history (n, run_key, task_id, tag, version, executor, priority, due, nominal,
 state, ready_at, attempt, created_at, owner, token, started_at, exit, slots, queues, at_most_once, no, ended_at)
 select n, run_key, task_id, tag, version, executor, priority, due, nominal, 'succeeded', ready_at, attempt, created_at, owner,
-token, started_at, '{"_tag":"Success"}', slots, queues, at_most_once, 1, 3 from punctual_run where n in ${batch}`
+token, started_at, '${exit}', slots, queues, at_most_once, 1, ?2 from punctual_run where n in ${batch}`
     )
     const end = db.prepare(`delete from punctual_run where n in ${batch}`)
     return {
       add: async (jobs) =>
         within(db, () => {
+          const now = Date.now()
           for (const { n } of jobs) {
             const id = `task-${n}`
-            const { lastInsertRowid } = addTask.run(id, JSON.stringify({ n }), rule, policy)
-            if (kind === "ready") {
-              addClock.run(lastInsertRowid, id, "finished", null, null)
-              addRun.run(lastInsertRowid, id)
-            } else addClock.run(lastInsertRowid, id, "scheduled", 1, 1)
+            const { lastInsertRowid } = addTask.run(id, JSON.stringify({ n }), now)
+            addClock.run(lastInsertRowid, id, now)
+            if (kind === "ready") addRun.run(lastInsertRowid, id, now)
           }
         }),
       work: async (f) => {
-        for (let done = 0;;) {
-          const rows = (kind === "ready" ? ready.all() : due.all(1)) as Array<
-            { readonly n: number; readonly payload: string }
+        while (true) {
+          const now = Date.now()
+          const rows = (kind === "ready" ? ready.all() : due.all(now)) as Array<
+            { readonly n: number; readonly due: number; readonly payload: string }
           >
           if (rows.length === 0) return
           const batch = JSON.stringify(rows.map(({ n }) => n))
           within(db, () => {
-            if (kind === "ready") claim.run(done + 1, batch)
+            const token = Number(takeTokens.get(rows.length)!["token"]) - rows.length + 1
+            if (kind === "ready") claim.run(batch, now, token)
             else {
-              advance.run(batch)
-              create.run(done + 1, batch)
+              advance.run(batch, now)
+              create.run(batch, now, rows[0]!.due, token, String(rows[0]!.due))
             }
           })
           for (const { payload } of rows) void f(JSON.parse(payload).n)
           within(db, () => {
-            record.run(batch)
+            record.run(batch, Date.now())
             end.run(batch)
           })
-          done += rows.length
         }
       },
       settled: async () => true,

@@ -212,7 +212,7 @@ describe("the page", () => {
       topic: "crash",
       tables: [{
         ...table,
-        title: "9 jobs, their process killed when a third had ended",
+        title: "9 jobs, their process killed a second after a third had ended",
         rows: [{ contender: "punctual, Redis", figures: [{ again: 30, missing: 1, ended: 0 }] }]
       }]
     }
