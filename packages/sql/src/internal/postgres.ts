@@ -288,6 +288,14 @@ export const postgres: Dialect = {
       case "3D000":
         return { reason: "Unavailable", hint: "create the database, or correct its name" }
     }
+    if (reason.cause instanceof Error && reason.cause.message.includes("unsupported startup parameter")) {
+      return {
+        reason: "Invalid",
+        hint:
+          "a pooler is before the server. Where it lends sessions for a transaction each, say `crossProcess: false`; " +
+          "where it lends whole ones, have it pass over that parameter (PgBouncer: ignore_startup_parameters)"
+      }
+    }
     switch (reason._tag) {
       case "AuthenticationError":
         return { reason: "Unavailable", hint: "check the user, the password and pg_hba.conf of the server" }
