@@ -131,7 +131,7 @@ export const make: (options?: Options) => Effect.Effect<
     ? yield* Effect.mapError(channelOf(sql, prefix), failed)
     : undefined
   const earliest = Effect.map(
-    untraced(dialect.values(sql`select min(c.due) from ${clock} c where c.due is not null`)),
+    untraced(dialect.values(sql`select min(c.due) from ${clock} c where c.due > ${Number.MIN_SAFE_INTEGER}`)),
     (rows) => orNull(rows[0]?.[0])
   )
   const wakes = Wakes.make({

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import type * as Statement from "effect/sql/Statement"
+import * as Statement from "effect/sql/Statement"
 import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
 import { plausibleLease } from "punctual/TaskStore"
 import type { Database } from "./database.ts"
@@ -36,7 +36,28 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
   const { dialect, source, sql, t, values } = db
 
   const slotSource = source([["executor", "text"], ["tag", "text"], ["version", "int"]])
+  const slotCells = (slots: ReadonlyArray<Slot>) =>
+    slots.map(({ executor, tag, version }) => [executor, tag, version])
   const inSlot = "q.executor = u.executor and q.tag = u.tag and q.state = 'ready' and q.held = 0"
+  const inSlotOf = ({ executor, tag }: Slot) =>
+    sql`q.executor = ${executor} and q.tag = ${tag} and q.state = 'ready' and q.held = 0`
+
+  /**
+   * Asks something of each slot; its number comes first. MySQL walks no index in order, nor to an end, where its first
+   * columns are compared with those of another table: there each slot has a question of its own.
+   */
+  const ofSlots = (
+    slots: ReadonlyArray<Slot>,
+    columns: (inSlot: Statement.Fragment, version: Statement.Fragment) => Statement.Fragment
+  ) =>
+    dialect.name === "mysql"
+      ? sql`${
+        Statement.fragment(slots.flatMap((slot, i) => [
+          ...i === 0 ? [] : [Statement.literal(" union all ")],
+          ...sql`select ${i}, ${columns(inSlotOf(slot), sql`${slot.version}`)}`.segments
+        ]))
+      }`
+      : sql`select u.i, ${columns(sql.literal(inSlot), sql.literal("u.version"))} from ${slotSource(slotCells(slots))} u`
 
   const claim: Store["claim"] = Effect.fnUntraced(function*(options) {
     const { lease, limit, now, reader, slots } = options
@@ -45,41 +66,38 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
     // Asked before the lock is taken: most claims of an idle program find nothing, and need not make others wait.
     const states = yield* db.read(
       "claim",
-      sql`select u.i,
-exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0 limit 1 offset 0),
-exists (select 1 from ${t.run} q where ${
-        sql.literal(inSlot)
-      } and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
-(select min(q.ready_at) from ${t.run} q
-  where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version)
-from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
+      ofSlots(slots, (inSlot, version) =>
+        sql`exists (select 1 from ${t.run} q where ${inSlot} and q.later = 0 limit 1 offset 0),
+exists (select 1 from ${t.run} q where ${inSlot} and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
+(select q.ready_at from ${t.run} q where ${inSlot} and q.later = 1 and q.ready_at > ${now} and q.version <= ${version}
+  order by q.ready_at limit 1)`).values
     )
     let next: number | null = null
     const sooner = (at: number | null) => {
       if (at !== null && (next === null || at < next)) next = at
     }
     const claimable: Array<Slot> = []
-    let ripe = false
+    const ripe: Array<Slot> = []
     for (const [i, some, late, at] of states) {
       sooner(orNull(at))
-      if (Number(late) !== 0) ripe = true
+      if (Number(late) !== 0) ripe.push(slots[Number(i)]!)
       if (Number(some) !== 0 || Number(late) !== 0) claimable.push(slots[Number(i)]!)
     }
     if (now < ends.latest()) {
       const rows = yield* db.read(
         "claim",
-        sql`select (select min(q.ready_at) from ${t.run} q
-  where ${sql.literal(inSlot)} and q.later = 0 and q.ready_at > ${now} and q.version <= u.version)
-from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
+        ofSlots(slots, (inSlot, version) =>
+          sql`(select min(q.ready_at) from ${t.run} q
+  where ${inSlot} and q.later = 0 and q.ready_at > ${now} and q.version <= ${version})`).values
       )
-      for (const [at] of rows) sooner(orNull(at))
+      for (const [, at] of rows) sooner(orNull(at))
     }
     if (claimable.length === 0 || limit <= 0) return { runs: [], next }
 
     const runs = yield* db.write("claim", (write) =>
       Effect.gen(function*() {
         ends.isLater(now, now)
-        if (ripe) yield* ripen(claimable, now)
+        if (ripe.length > 0) yield* ripen(ripe, now)
         const picked = yield* pick(claimable, options)
         if (picked.length === 0) return []
         const rows = yield* values(sql`select u.i, ${sql.literal(selectRun)}, ${sql.literal(selectTask)}
@@ -131,19 +149,21 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
   })
 
   /** Moves runs whose time has come to where claims look. */
-  const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
-    sql`${
-      dialect.mark({
-        table: t.run,
-        set: sql.literal("later = 0"),
-        source: sql`(select q.n, q.run_key
-from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u ${dialect.cross} ${t.run} q
-where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
-          dialect.lock("q", "skip")
-        })`,
-        where: sql.literal("r.n = u.n and r.run_key = u.run_key")
-      })
-    }`
+  const ripen = (slots: ReadonlyArray<Slot>, now: number) => {
+    const found = (from: Statement.Fragment, inSlot: Statement.Fragment) =>
+      sql`${
+        dialect.mark({
+          table: t.run,
+          set: sql.literal("later = 0"),
+          source: sql`(select q.n, q.run_key from ${from}${t.run} q
+where ${inSlot} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${dialect.lock("q", "skip")})`,
+          where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+        })
+      }`
+    return dialect.name === "mysql"
+      ? Effect.forEach(slots, (slot) => found(sql.literal(""), inSlotOf(slot)), { discard: true })
+      : found(sql`${slotSource(slotCells(slots))} u ${dialect.cross} `, sql.literal(inSlot))
+  }
 
   /** One probe per (executor, tag), then one run of each slot in turn. */
   const pick = Effect.fnUntraced(function*(
