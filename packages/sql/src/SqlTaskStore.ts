@@ -280,6 +280,10 @@ where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
         })),
     ...makeInstances(db),
     listen: wakes.listen,
+    time: dialect.time === undefined || sql.driver === "pglite" ? undefined : db.read(
+      "time",
+      Effect.map(sql`select ${dialect.time}`.values, (rows) => Number(rows[0]?.[0]))
+    ),
     broadcast: channel !== undefined && hears(sql)
       ? makeBroadcast({ sql, scope, channel, hear: sql.listen, wakes, failed: db.fail("broadcast") })
       : undefined

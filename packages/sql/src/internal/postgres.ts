@@ -246,6 +246,7 @@ export const postgres: Dialect = {
     unlock: () => Effect.void
   },
   changed: undefined,
+  time: Statement.fragment([Statement.literal("(extract(epoch from clock_timestamp()) * 1000)::bigint")]),
   isContended: (error) => {
     switch (error.reason._tag) {
       case "DeadlockError":
