@@ -167,7 +167,8 @@ export const makeOver = (
       ...makeClaims(writes),
       ...makeLists(writes),
       ...makeInstances(writes),
-      listen: wakes.listen
+      listen: wakes.listen,
+      time: database.time && writes.read("time", database.time)
     })
   })
 

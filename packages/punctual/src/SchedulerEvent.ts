@@ -131,6 +131,8 @@ export type SchedulerEvent =
     readonly id: string
     readonly cursor: DateTime.Utc
   }
+  /** The clock of this scheduler's machine is ahead of the store's by so many milliseconds, or behind (less than zero). */
+  | { readonly _tag: "ClockSkew"; readonly at: DateTime.Utc; readonly store: string; readonly ahead: number }
 
 /**
  * An event of one of the schedulers that share a store, as any of them can hear it.

@@ -631,6 +631,12 @@ export class TaskStore extends Context.Service<TaskStore, {
    */
   readonly listen: (onWake: (wake: Wake) => void) => Effect.Effect<void, never, Scope.Scope>
 
+  /**
+   * What the clock of its machine shows, where that may be another machine than its callers'. It is not asked what is
+   * due: whoever calls says when that is.
+   */
+  readonly time?: Effect.Effect<number, TaskStoreError> | undefined
+
   /** `undefined`: it carries nothing between those who share it but what it keeps. */
   readonly broadcast?: Broadcast | undefined
 }>()("punctual/TaskStore") {}

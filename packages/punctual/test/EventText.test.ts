@@ -67,7 +67,8 @@ const samples: { readonly [Tag in SchedulerEvent["_tag"]]: SchedulerEvent & { re
   TaskQuarantined: { _tag: "TaskQuarantined", at, store, id, reason: "its trigger is of another program" },
   StoreUnavailable: { _tag: "StoreUnavailable", at, store, operation: "due", message: "gone" },
   StoreRecovered: { _tag: "StoreRecovered", at, store },
-  ClockMovedBack: { _tag: "ClockMovedBack", at, store, id, cursor: at }
+  ClockMovedBack: { _tag: "ClockMovedBack", at, store, id, cursor: at },
+  ClockSkew: { _tag: "ClockSkew", at, store, ahead: -3_600_000 }
 }
 
 const numbered = (events: ReadonlyArray<SchedulerEvent>): ReadonlyArray<Numbered> =>

@@ -410,6 +410,10 @@ export const make: (options?: Options) => Effect.Effect<
     leave: (ids) => Effect.asVoid(batch("leave", ids, (id) => [Records.atom(id)], () => undefined)),
 
     listen: wakes.listen,
+    time: redis.send<ReadonlyArray<string>>("TIME").pipe(
+      Effect.mapError(failed("time")),
+      Effect.map(([seconds, micros]) => Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000))
+    ),
     broadcast: makeBroadcast({ redis, scope: yield* Effect.scope, channels, wakes, failed: failed("broadcast") })
   })
 })

@@ -3,6 +3,7 @@
  */
 import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -63,6 +64,15 @@ describe("options", () => {
 })
 
 withServers("Redis, badly set up", () => {
+  it.live("the server's clock is told in milliseconds of this era", () =>
+    Effect.gen(function*() {
+      const { url } = yield* ownServer()
+      const store = yield* open({ url })
+      const theirs = yield* store.time!
+      assert.isTrue(Number.isSafeInteger(theirs))
+      assert.isAtMost(Math.abs(theirs - (yield* Clock.currentTimeMillis)), 10 * 60_000)
+    }))
+
   it.live("prefixes: braces are refused, everything else begins keys", () =>
     Effect.gen(function*() {
       const { send, url } = yield* ownServer()

@@ -131,7 +131,7 @@ export const make: (options?: Options) => Effect.Effect<
     ? yield* Effect.mapError(channelOf(sql, prefix), failed)
     : undefined
   const earliest = Effect.map(
-    untraced(dialect.values(sql`select min(c.due) from ${clock} c where c.due is not null`)),
+    untraced(dialect.values(sql`select min(c.due) from ${clock} c where c.due > ${Number.MIN_SAFE_INTEGER}`)),
     (rows) => orNull(rows[0]?.[0])
   )
   const wakes = Wakes.make({
@@ -190,7 +190,7 @@ export const make: (options?: Options) => Effect.Effect<
   )
   /** A transaction of a handler holds a connection until it ends. */
   const transact = <A, E>(effect: (within: Context.Context<never>) => Effect.Effect<A, E>) => {
-    const transaction = sql.withTransaction(
+    const transaction = db.withTransaction(
       Effect.contextWith((context: Context.Context<never>) =>
         effect(Context.pick(sql.transactionService, CurrentTransaction)(context) as Context.Context<never>)
       )
@@ -284,6 +284,10 @@ where c.n = u.n and exists (select 1 from ${t.verdict} v where v.n = u.n)`
         })),
     ...makeInstances(db),
     listen: wakes.listen,
+    time: dialect.time === undefined || sql.driver === "pglite" ? undefined : db.read(
+      "time",
+      Effect.map(sql`select ${dialect.time}`.values, (rows) => Number(rows[0]?.[0]))
+    ),
     broadcast: channel !== undefined && hears(sql)
       ? makeBroadcast({ sql, scope, channel, hear: sql.listen, wakes, failed: db.fail("broadcast") })
       : undefined

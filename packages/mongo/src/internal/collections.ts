@@ -56,6 +56,8 @@ export interface Collection<Doc> {
 export interface Database {
   /** Such as `7.0.4`. */
   readonly version: string
+  /** What its clock shows, in milliseconds. */
+  readonly time?: Effect.Effect<number, DatabaseError> | undefined
   readonly collection: <Doc extends { readonly _id: string }>(name: string) => Collection<Doc>
   /** Adds to the field `n` of a document, which it creates at zero, in one step; answers the sum. */
   readonly increment: (

@@ -181,6 +181,7 @@ export const database = (db: Mongo.Db): Effect.Effect<Database, DatabaseError> =
         })
       return {
         version: String(build["version"]),
+        time: call(async () => Number((await db.command({ hello: 1 }))["localTime"])),
         collection: (name) => collection(open(name)),
         increment: (name, id, by, set) =>
           call(async () => {

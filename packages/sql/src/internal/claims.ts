@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import type * as Statement from "effect/sql/Statement"
+import * as Statement from "effect/sql/Statement"
 import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskStore"
 import { plausibleLease } from "punctual/TaskStore"
 import type { Database, Write } from "./database.ts"
@@ -38,7 +38,41 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
   const lines = makeLines(db)
 
   const slotSource = source([["executor", "text"], ["tag", "text"], ["version", "int"]])
+  const slotCells = (slots: ReadonlyArray<Slot>) => slots.map(({ executor, tag, version }) => [executor, tag, version])
   const inSlot = "q.executor = u.executor and q.tag = u.tag and q.state = 'ready' and q.held = 0"
+  const inSlotOf = ({ executor, tag }: Slot) =>
+    sql`q.executor = ${executor} and q.tag = ${tag} and q.state = 'ready' and q.held = 0`
+
+  /**
+   * Asks something of each slot; its number comes first. MySQL walks no index in order, nor to an end, where its first
+   * columns are compared with those of another table: there each slot has a question of its own.
+   */
+  const ofSlots = (
+    slots: ReadonlyArray<Slot>,
+    columns: (inSlot: Statement.Fragment, version: Statement.Fragment, tag: Statement.Fragment) => Statement.Fragment
+  ) =>
+    dialect.name === "mysql"
+      ? sql`${
+        Statement.fragment(slots.flatMap((slot, i) => [
+          ...i === 0 ? [] : [Statement.literal(" union all ")],
+          ...sql`select ${i}, ${columns(inSlotOf(slot), sql`${slot.version}`, sql`${slot.tag}`)}`.segments
+        ]))
+      }`
+      : sql`select u.i, ${columns(sql.literal(inSlot), sql.literal("u.version"), sql.literal("u.tag"))} from ${
+        slotSource(slotCells(slots))
+      } u`
+
+  /** The same for a statement that looks at runs of slots: what comes before them, and which they are. */
+  const ofRuns = <A>(
+    slots: ReadonlyArray<Slot>,
+    statement: (from: Statement.Fragment, inSlot: Statement.Fragment) => Effect.Effect<A, SqlError>
+  ): Effect.Effect<ReadonlyArray<A>, SqlError> =>
+    dialect.name === "mysql"
+      ? Effect.forEach(slots, (slot) => statement(sql.literal(""), inSlotOf(slot)))
+      : Effect.map(
+        statement(sql`${slotSource(slotCells(slots))} u ${dialect.cross} `, sql.literal(inSlot)),
+        (answer) => [answer]
+      )
 
   const claim: Store["claim"] = Effect.fnUntraced(function*(options) {
     const { limit, now, slots } = options
@@ -47,30 +81,31 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
     // Asked before the lock is taken: most claims of an idle program find nothing, and need not make others wait.
     const states = yield* db.read(
       "claim",
-      sql`select u.i,
-exists (select 1 from ${t.run} q where ${sql.literal(inSlot)} and q.later = 0 limit 1 offset 0),
-exists (select 1 from ${t.run} q where ${
-        sql.literal(inSlot)
-      } and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
-(select min(q.ready_at) from ${t.run} q
-  where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at > ${now} and q.version <= u.version),
-exists (select 1 from ${t.line} l where l.tag = u.tag limit 1 offset 0),
-(select min(q.ready_at) from ${t.run} q where ${sql.literal(inSlot)} and q.later = 3 and q.version <= u.version)
-from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
+      ofSlots(
+        slots,
+        (inSlot, version, tag) =>
+          sql`exists (select 1 from ${t.run} q where ${inSlot} and q.later = 0 limit 1 offset 0),
+exists (select 1 from ${t.run} q where ${inSlot} and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
+(select q.ready_at from ${t.run} q where ${inSlot} and q.later = 1 and q.ready_at > ${now} and q.version <= ${version}
+  order by q.ready_at limit 1),
+exists (select 1 from ${t.line} l where l.tag = ${tag} limit 1 offset 0),
+(select q.ready_at from ${t.run} q where ${inSlot} and q.later = 3 and q.version <= ${version} order by q.ready_at limit 1)`
+      )
+        .values
     )
     let next: number | null = null
     const sooner = (at: number | null) => {
       if (at !== null && (next === null || at < next)) next = at
     }
     const claimable: Array<Slot> = []
-    let ripe = false
+    const ripe: Array<Slot> = []
     /** Whether keyed runs have become ready that no line knows of. */
     let apart = false
     const lined = new Set<string>()
     for (const [i, some, late, at, line, first] of states) {
       const slot = slots[Number(i)]!
       sooner(orNull(at))
-      if (Number(late) !== 0) ripe = true
+      if (Number(late) !== 0) ripe.push(slot)
       const ready = orNull(first)
       if (ready !== null && ready <= now) apart = true
       else sooner(ready)
@@ -79,35 +114,28 @@ from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, vers
       if (Number(some) !== 0 || Number(late) !== 0 || keyed) claimable.push(slot)
     }
     if (now < ends.latest() || apart) {
-      const soonest = (later: number) =>
-        sql`(select min(q.ready_at) from ${t.run} q
-  where ${sql.literal(inSlot)} and q.later = ${
-          sql.literal(String(later))
-        } and q.ready_at > ${now} and q.version <= u.version)`
       const rows = yield* db.read(
         "claim",
-        sql`select ${soonest(0)}, ${soonest(2)}, ${soonest(3)}
-from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u`.values
+        ofSlots(slots, (inSlot, version) => {
+          const soonest = (later: number) =>
+            sql`(select min(q.ready_at) from ${t.run} q
+  where ${inSlot} and q.later = ${sql.literal(String(later))} and q.ready_at > ${now} and q.version <= ${version})`
+          return sql`${soonest(0)}, ${soonest(2)}, ${soonest(3)}`
+        }).values
       )
-      for (const row of rows) for (const at of row) sooner(orNull(at))
+      for (const [, ...row] of rows) for (const at of row) sooner(orNull(at))
     }
     if (claimable.length === 0 || limit <= 0) return { runs: [], next }
 
     const runs = yield* db.write("claim", (write) =>
       Effect.gen(function*() {
         ends.isLater(now, now)
-        if (ripe) yield* ripen(claimable, now)
+        if (ripe.length > 0) yield* ripen(ripe, now)
         if (apart) {
-          yield* lines.ripen(
-            yield* sql`select q.n, q.run_key, q.tag, q.concurrency_key from ${
-              slotSource(claimable.map(({ executor, tag, version }) => [executor, tag, version]))
-            } u ${dialect.cross} ${t.run} q
-where ${sql.literal(inSlot)} and q.later = 3 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
-              dialect.lock("q", "skip")
-            }`
-              .values,
-            write
-          )
+          const found = yield* ofRuns(claimable, (from, inSlot) =>
+            sql`select q.n, q.run_key, q.tag, q.concurrency_key from ${from}${t.run} q
+where ${inSlot} and q.later = 3 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${dialect.lock("q", "skip")}`.values)
+          yield* lines.ripen(found.flat(), write)
         }
         const { locked, picked } = yield* pick(claimable, lined, options)
         const claimed = yield* own(picked, options, write)
@@ -172,18 +200,16 @@ attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now} e
 
   /** Moves runs whose time has come to where claims look. */
   const ripen = (slots: ReadonlyArray<Slot>, now: number) =>
-    sql`${
-      dialect.mark({
-        table: t.run,
-        set: sql.literal("later = 0"),
-        source: sql`(select q.n, q.run_key
-from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, version]))} u ${dialect.cross} ${t.run} q
-where ${sql.literal(inSlot)} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
-          dialect.lock("q", "skip")
-        })`,
-        where: sql.literal("r.n = u.n and r.run_key = u.run_key")
-      })
-    }`
+    ofRuns(slots, (from, inSlot) =>
+      sql`${
+        dialect.mark({
+          table: t.run,
+          set: sql.literal("later = 0"),
+          source: sql`(select q.n, q.run_key from ${from}${t.run} q
+where ${inSlot} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${dialect.lock("q", "skip")})`,
+          where: sql.literal("r.n = u.n and r.run_key = u.run_key")
+        })
+      }`)
 
   /** One probe per (executor, tag), and what lines of these tags have; then one run of each slot in turn. */
   const pick = Effect.fnUntraced(function*(

@@ -637,7 +637,8 @@ const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArra
     const row = known.get(generation)
     const create = runs[0]
     if (
-      row === undefined || row.id !== id || row.revision !== revision || row.concurrencyKey !== null || set === "remove" || runs.length !== 1 ||
+      row === undefined || row.id !== id || row.revision !== revision || row.concurrencyKey !== null ||
+      set === "remove" || runs.length !== 1 ||
       create?._tag !== "Create" || create.run.state !== "ready"
     ) return undefined
     for (const field in set) if (!isPosition.has(field)) return undefined

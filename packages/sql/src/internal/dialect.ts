@@ -118,6 +118,8 @@ export interface Dialect {
   readonly tableExists: (sql: SqlClient.SqlClient, table: string) => Statement.Statement<object>
   /** Answers another value after each commit of another connection; `undefined` where that cannot be asked. */
   readonly changed: ((sql: SqlClient.SqlClient) => Statement.Statement<object>) | undefined
+  /** What the server's clock shows, in milliseconds; `undefined`: it is this machine's. */
+  readonly time: Statement.Fragment | undefined
   /** Others were in the way: the transaction can be made again. */
   readonly isContended: (error: SqlError) => boolean
   readonly reason: (error: SqlError) => { readonly reason: typeof StoreErrorReason.Type; readonly hint: string }
@@ -286,6 +288,7 @@ export const sqlite = (each: "json_each" | "jsonb_each" = "json_each"): Dialect 
     unlock: () => Effect.void
   },
   changed: (sql) => sql`pragma data_version`,
+  time: undefined,
   isContended: () => false,
   reason: (error) => {
     const cause: unknown = error.reason.cause

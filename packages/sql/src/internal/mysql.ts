@@ -283,6 +283,7 @@ from ${options.source} u straight_join ${options.table} r${sql.literal(byPrimary
   tableExists: (sql, table) =>
     sql`select 1 from information_schema.tables where table_schema = database() and table_name = ${table}`,
   changed: undefined,
+  time: Statement.fragment([literal("cast(unix_timestamp(now(3)) * 1000 as signed)")]),
   isContended: (error) => {
     switch (error.reason._tag) {
       case "DeadlockError":

@@ -248,6 +248,7 @@ export const postgres: Dialect = {
     unlock: () => Effect.void
   },
   changed: undefined,
+  time: Statement.fragment([Statement.literal("(extract(epoch from clock_timestamp()) * 1000)::bigint")]),
   isContended: (error) => {
     switch (error.reason._tag) {
       case "DeadlockError":
@@ -289,6 +290,14 @@ export const postgres: Dialect = {
         return { reason: "Unavailable", hint: "the server is starting or stopping: try again" }
       case "3D000":
         return { reason: "Unavailable", hint: "create the database, or correct its name" }
+    }
+    if (reason.cause instanceof Error && reason.cause.message.includes("unsupported startup parameter")) {
+      return {
+        reason: "Invalid",
+        hint:
+          "a pooler is before the server. Where it lends sessions for a transaction each, say `crossProcess: false`; " +
+          "where it lends whole ones, have it pass over that parameter (PgBouncer: ignore_startup_parameters)"
+      }
     }
     switch (reason._tag) {
       case "AuthenticationError":

@@ -24,8 +24,11 @@ export const make = (
     // a pooler lends sessions for a transaction each, and lets nobody change them
     startupParameters: listens ? { idle_in_transaction_session_timeout: String(patience) } : undefined
   }
+  const pool = (prepare: boolean) =>
+    PgClient.make({ ...settings, prepare, maxConnections: listens ? Math.max(1, maxConnections - 1) : maxConnections })
   return Effect.map(
-    PgClient.make({ ...settings, maxConnections: listens ? Math.max(1, maxConnections - 1) : maxConnections }),
+    // a pooler refuses what a listener needs, or lends whole sessions
+    listens ? pool(true) : Effect.flatMap(isPooled(settings), (pooled) => pool(!pooled)),
     (client): PgClient.PgClient =>
       Object.assign(client, {
         listen: (channel: string) =>
@@ -41,3 +44,11 @@ export const make = (
       })
   )
 }
+
+/** A pooler gives each connection a number that is no session's. What one session has prepared another does not know. */
+const isPooled = (settings: PgConnection.Config) =>
+  Effect.scoped(Effect.gen(function*() {
+    const connection = yield* PgConnection.make({ ...settings, prepare: false })
+    const [row] = (yield* bounded(connection.query("select pg_backend_pid() as pid"))).rows
+    return row?.["pid"] !== connection.processId
+  }))

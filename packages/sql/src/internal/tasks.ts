@@ -152,8 +152,9 @@ export const makeTasks = (
     }
     const instants = yield* db.read(
       "due",
-      sql`select (select min(c.due) from ${t.clock} c where c.due is not null and c.due > ${now}),
-case when (select max(c.zone_rules) from ${t.clock} c where c.zone_rules is not null) > ${zoneRules} then (select min(c.due) from ${t.clock} c
+      // bounds, and no `is not null`, beside which MySQL looks for the least by reading all
+      sql`select (select min(c.due) from ${t.clock} c where c.due > ${now}),
+case when (select max(c.zone_rules) from ${t.clock} c where c.zone_rules > ${zoneRules}) is not null then (select min(c.due) from ${t.clock} c
   where c.due is not null and c.due <= ${now} and c.due > ${patient} and coalesce(c.zone_rules, '') > ${zoneRules}) end`
         .values
     )

@@ -82,7 +82,8 @@ const Event = Schema.Union([
   kind(["TaskQuarantined"], { ...ofTask, reason: Schema.String }),
   kind(["StoreUnavailable"], { store: Schema.String, operation: Schema.String, message: Schema.String }),
   kind(["StoreRecovered"], { store: Schema.String }),
-  kind(["ClockMovedBack"], { ...ofTask, cursor: Instant })
+  kind(["ClockMovedBack"], { ...ofTask, cursor: Instant }),
+  kind(["ClockSkew"], { store: Schema.String, ahead: Schema.Number })
 ])
 
 const toEncoded = Schema.encodeSync(Event)

@@ -12,6 +12,7 @@ import type { TaskStoreError } from "../../TaskStore.ts"
 import { attempt, dueAt, rulesOf } from "./advance.ts"
 import { batchSize, type Host, instant } from "./host.ts"
 import { forgetStale } from "./presence.ts"
+import { skew } from "./skew.ts"
 import type { StoreEngine } from "./storeEngine.ts"
 
 /** Minutes are enough for a clock, and cheap; under virtual time each tick is a step, so there are fewer. */
@@ -161,9 +162,12 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     let anchored = false
     yield* Effect.catchCause(counted(retimeAtStart), failed)
     yield* Effect.ignore(review)
+    const compareClocks = tried(skew(host, engine.alias, store))
+    yield* compareClocks
     while (true) {
       yield* Effect.sleep(host.activity.virtual ? virtualTick : tick)
       ticks++
+      yield* compareClocks
       const at = now()
       // It may have been ahead between two ticks, and what was decided then is silent until then.
       latest = Math.max(latest, shown())
