@@ -43,8 +43,7 @@ const readTaskPlace = (sort: TaskQuery["sort"], after: string): Place =>
 
 const runPlace = ({ number, run }: Records.Numbered): Place => [run.due, run.generation, number]
 
-const readRunPlace = (after: string): Place =>
-  decode(after, (place) => place.length === 3 && place.every(isInt))
+const readRunPlace = (after: string): Place => decode(after, (place) => place.length === 3 && place.every(isInt))
 
 /** As bytes of UTF-8 sort, which is by code point. */
 const compareText = (self: string, that: string): number => Buffer.compare(Buffer.from(self), Buffer.from(that))
