@@ -147,8 +147,6 @@ export const make: (options?: Options) => Effect.Effect<
 
   /**
    * In pieces, which are sent in their order; answers in their order.
-   *
-   * @param head what a script is told before its entries
    */
   const batch = <A, B>(
     operation:
@@ -165,8 +163,12 @@ export const make: (options?: Options) => Effect.Effect<
     entries: ReadonlyArray<A>,
     write: Records.Write<A>,
     read: (answer: unknown, entry: A) => B,
-    head: Records.Args = [],
-    argsOfPiece: (piece: ReadonlyArray<Entry<A>>) => Records.Args = together
+    { argsOfPiece = together, head = [] }: {
+      /** What a script is told before its entries. */
+      readonly head?: Records.Args
+      /** How it is told a piece. */
+      readonly argsOfPiece?: (piece: ReadonlyArray<Entry<A>>) => Records.Args
+    } = {}
   ): Effect.Effect<ReadonlyArray<B>, TaskStoreError> =>
     Effect.suspend(() => {
       const all = pieces(entries, write)
@@ -237,12 +239,13 @@ export const make: (options?: Options) => Effect.Effect<
           typeof each === "string"
             ? { _tag: "Inserted", row: Records.addedRow(task, Number(each)) }
             : { _tag: "Exists", row: Records.taskRow(each) },
-        [],
-        (piece) => [
-          String(piece.length),
-          ...piece.map(({ entry }) => Records.atom(entry.id)),
-          ...piece.flatMap(({ args }) => [String(args.length), ...args])
-        ]
+        {
+          argsOfPiece: (piece) => [
+            String(piece.length),
+            ...piece.map(({ entry }) => Records.atom(entry.id)),
+            ...piece.flatMap(({ args }) => [String(args.length), ...args])
+          ]
+        }
       ),
 
     get,
@@ -275,15 +278,17 @@ export const make: (options?: Options) => Effect.Effect<
       Effect.flatMap(
         rowsOf(changes),
         (rows) =>
-          batch("commit", changes, Records.changing(rows), (each, { generation }): Committed => {
+          batch("commit", changes, Records.changing(rows), (each, { generation, revision }): Committed => {
             if (each === "") return { _tag: "Conflict" }
-            const [revision, ...claimed] = Records.list(each)
+            // most often one
+            const told = typeof each === "string" ? [each] : Records.list(each)
+            const jumped = typeof told[0] === "number"
             return {
               _tag: "Committed",
-              revision: Number(revision),
-              claimed: claimed.map((text) => Records.runRow(generation, text))
+              revision: jumped ? Number(told[0]) : revision + 1,
+              claimed: (jumped ? told.slice(1) : told).map((text) => Records.runRow(generation, text))
             }
-          })
+          }, { argsOfPiece: ofTasks })
       ),
 
     claim: ({ lease, limit, now, reader, slots }) =>
@@ -312,7 +317,10 @@ export const make: (options?: Options) => Effect.Effect<
       ),
 
     start: ({ now, owner, runs }) =>
-      batch("start", runs, Records.ref, (each) => each === 1, [String(now), Records.json(owner)]),
+      batch("start", runs, Records.token, (each) => each === 1, {
+        head: [String(now), Records.json(owner)],
+        argsOfPiece: ofRuns
+      }),
 
     settle: (settlements, { keep }) =>
       batch(
@@ -320,14 +328,14 @@ export const make: (options?: Options) => Effect.Effect<
         settlements,
         Records.settlement,
         (each): Settled => each === "Settled" || each === "Cancelled" ? each : "Stale",
-        [String(keep)]
+        { head: [String(keep)], argsOfPiece: ofRuns }
       ),
 
     heartbeat: ({ lease, runs }) =>
-      batch("heartbeat", runs, Records.ref, (each) => {
+      batch("heartbeat", runs, Records.token, (each) => {
         const [alive, cancel] = Records.list(each)
         return { alive: alive === 1, cancel: alive === 1 ? Records.textOrNull(cancel) : null }
-      }, [Records.json(lease.owner), String(lease.until)]),
+      }, { head: [Records.json(lease.owner), String(lease.until)], argsOfPiece: ofRuns }),
 
     cancel: (runs) =>
       batch(
@@ -424,9 +432,23 @@ interface Entry<A> {
   readonly args: Records.Args
 }
 
-const together = (piece: ReadonlyArray<Entry<unknown>>): Records.Args => [
-  String(piece.length),
-  ...piece.flatMap(({ args }) => args)
+const argsOf = (piece: ReadonlyArray<Entry<unknown>>): Records.Args => piece.flatMap(({ args }) => args)
+
+const together = (piece: ReadonlyArray<Entry<unknown>>): Records.Args => [String(piece.length), ...argsOf(piece)]
+
+const entriesOf = <A>(piece: ReadonlyArray<Entry<A>>): ReadonlyArray<A> => piece.map(({ entry }) => entry)
+
+const ofTasks = (piece: ReadonlyArray<Entry<{ readonly generation: number }>>): Records.Args => [
+  Records.generations(entriesOf(piece)),
+  ...argsOf(piece)
+]
+
+const ofRuns = (
+  piece: ReadonlyArray<Entry<{ readonly generation: number; readonly key: string }>>
+): Records.Args => [
+  Records.generations(entriesOf(piece)),
+  ...Records.keys(entriesOf(piece)),
+  ...argsOf(piece)
 ]
 
 /** Batches, each of at most so many entries; one ends with the entry that brings it to so many characters. */

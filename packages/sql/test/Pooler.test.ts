@@ -26,7 +26,7 @@ const tests = (url: string) => {
   TaskStoreSuite.suite(
     "postgres, sessions lent for a transaction each",
     through({ pool_mode: "transaction", default_pool_size: "4" }, { crossProcess: false }),
-    { capabilities: { durable: true, shared: true, notifies: false } }
+    { capabilities: { durable: true, shared: true, notifies: false, concurrencyKeys: true } }
   )
 
   describe("a pooler", () => {

@@ -167,7 +167,7 @@ export const changing = (read: ReadonlyArray<TaskRow>): Write<Change> => {
 }
 
 const change = (change: Change, row: TaskRow | undefined, owner: WriteOwner): Args => {
-  const { generation, id, now, replacement, revision, runs, set } = change
+  const { id, now, replacement, revision, runs, set } = change
   const args = [""]
   let sets = "remove"
   let due = ""
@@ -191,12 +191,12 @@ const change = (change: Change, row: TaskRow | undefined, owner: WriteOwner): Ar
     if (replacement === undefined) args.push("")
     else args.push("replace", ...newTask({ ...replacement, id }))
   }
-  args[0] = `${padded(generation)},${revision},${now},${args.length - 1},${sets},${runs.length},${due}`
+  args[0] = `${revision},${now},${args.length - 1},${sets},${runs.length},${due}`
   return args
 }
 
 /** No row has this revision. */
-const conflict = ({ generation, now }: Change): Args => [`${padded(generation)},0,${now},0,0,0,`]
+const conflict = ({ now }: Change): Args => [`0,${now},0,0,0,`]
 
 const defined = <A extends object>(set: A): Partial<A> =>
   Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined)) as Partial<A>
@@ -208,10 +208,16 @@ const runChange = (change: RunChange, id: string, now: number, owner: WriteOwner
     ? [change._tag, json(change.key), json(change.reason)]
     : [change._tag, json(change.key)]
 
-export const ref = ({ generation, key, token }: RunRef): Args => [`${padded(generation)},${token}`, json(key)]
+/** What a batch is of, before all else: generations, and where it is of runs, their keys. */
+export const generations = (entries: ReadonlyArray<{ readonly generation: number }>): string =>
+  entries.map(({ generation }) => padded(generation)).join("")
+
+export const keys = (entries: ReadonlyArray<{ readonly key: string }>): Args => entries.map(({ key }) => json(key))
+
+export const token = ({ token }: RunRef): Args => [String(token)]
 
 export const settlement = (
-  { generation, key, now, owner, result, task, token }: Settlement,
+  { now, owner, result, task, token }: Settlement,
   write: WriteOwner
 ): Args => {
   const state = result._tag === "End" ? result.state : result.readyAt === undefined ? "" : String(result.readyAt)
@@ -219,8 +225,7 @@ export const settlement = (
     ? ",,"
     : `${task.failures ?? "keep"},${bit(task.missed === true)},${task.pauseAt?.failures ?? ""}`
   const args = [
-    `${padded(generation)},${token},${now},${result._tag},${state},${of}`,
-    json(key),
+    `${token},${now},${result._tag},${state},${of}`,
     write(owner),
     result._tag === "Release" ? "" : json(result.exit)
   ]

@@ -146,12 +146,17 @@ end
 
 -- Whether a run must wait for those that this change has asked to stop; then their ends look for it.
 local function waits(r, made)
-  if not made.asked or active(r.t) < tonumber(fix(r).slots) then return false end
+  if not made.asked or active(r.t) < slotsOf(r) then return false end
   for _, other in ipairs(made.asked) do
     other.queues = 'true'
     touch(other)
   end
   return true
+end
+
+local function isAmong(list, one)
+  for _, each in ipairs(list) do if each == one then return true end end
+  return false
 end
 
 local function apply(t, now, made)
@@ -166,10 +171,7 @@ local function apply(t, now, made)
       made.waits = true
     end
     create(r, owner, lease, now)
-    if r.state == 'running' then
-      r.mine = true
-      made.told[#made.told + 1] = r
-    end
+    if r.state == 'running' then made.told[#made.told + 1] = r end
     return
   end
   local key, reason = take(), what == 'Cancel' and take()
@@ -180,7 +182,7 @@ local function apply(t, now, made)
   elseif what == 'Cancel' then
     if r.state ~= 'running' then cancelRun(r, reason, now)
     else
-      if not r.mine then
+      if not isAmong(made.told, r) then
         made.asked = made.asked or {}
         made.asked[#made.asked + 1] = r
       end
@@ -206,32 +208,26 @@ local function queue(t)
   while promote(t) do end
 end
 
--- What each change is of, so that all tasks are read at once; and where the rest of it begins.
-local changes, gs = {}, {}
-for i = 1, int() do
-  local g, revision, now, size, sets, runs, due = match(take(), '^(%d+),(%d+),([^,]+),(%d+),(%w+),(%d+),(.*)$')
-  changes[i] = { g = g, revision = tonumber(revision), now = now, sets = sets, runs = tonumber(runs), due = due, at = at }
-  gs[i] = g
-  at = at + tonumber(size)
-end
+local gs, answer = takeGenerations(), {}
 fetch(gs)
-
-local answer = {}
-for i, change in ipairs(changes) do
-  local t = tasks[change.g]
-  if not t or t.removed or t.r ~= change.revision then answer[i] = ''
+for i, g in ipairs(gs) do
+  local revision, now, size, sets, runs, due = match(take(), '^(%d+),([^,]+),(%d+),(%w+),(%d+),(.*)$')
+  local t = tasks[g]
+  revision = tonumber(revision)
+  if not t or t.removed or t.r ~= revision then
+    answer[i] = ''
+    at = at + tonumber(size)
   else
-    at = change.at
-    local now = change.now
     NOW = tonumber(now)
     revise(t)
-    -- as it is after this change, whatever a later one of the batch does
-    local removed = change.sets == 'remove'
-    if not removed then set(t, tonumber(change.sets), change.due) end
-    -- its revision and what it has claimed; what it has asked to stop; whether it has created runs that wait
-    local told = { S(t.r) }
+    local removed = sets == 'remove'
+    -- its revision, where that is not the next one; what it has claimed, as it is after this change, whatever a later one of
+    -- the batch does; what it has asked to stop; whether it has created runs that wait
+    local told = {}
+    if t.r ~= revision + 1 then told[1] = t.r end
+    if not removed then set(t, tonumber(sets), due) end
     local made = { told = told, asked = false, waits = false }
-    for _ = 1, change.runs do apply(t, now, made) end
+    for _ = 1, tonumber(runs) do apply(t, now, made) end
     if not removed then
       if made.waits then queue(t) end
     else
@@ -239,11 +235,8 @@ for i, change in ipairs(changes) do
       removeTask(t, id, now)
       if take() == 'replace' then addTask(id) end
     end
-    for k = 2, #told do
-      told[k].mine = false
-      told[k] = runText(told[k])
-    end
-    answer[i] = told
+    for k, r in ipairs(told) do if type(r) == 'table' then told[k] = runText(r) end end
+    answer[i] = #told == 1 and type(told[1]) == 'string' and told[1] or told
   end
 end
 return done(answer)
@@ -431,13 +424,16 @@ return done({ answer, nextAt and S(nextAt) or '' })
 
   start: script(String.raw`
 local now, owner, answer = take(), take(), {}
-local gs, keys, tokens = takeRefs(int())
+local gs, keys = takeRefs()
 for i, g in ipairs(gs) do
-  local r = owned(g, keys[i], tokens[i], owner)
+  local r = owned(g, keys[i], take(), owner)
   answer[i] = r and 1 or 0
-  if r and r.started == 'null' then
-    r.started = now
-    touch(r)
+  if r then
+    local started, attempt, takeovers, readyAt = past(r)
+    if started == 'null' then
+      setPast(r, now, attempt, takeovers, readyAt)
+      touch(r)
+    end
   end
 end
 return done(answer)
@@ -485,18 +481,13 @@ local function settleTask(t, key, failures, missed, pauseAt, note, now)
   end
 end
 
-local keep, count, answer = int(), int(), {}
-local gs, keys, heads, owners, exits, notes = {}, {}, {}, {}, {}, {}
-for i = 1, count do
-  heads[i], keys[i], owners[i] = take(), take(), takeOwner()
-  gs[i] = sub(heads[i], 1, 16)
-  exits[i], notes[i] = take(), match(heads[i], '%d$') and take()
-end
+local keep, gs, answer = int(), takeGenerations(), {}
+local keys = takeKeys(#gs)
 fetchRuns(gs, keys)
-for i = 1, count do
-  local g, tok, now, result, state, failures, missed, pauseAt =
-    match(heads[i], '^(%d+),([^,]+),([^,]+),(%a+),([^,]*),(%a*),(%d?),(%d*)$')
-  local key, owner, exit, note = keys[i], owners[i], exits[i], notes[i]
+for i, g in ipairs(gs) do
+  local tok, now, result, state, failures, missed, pauseAt =
+    match(take(), '^([^,]+),([^,]+),(%a+),([^,]*),(%a*),(%d?),(%d*)$')
+  local key, owner, exit, note = keys[i], takeOwner(), take(), pauseAt ~= '' and take()
   local r = owned(g, key, tok, owner)
   if not r then answer[i] = before(g, key, tok, owner, result)
   else
@@ -507,12 +498,11 @@ for i = 1, count do
     if result ~= 'Release' then r.exit = exit end
     if result == 'End' then endAttempt(r, state, now, keep)
     else
-      if result == 'Release' then r.attempt = S(tonumber(r.attempt) - 1) end
-      if r.cancel ~= 'null' or t.removed then endAttempt(r, 'cancelled', now, keep)
-      else
-        if state ~= '' then r.readyAt = state end
-        back(r)
-      end
+      local started, attempt, takeovers, readyAt = past(r)
+      if result == 'Release' then attempt = S(tonumber(attempt) - 1) end
+      local again = r.cancel == 'null' and not t.removed
+      setPast(r, started, attempt, takeovers, again and state ~= '' and state or readyAt)
+      if again then back(r) else endAttempt(r, 'cancelled', now, keep) end
     end
     if failures ~= '' and not t.removed then
       settleTask(t, key, failures, missed, pauseAt, note, now)
@@ -527,9 +517,9 @@ return done(answer)
   heartbeat: script(String.raw`
 local owner, lease, answer = take(), take(), {}
 local to = tonumber(lease)
-local gs, keys, tokens = takeRefs(int())
+local gs, keys = takeRefs()
 for i, g in ipairs(gs) do
-  local r = owned(g, keys[i], tokens[i], owner)
+  local r = owned(g, keys[i], take(), owner)
   if not r then answer[i] = { 0, '' }
   else
     local current = tonumber(r.lease)
@@ -572,11 +562,13 @@ for member in scores('leases', '-inf', now, math.max(limit, 100), read) do
   local t = load(g)
   local r = t and openRun(t, key)
   if r then
-    r.takeovers = S(tonumber(r.takeovers) + 1)
+    local started, attempt, lost, readyAt = past(r)
+    lost = tonumber(lost) + 1
+    setPast(r, started, attempt, S(lost), readyAt)
     touch(r)
     local became = 'ready'
     if r.cancel ~= 'null' then became = 'cancelled'
-    elseif tonumber(r.takeovers) >= most or t.removed or (fix(r).once == 'true' and r.started ~= 'null') then
+    elseif lost >= most or t.removed or (facts(r) == 'true' and started ~= 'null') then
       became = 'abandoned'
     end
     r.token = 'null'
@@ -736,7 +728,7 @@ for _, g in ipairs(list) do
   if t then
     numbers = endedNumbers(t)
     for i, n in ipairs(numbers) do numbers[i] = S(n) end
-    for _, key in ipairs(opening(t).keys) do numbers[#numbers + 1] = numberOf(t, key) end
+    for _, key in ipairs(opening(t)) do numbers[#numbers + 1] = numberOf(t, key) end
     for i, n in ipairs(numbers) do names[i] = runName(g, n) end
   end
   for i, text in ipairs(texts(names)) do

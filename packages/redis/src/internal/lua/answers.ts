@@ -29,7 +29,9 @@ local function addTask(id)
   if events == '1' then add('events', g) end
   brings(due)
   if runs ~= '0' then
-    local t = remember(parseTask(g, text))
+    local t = parseTask(g, text)
+    tasks[g] = t
+    changed(t)
     for _ = 1, tonumber(runs) do
       local r = arriving(t, take())
       if not openRun(t, r.key) then create(r, '', '', created) end
@@ -52,7 +54,8 @@ local function removeTask(t, id, now)
   rem('created', t.g)
   rem('events', t.g)
   setZone(t, '')
-  t.removed, t.k, t.p, t.c, t.z, t.dirty = true, '', '', '', id, true
+  t.removed, t.k, t.p, t.c, t.z = true, '', '', '', id
+  changed(t)
   records[P .. ':d:' .. t.g] = false
   add('gone', gone(t))
 end
@@ -100,25 +103,32 @@ end
 
 -- Writes what changed, tells listeners, and answers.
 local function done(answer)
-  for _, t in ipairs(touched) do
-    if t.dirty then
-      local text = taskText(t)
-      -- nothing is left of it but its id
-      if t.removed and match(text, '^,%d+,\n\n') then
-        records[t.name] = false
-        rem('gone', gone(t))
-      else records[t.name] = text end
+  local set, del = {}, {}
+  local function put(name, text)
+    local n = #set
+    if n >= 2000 then
+      call('MSET', unpack(set))
+      set, n = {}, 0
+    end
+    set[n + 1], set[n + 2] = name, text
+  end
+  for _, t in ipairs(dirtyTasks) do
+    local text = taskText(t)
+    -- nothing is left of it but its id
+    if t.removed and match(text, '^,%d+,\n\n') then
+      records[P .. ':t:' .. t.g] = false
+      rem('gone', gone(t))
+    else
+      records[P .. ':t:' .. t.g] = nil
+      put(P .. ':t:' .. t.g, text)
     end
   end
-  local set, del = {}, {}
-  for name, record in pairs(records) do
-    if record then
-      set[#set + 1] = name
-      set[#set + 1] = type(record) == 'table' and runText(record) or record
-      if #set >= 2000 then
-        call('MSET', unpack(set))
-        set = {}
-      end
+  for _, r in ipairs(dirtyRuns) do
+    local name = runName(r.t.g, r.number)
+    if records[name] ~= false then put(name, runText(r)) end
+  end
+  for name, text in pairs(records) do
+    if text then put(name, text)
     else
       del[#del + 1] = name
       if #del >= 2000 then

@@ -1,47 +1,38 @@
 /**
- * Indexes in Lua: sorted sets, whose changes are gathered and written once.
+ * Indexes in Lua: sorted sets, whose changes are gathered and written together.
  *
  * @since 0.1.0
  */
 export const indexes = String.raw`
 -- indexes ---------------------------------------------------------------------
 
-local pending = {}
+-- Changes in their order, in segments of one index and one command: what an index has to gain, or to lose.
+local pending, latest = {}, {}
 
-local function put(index, member, score)
-  local members = pending[index]
-  if not members then
-    members = {}
-    pending[index] = members
+local function segment(index, command)
+  local list = latest[index]
+  if not list or list.command ~= command or #list >= 2000 then
+    list = { command = command, index = index }
+    latest[index] = list
+    pending[#pending + 1] = list
   end
-  members[member] = score
+  return list
 end
-local function add(index, member, score) put(index, member, score or '0') end
-local function rem(index, member) put(index, member, false) end
+
+local function add(index, member, score)
+  local list = segment(index, 'ZADD')
+  local n = #list
+  list[n + 1], list[n + 2] = score or '0', member
+end
+
+local function rem(index, member)
+  local list = segment(index, 'ZREM')
+  list[#list + 1] = member
+end
 
 local function flush()
-  for index, members in pairs(pending) do
-    local key, added, removed = P .. ':' .. index, {}, {}
-    for member, score in pairs(members) do
-      if score then
-        added[#added + 1] = score
-        added[#added + 1] = member
-        if #added >= 2000 then
-          call('ZADD', key, unpack(added))
-          added = {}
-        end
-      else
-        removed[#removed + 1] = member
-        if #removed >= 2000 then
-          call('ZREM', key, unpack(removed))
-          removed = {}
-        end
-      end
-    end
-    if #added > 0 then call('ZADD', key, unpack(added)) end
-    if #removed > 0 then call('ZREM', key, unpack(removed)) end
-  end
-  pending = {}
+  for _, list in ipairs(pending) do call(list.command, P .. ':' .. list.index, unpack(list)) end
+  pending, latest = {}, {}
 end
 
 -- Members page by page, each told before it is walked; what a script changes is not yet among them.

@@ -7,7 +7,7 @@ export const runs = String.raw`
 -- runs ------------------------------------------------------------------------
 
 -- Lines of a record: what changes while it is open; what does not; its kind; its owner; why to stop; its exit.
-local RUN = '^%["(%a+)",(%a+),(%a+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),([^,]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+)%]$'
+local RUN = '^%["(%a+)",(%a+),(%a+),([^,]+),([^,]+),([^,]+,[^,]+,[^,]+,[^,]+),([^,]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+),\n([^\n]+)%]$'
 
 -- A number, so that it sorts as one.
 local function place(n) return string.char(64 + #n) .. n end
@@ -17,30 +17,43 @@ local function runName(g, n) return P .. ':r:' .. g .. ':' .. n end
 
 -- A run, or nothing where somebody has damaged its record: that one is passed over.
 local function parseRun(t, key, n, text)
-  local state, held, queues, tok, lease, started, attempt, takeovers, readyAt, ended, fixed, kind, owner, cancel, exit =
-    match(text, RUN)
+  local state, held, queues, tok, lease, past, ended, fixed, kind, owner, cancel, exit = match(text, RUN)
   if not state then return nil end
   return {
     t = t, key = key, number = n, text = text, state = state, held = held, queues = queues, token = tok, lease = lease,
-    started = started, attempt = attempt, takeovers = takeovers, readyAt = readyAt, ended = ended, fixed = fixed,
-    kind = kind, owner = owner, cancel = cancel, exit = exit, once = false, slots = false, due = false, mine = false
+    past = past, ended = ended, fixed = fixed, kind = kind, owner = owner, cancel = cancel, exit = exit
   }
 end
 
 local function runText(r)
   if not r.text then
-    r.text = '["' .. r.state .. '",' .. r.held .. ',' .. r.queues .. ',' .. r.token .. ',' .. r.lease .. ',' .. r.started ..
-      ',' .. r.attempt .. ',' .. r.takeovers .. ',' .. r.readyAt .. ',' .. r.ended .. ',\n' .. r.fixed .. ',\n' .. r.kind ..
-      ',\n' .. r.owner .. ',\n' .. r.cancel .. ',\n' .. r.exit .. ']'
+    r.text = '["' .. r.state .. '",' .. r.held .. ',' .. r.queues .. ',' .. r.token .. ',' .. r.lease .. ',' .. r.past ..
+      ',' .. r.ended .. ',\n' .. r.fixed .. ',\n' .. r.kind .. ',\n' .. r.owner .. ',\n' .. r.cancel .. ',\n' .. r.exit .. ']'
   end
   return r.text
 end
 
 -- What does not change: whether its attempt may begin only once, how many of its task may be active, when it is due.
-local function fix(r)
-  if not r.due then r.once, r.slots, r.due = match(r.fixed, '^(%a+),([^,]+),([^,]+),') end
-  return r
+local function facts(r) return match(r.fixed, '^(%a+),([^,]+),([^,]+),') end
+
+local function slotsOf(r)
+  local _, slots = facts(r)
+  return tonumber(slots)
 end
+
+local function dueOf(r)
+  local _, _, due = facts(r)
+  return due
+end
+
+-- When its attempt began, how many there were, how many leases were lost, when it may be claimed.
+local function past(r) return match(r.past, '^([^,]+),([^,]+),([^,]+),(.*)$') end
+
+local function setPast(r, started, attempt, takeovers, readyAt)
+  r.past = started .. ',' .. attempt .. ',' .. takeovers .. ',' .. readyAt
+end
+
+local function readyAtOf(r) return match(r.past, '[^,]+$') end
 
 -- Whether this is the last text of a line.
 local function isOf(line, text) return sub(line, -#text - 1) == ',' .. text end
@@ -72,7 +85,7 @@ local function openRun(t, key)
 end
 
 local function byRunDue(x, y)
-  local a, b = tonumber(fix(x).due), tonumber(fix(y).due)
+  local a, b = tonumber(dueOf(x)), tonumber(dueOf(y))
   if a ~= b then return a < b end
   return below(x.key, y.key)
 end
@@ -81,7 +94,7 @@ end
 local function opens(t)
   local list, gs = {}, {}
   if t.l == '' and not t.open then return list end
-  local keys = opening(t).keys
+  local keys = opening(t)
   for i = 1, #keys do gs[i] = t.g end
   fetchRuns(gs, keys)
   for _, key in ipairs(keys) do list[#list + 1] = openRun(t, key) end
@@ -90,8 +103,8 @@ local function opens(t)
 end
 
 local function touch(r)
+  if r.text then dirtyRuns[#dirtyRuns + 1] = r end
   r.text = false
-  records[runName(r.t.g, r.number)] = r
 end
 
 -- The latest ended run of a key, if there is one.
@@ -101,8 +114,9 @@ local function endedRun(t, key)
     local names = {}
     for i = from, math.min(from + 49, #numbers) do names[#names + 1] = runName(t.g, S(numbers[i])) end
     for i, text in ipairs(texts(names)) do
-      local r = records[names[i]]
-      if r == nil then r = text and parseRun(t, key, S(numbers[from + i - 1]), text) end
+      local n = S(numbers[from + i - 1])
+      -- one that this script has ended is not written yet
+      local r = t.runs[n] or text and parseRun(t, key, n, text)
       if r and isOf(r.fixed, key) then return r end
     end
   end
@@ -114,7 +128,7 @@ local NOW
 local seen = {}
 
 local function claimOrder(r)
-  return ord(-tonumber(match(r.kind, '^[^,]+,([^,]+),'))) .. ord(tonumber(fix(r).due)) .. r.t.g .. r.key
+  return ord(-tonumber(match(r.kind, '^[^,]+,([^,]+),'))) .. ord(tonumber(dueOf(r))) .. r.t.g .. r.key
 end
 
 local function seenOf(b)
@@ -151,22 +165,23 @@ local function link(r)
     local line = lineOf(r.kind)
     if line then add('busy:' .. line, r.t.g .. r.key) end
   elseif r.state == 'ready' and r.held == 'false' then
-    local readyAt = tonumber(r.readyAt)
+    local readyAtText = readyAtOf(r)
+    local readyAt = tonumber(readyAtText)
     local b, version, name, line = bucket(r)
     if not seenOf(b) then
       seen[b] = readyAt
-      call('HSET', P .. ':seen', b, r.readyAt)
+      call('HSET', P .. ':seen', b, readyAtText)
       if line then
         add('lanes:' .. line, b)
         add('versions:' .. name, version .. 'k', version)
       else add('versions:' .. name, version, version) end
     elseif NOW and readyAt <= NOW and readyAt > seenOf(b) then see(b, NOW) end
     local order = claimOrder(r)
-    add('later:' .. b, order, r.readyAt)
+    add('later:' .. b, order, readyAtText)
     if readyAt <= seenOf(b) then add('ready:' .. b, order) end
     if line then
       local all = version .. ':' .. name
-      add('apart:' .. all, line .. '\n' .. r.t.g .. r.key, r.readyAt)
+      add('apart:' .. all, line .. '\n' .. r.t.g .. r.key, readyAtText)
       if not NOW or readyAt <= NOW or readyAt <= (seenOf('k' .. all) or -FAR) then mark(name, line) end
     end
   end
@@ -194,8 +209,8 @@ end
 
 local function own(r, owner, lease, now)
   r.state, r.token, r.owner, r.lease = 'running', nextToken(), owner, lease
-  r.started = fix(r).once == 'true' and 'null' or now
-  r.attempt = S(tonumber(r.attempt) + 1)
+  local _, attempt, takeovers, readyAt = past(r)
+  setPast(r, facts(r) == 'true' and 'null' or now, S(tonumber(attempt) + 1), takeovers, readyAt)
   touch(r)
 end
 
@@ -209,14 +224,11 @@ end
 
 -- A run as clients send it; and where it is claimed, by whom and until when.
 local function arriving(t, head)
-  local state, held, queues, attempt, takeovers, readyAt, lease =
-    match(head, '^%a+,(%a+),(%a+),(%a+),([^,]+),([^,]+),([^,]+),(.*)$')
+  local state, held, queues, attempts, lease = match(head, '^%a+,(%a+),(%a+),(%a+),([^,]+,[^,]+,[^,]+),(.*)$')
   local key, fixed = take(), take()
   return {
-    t = t, key = key, number = false, text = false, state = state, held = held, queues = queues, token = 'null',
-    lease = 'null', started = 'null', attempt = attempt, takeovers = takeovers, readyAt = readyAt, ended = 'null',
-    fixed = fixed, kind = false, owner = 'null', cancel = 'null', exit = 'null', once = false, slots = false, due = false,
-    mine = false
+    t = t, key = key, number = '', text = '', state = state, held = held, queues = queues, token = 'null', lease = 'null',
+    past = 'null,' .. attempts, ended = 'null', fixed = fixed, kind = t.k, owner = 'null', cancel = 'null', exit = 'null'
   }, lease ~= '' and takeOwner() or '', lease
 end
 
@@ -231,7 +243,7 @@ local function create(r, owner, lease, now)
     if owner ~= '' and not keyOf(t.k) then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
   end
   link(r)
-  add('runs', t.g .. place(r.number), fix(r).due)
+  add('runs', t.g .. place(r.number), dueOf(r))
   return r
 end
 
@@ -278,7 +290,7 @@ end
 -- from open to history
 local function finish(r, state, now)
   close(r)
-  addEnd(r.t, tonumber(r.number))
+  addEnd(r.t, r.number)
   r.state, r.lease, r.ended = state, 'null', now
   touch(r)
   add('ended', r.t.g .. place(r.number), now)
@@ -298,6 +310,8 @@ end
 
 -- Drops what has ended before the latest keep.
 local function bound(t, keep)
+  -- most often there is one, or none
+  if keep > 0 and not t.ended and match(t.h, '^%d*$') then return end
   local list, most = ending(t), -keep
   for _, segment in ipairs(list) do most = most + sizeOf(segment) end
   while most > 0 do
@@ -309,7 +323,7 @@ local function bound(t, keep)
     else first[2] = first[2] - count end
     if sizeOf(first) == 0 then table.remove(list, 1) end
     most = most - count
-    t.dirty = true
+    changed(t)
   end
   while list[1] and not list[1][1] do table.remove(list, 1) end
 end
@@ -326,7 +340,7 @@ local function promote(t)
   for _, r in ipairs(opens(t)) do
     if r.state == 'waiting' then waiting = r break end
   end
-  if not waiting or active(t) >= tonumber(fix(waiting).slots) then return false end
+  if not waiting or active(t) >= slotsOf(waiting) then return false end
   ready(waiting)
   return true
 end
@@ -348,15 +362,27 @@ local function owned(g, key, tok, owner)
   if r and r.state == 'running' and r.token == tok and r.owner == owner then return r end
 end
 
--- References as clients send them, with their runs read.
-local function takeRefs(count)
-  local gs, keys, tokens = {}, {}, {}
-  for i = 1, count do
-    gs[i], tokens[i] = match(take(), '^(%d+),(.*)$')
-    keys[i] = take()
-  end
+-- What a batch is of comes before all else, so that it is read at once: generations, one after another in one text.
+local function takeGenerations()
+  local text, gs = take(), {}
+  for i = 1, #text / 16 do gs[i] = sub(text, 16 * i - 15, 16 * i) end
+  return gs
+end
+
+-- The keys of its runs.
+local function takeKeys(count)
+  local keys = {}
+  for i = 1, count do keys[i] = ARGV[at + i] end
+  at = at + count
+  return keys
+end
+
+-- References, with their runs read; their tokens come next.
+local function takeRefs()
+  local gs = takeGenerations()
+  local keys = takeKeys(#gs)
   fetchRuns(gs, keys)
-  return gs, keys, tokens
+  return gs, keys
 end
 
 local function ask(r, reason)

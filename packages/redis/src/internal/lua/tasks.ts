@@ -8,14 +8,15 @@
 export const tasks = String.raw`
 -- tasks -----------------------------------------------------------------------
 
--- What has been read of tasks: open are the numbers of open runs by key; ended the history, as segments of numbers in the
--- order of their ends, or of holes; runs, by number, what has been read of them. Tables have all their fields from the
--- beginning, since Lua lays one out anew when it grows.
+-- What has been read of tasks: open are the keys of open runs in their order, and their numbers by key; ended the
+-- history, as segments of numbers in the order of their ends, or of holes; runs, by number, what has been read of them.
+-- Tables have all their fields from the beginning, since Lua lays one out anew when it grows; and at most 16 of them, since
+-- it doubles them.
 
-local tasks, touched = {}, {}
+local tasks = {}
 
--- Texts to write and keys to delete: a text, a run whose text is yet to be made, or false.
-local records = {}
+-- Tasks and runs whose texts are to be made and written, then texts to write, or false, by key.
+local dirtyTasks, dirtyRuns, records = {}, {}, {}
 
 local TASK = '^(%d*),(%d+),([%dx;%-]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$'
 
@@ -24,15 +25,16 @@ local function parseTask(g, text)
   local r, n, h, l, k, p, c, z = match(text, TASK)
   if not r then return nil end
   return {
-    g = g, name = P .. ':t:' .. g, text = text, r = tonumber(r), n = n, h = h, l = l, k = k, p = p, c = c, z = z, d = false,
-    removed = r == '', dirty = false, open = false, ended = false, runs = {}
+    g = g, r = tonumber(r), n = n, h = h, l = l, k = k, p = p, c = c, z = z, d = false, removed = r == '', dirty = false,
+    open = false, ended = false, runs = {}
   }
 end
 
-local function remember(t)
-  tasks[t.g] = t
-  touched[#touched + 1] = t
-  return t
+-- It is written in the end.
+local function changed(t)
+  if t.dirty then return end
+  t.dirty = true
+  dirtyTasks[#dirtyTasks + 1] = t
 end
 
 -- Reads many keys.
@@ -57,7 +59,7 @@ local function fetch(gs)
   end
   for i, text in ipairs(texts(names)) do
     local t = text and parseTask(unread[i], text)
-    if t then remember(t) end
+    if t then tasks[t.g] = t end
   end
 end
 
@@ -73,7 +75,7 @@ end
 
 local function write(t, name, value)
   t[name] = value
-  t.dirty = true
+  changed(t)
 end
 
 -- Its definition, as it will be.
@@ -90,44 +92,43 @@ end
 -- one more than it has, or than it had
 local function revise(t, had)
   t.r = math.max((had or t.r) + 1, leastRevision())
-  t.dirty = true
+  changed(t)
 end
 
 -- open runs of a task ---------------------------------------------------------
 
 local function opening(t)
   if not t.open then
-    local keys, numbers = {}, {}
-    for n, key in string.gmatch(t.l, '(%d+)([^\t]+)') do
-      keys[#keys + 1] = key
-      numbers[key] = n
+    local open = {}
+    if t.l ~= '' then
+      for n, key in string.gmatch(t.l, '(%d+)([^\t]+)') do open[#open + 1], open[key] = key, n end
     end
-    t.open = { keys = keys, numbers = numbers }
+    t.open = open
   end
   return t.open
 end
 
 local function numberOf(t, key)
   if t.l == '' and not t.open then return nil end
-  return opening(t).numbers[key]
+  return opening(t)[key]
 end
 
 -- Gives an open run its number.
 local function opened(t, key)
   local open = opening(t)
   t.n = S(tonumber(t.n) + 1)
-  open.keys[#open.keys + 1], open.numbers[key] = key, t.n
-  t.dirty = true
+  open[#open + 1], open[key] = key, t.n
+  changed(t)
   return t.n
 end
 
 local function closed(t, key)
   local open = opening(t)
-  open.numbers[key] = nil
-  for i, other in ipairs(open.keys) do
-    if other == key then table.remove(open.keys, i) break end
+  open[key] = nil
+  for i, other in ipairs(open) do
+    if other == key then table.remove(open, i) break end
   end
-  t.dirty = true
+  changed(t)
 end
 
 -- history of a task -----------------------------------------------------------
@@ -148,11 +149,12 @@ end
 
 local function sizeOf(segment) return segment[1] and segment[2] - segment[1] + 1 or segment[2] end
 
-local function addEnd(t, n)
-  local list = ending(t)
+local function addEnd(t, number)
+  changed(t)
+  if t.h == '' and not t.ended then t.h = number return end
+  local list, n = ending(t), tonumber(number)
   local last = list[#list]
   if last and last[1] and last[2] + 1 == n then last[2] = n else list[#list + 1] = { n, n } end
-  t.dirty = true
 end
 
 -- Makes one of its numbers a hole.
@@ -173,7 +175,8 @@ local function digEnd(t, n)
       push(n + 1, to)
     else push(from, to) end
   end
-  t.ended, t.dirty = list, true
+  t.ended = list
+  changed(t)
 end
 
 -- The ended runs' numbers, the last ones first.
@@ -189,12 +192,12 @@ end
 local function taskText(t)
   local l, h = t.l, t.h
   if t.open then
-    local keys, numbers = t.open.keys, t.open.numbers
-    if #keys == 0 then l = ''
-    elseif #keys == 1 then l = numbers[keys[1]] .. keys[1]
+    local open = t.open
+    if #open == 0 then l = ''
+    elseif #open == 1 then l = open[open[1]] .. open[1]
     else
       local list = {}
-      for i, key in ipairs(keys) do list[i] = numbers[key] .. key end
+      for i, key in ipairs(open) do list[i] = open[key] .. key end
       l = table.concat(list, '\t')
     end
   end
