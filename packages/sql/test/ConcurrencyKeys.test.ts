@@ -24,7 +24,10 @@ const opened = Effect.map(
 )
 
 const onFile = (filename: string) =>
-  Effect.map(Layer.build(Layer.fresh(SqliteTaskStore.layer({ filename }))), (context) => Context.get(context, TaskStore))
+  Effect.map(
+    Layer.build(Layer.fresh(SqliteTaskStore.layer({ filename }))),
+    (context) => Context.get(context, TaskStore)
+  )
 
 /** The statements that an effect runs. */
 const statementsOf = <A, E>(effect: Effect.Effect<A, E>) =>
@@ -158,8 +161,10 @@ describe("a database of before there were keys", () => {
     }))
 
   const minimumWriter = (sql: SqlClient.SqlClient) =>
-    Effect.map(sql<{ minimum_writer: number }>`select minimum_writer from punctual_meta`, ([row]) =>
-      row!.minimum_writer)
+    Effect.map(
+      sql<{ minimum_writer: number }>`select minimum_writer from punctual_meta`,
+      ([row]) => row!.minimum_writer
+    )
 
   it.effect("may be written by programs that know of none, until the first task that has one", () =>
     Effect.gen(function*() {

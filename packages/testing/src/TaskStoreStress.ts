@@ -90,7 +90,9 @@ export const suite = <R, E>(name: string, layer: Layer.Layer<TaskStore | R, E>, 
           const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
           const part: Part = { seed, name: "here", workers, tasks, turns, keep }
           const world = worldOf(store, part)
-          yield* store.insert(world.ids.map((id, i) => newTask(id, i, world.tag, begin, store.capabilities.concurrencyKeys)))
+          yield* store.insert(
+            world.ids.map((id, i) => newTask(id, i, world.tag, begin, store.capabilities.concurrencyKeys))
+          )
           if (processes === undefined) yield* run(world, part)
           else {
             const reports = yield* Effect.forEach(

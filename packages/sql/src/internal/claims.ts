@@ -102,7 +102,9 @@ from ${slotSource(slots.map(({ executor, tag, version }) => [executor, tag, vers
             yield* sql`select q.n, q.run_key, q.tag, q.concurrency_key from ${
               slotSource(claimable.map(({ executor, tag, version }) => [executor, tag, version]))
             } u ${dialect.cross} ${t.run} q
-where ${sql.literal(inSlot)} and q.later = 3 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${dialect.lock("q", "skip")}`
+where ${sql.literal(inSlot)} and q.later = 3 and q.ready_at <= ${now} ${db.limit(ripenLimit)}${
+              dialect.lock("q", "skip")
+            }`
               .values,
             write
           )
@@ -230,7 +232,10 @@ order by q.priority desc, q.due, q.n, q.run_key ${db.limit(Math.min(queue.limit,
         const page = yield* lines.lock(tag, last, options.limit)
         locked.push(...page.lines)
         for (const queue of mine) {
-          const keyed = yield* lines.first(page.lines, queue, { ...options, limit: Math.min(queue.limit, options.limit) })
+          const keyed = yield* lines.first(page.lines, queue, {
+            ...options,
+            limit: Math.min(queue.limit, options.limit)
+          })
           found += keyed.length
           if (keyed.length > 0) queue.rows = [...queue.rows, ...keyed].sort(inClaimOrder)
         }

@@ -452,7 +452,9 @@ later = case when r.later >= 2 then r.later - 2 else r.later end + ${apart("u.co
       const rows = yield* sql`select r.token from ${
         dialect.join(byRef(creations.map(({ n, run }) => [n, run.key])), t.run, byKey)
       }`.values
-      tokens = new Set(rows.map(([token]) => token === null ? null : Number(token)))
+      tokens = new Set(rows.map(([token]) =>
+        token === null ? null : Number(token)
+      ))
     }
     creations.forEach(({ lease, now, run, token }, i) => {
       if (lease === undefined || token === undefined) {

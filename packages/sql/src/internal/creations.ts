@@ -10,9 +10,9 @@ import type { Lease, NewTask } from "punctual/TaskStore"
 import type { Database, Write } from "./database.ts"
 import type { Columns } from "./dialect.ts"
 import type { Ends } from "./ends.ts"
+import { apart, limitOf } from "./lines.ts"
 import type { Cells } from "./records.ts"
 import { clockCells, clockColumns, labelPairs, newTaskRow, taskCells, taskColumns } from "./records.ts"
-import { apart, limitOf } from "./lines.ts"
 import { bringsDue } from "./wakes.ts"
 
 const newRunColumns: Columns = [

@@ -159,7 +159,9 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
       const ids = new Set<string>()
       let text = 0
       for (const { concurrencyKey, display, id, labels, payload, runs } of tasks) {
-        if (concurrencyKey !== null || labels !== "{}" || (runs !== undefined && runs.length > 0)) return Effect.succeed(answers)
+        if (concurrencyKey !== null || labels !== "{}" || (runs !== undefined && runs.length > 0)) {
+          return Effect.succeed(answers)
+        }
         ids.add(id)
         text += payload.length + display.length
       }

@@ -90,7 +90,8 @@ const compare = (self: string, that: string): number => self < that ? -1 : self 
 
 const nameColumns: Columns = [["tag", "text"], ["concurrency_key", "text"]]
 
-const isReady = "q.tag = u.tag and q.concurrency_key = u.concurrency_key and q.state = 'ready' and q.held = 0 and q.later = 2"
+const isReady =
+  "q.tag = u.tag and q.concurrency_key = u.concurrency_key and q.state = 'ready' and q.held = 0 and q.later = 2"
 
 /** Lets claims look at lines that have runs which are ready; answers how many were not marked before, about. */
 export const mark = (

@@ -93,20 +93,21 @@ const runColumns = `
   queues integer not null,
   at_most_once integer not null`
 
-const migrations: ReadonlyArray<Migration> = [{
-  version: 1,
-  name: "tables",
-  minimumWriter: 1,
-  statements: (p) => [
-    `create table ${p}_meta (
+const migrations: ReadonlyArray<Migration> = [
+  {
+    version: 1,
+    name: "tables",
+    minimumWriter: 1,
+    statements: (p) => [
+      `create table ${p}_meta (
   one integer primary key check (one = 1),
   version integer not null,
   minimum_writer integer not null,
   generation integer not null,
   token integer not null
 ) strict`,
-    `insert into ${p}_meta (one, version, minimum_writer, generation, token) values (1, 0, 0, 0, 0)`,
-    `create table ${p}_task (
+      `insert into ${p}_meta (one, version, minimum_writer, generation, token) values (1, 0, 0, 0, 0)`,
+      `create table ${p}_task (
   n integer primary key,
   id text not null unique,
   tag text not null,
@@ -128,14 +129,14 @@ const migrations: ReadonlyArray<Migration> = [{
   created_at integer not null,
   updated_at integer not null
 ) strict`,
-    `create index ${p}_task_tag on ${p}_task (tag, id)`,
-    `create index ${p}_task_created on ${p}_task (created_at, n)`,
-    `create index ${p}_task_owner on ${p}_task (owner, id) where owner is not null`,
-    `create index ${p}_task_startup on ${p}_task (id) where on_startup = 1`,
-    `create index ${p}_task_shutdown on ${p}_task (id) where on_shutdown = 1`,
-    `create index ${p}_task_startup_created on ${p}_task (created_at, n) where on_startup = 1`,
-    `create index ${p}_task_shutdown_created on ${p}_task (created_at, n) where on_shutdown = 1`,
-    `create table ${p}_clock (
+      `create index ${p}_task_tag on ${p}_task (tag, id)`,
+      `create index ${p}_task_created on ${p}_task (created_at, n)`,
+      `create index ${p}_task_owner on ${p}_task (owner, id) where owner is not null`,
+      `create index ${p}_task_startup on ${p}_task (id) where on_startup = 1`,
+      `create index ${p}_task_shutdown on ${p}_task (id) where on_shutdown = 1`,
+      `create index ${p}_task_startup_created on ${p}_task (created_at, n) where on_startup = 1`,
+      `create index ${p}_task_shutdown_created on ${p}_task (created_at, n) where on_shutdown = 1`,
+      `create table ${p}_clock (
   n integer primary key,
   id text not null,
   revision integer not null,
@@ -158,50 +159,53 @@ const migrations: ReadonlyArray<Migration> = [{
   pause_note text,
   failures integer not null
 ) strict`,
-    `create index ${p}_clock_due on ${p}_clock (due, n, zone_rules) where due is not null`,
-    `create index ${p}_clock_zone on ${p}_clock (zone_rules, n) where zone_rules is not null`,
-    `create index ${p}_clock_idle on ${p}_clock (n) where due is null`,
-    `create index ${p}_clock_state on ${p}_clock (state, id)`,
-    `create table ${p}_run (${runColumns},
+      `create index ${p}_clock_due on ${p}_clock (due, n, zone_rules) where due is not null`,
+      `create index ${p}_clock_zone on ${p}_clock (zone_rules, n) where zone_rules is not null`,
+      `create index ${p}_clock_idle on ${p}_clock (n) where due is null`,
+      `create index ${p}_clock_state on ${p}_clock (state, id)`,
+      `create table ${p}_run (${runColumns},
   lease_until integer,
   later integer not null default 0,
   primary key (n, run_key)
 ) strict, without rowid`,
-    `create index ${p}_run_ready on ${p}_run (executor, tag, priority desc, due, n, run_key)
+      `create index ${p}_run_ready on ${p}_run (executor, tag, priority desc, due, n, run_key)
   where state = 'ready' and held = 0 and later = 0`,
-    `create index ${p}_run_later on ${p}_run (executor, tag, ready_at) where state = 'ready' and held = 0 and later = 1`,
-    `create index ${p}_run_lease on ${p}_run (lease_until, token) where state = 'running'`,
-    `create index ${p}_run_due on ${p}_run (due, n, run_key) where lease_until is null`,
-    `create table ${p}_history (${runColumns},
+      `create index ${p}_run_later on ${p}_run (executor, tag, ready_at) where state = 'ready' and held = 0 and later = 1`,
+      `create index ${p}_run_lease on ${p}_run (lease_until, token) where state = 'running'`,
+      `create index ${p}_run_due on ${p}_run (due, n, run_key) where lease_until is null`,
+      `create table ${p}_history (${runColumns},
   no integer not null,
   ended_at integer not null,
   primary key (n, no)
 ) strict, without rowid`,
-    `create index ${p}_history_ended on ${p}_history (ended_at, n, no)`,
-    `create index ${p}_history_due on ${p}_history (due, n, run_key, no)`,
-    `create table ${p}_label (
+      `create index ${p}_history_ended on ${p}_history (ended_at, n, no)`,
+      `create index ${p}_history_due on ${p}_history (due, n, run_key, no)`,
+      `create table ${p}_label (
   name text not null,
   value text not null,
   id text not null,
   n integer not null,
   primary key (name, value, id)
 ) strict, without rowid`,
-    `create index ${p}_label_task on ${p}_label (n)`,
-    `create table ${p}_verdict (
+      `create index ${p}_label_task on ${p}_label (n)`,
+      `create table ${p}_verdict (
   n integer not null,
   reader text not null,
   reason text not null,
   at integer not null,
   primary key (n, reader)
 ) strict, without rowid`,
-    `create table ${p}_gone (
+      `create table ${p}_gone (
   id text not null,
   n integer not null,
   primary key (id, n)
 ) strict, without rowid`,
-    `create index ${p}_gone_task on ${p}_gone (n)`
-  ]
-}, instances, lines]
+      `create index ${p}_gone_task on ${p}_gone (n)`
+    ]
+  },
+  instances,
+  lines
+]
 
 export interface Versions {
   /** 0: there are no tables yet. */

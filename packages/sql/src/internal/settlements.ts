@@ -85,8 +85,7 @@ coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0), r.tag, r.co
         // what goes back to ready follows its row
         write.hasKeys
           ? sql`, (select t.tag from ${t.task} t where t.n = u.n), (select t.concurrency_key from ${t.task} t where t.n = u.n)`
-          : sql.literal("")
-      }
+          : sql.literal("")}
 from ${
         dialect.join(
           byRef(entries.map(({ settlement: { generation, key } }) => [generation, key])),
