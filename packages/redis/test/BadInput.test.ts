@@ -3,6 +3,7 @@
  */
 import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { assert, describe, it } from "@effect/vitest"
+import * as Records from "@punctual/testing/TaskStoreRecords"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -208,6 +209,48 @@ withServers("Redis, badly set up", () => {
       assert.include(error.message, "Export")
       assert.deepStrictEqual(yield* send<ReadonlyArray<string>>("KEYS", "*"), ["{punctual}"])
       assert.deepStrictEqual(yield* send("HGET", "{punctual}", "schema"), "1")
+    }))
+
+  it.live("scripts that know no concurrency keys may write until the first task that has one", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      const store = yield* open({ url })
+      const [inserted] = yield* store.insert([newTask("a")])
+      assert.deepStrictEqual(yield* send("HMGET", "{punctual}", "schema", "writer"), ["2", "2"])
+      yield* store.commit([Records.change(inserted!.row, 1, { set: { concurrencyKey: "k" } })])
+      assert.deepStrictEqual(yield* send("HMGET", "{punctual}", "schema", "writer"), ["2", "3"])
+    }))
+
+  it.live("what is known of a concurrency key is forgotten with its last run", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      const store = yield* open({ url })
+      yield* store.insert(["a", "b"].map((id) =>
+        newTask(id, { concurrencyKey: `key of ${id}`, concurrencyLimit: 2, runs: [newRun(1), newRun(2)] })
+      ))
+      const { runs } = yield* store.claim(claimOf(10, 10))
+      assert.strictEqual(runs.length, 4)
+      yield* store.settle(
+        runs.map(({ run: { generation, key, token } }) => ({
+          generation,
+          key,
+          token: token ?? 0,
+          owner: "owner",
+          now: 10,
+          result: { _tag: "End", state: "succeeded", exit: null }
+        })),
+        { keep: 10 }
+      )
+      assert.deepStrictEqual((yield* store.claim(claimOf(10, 10))).runs, [])
+      const keys = yield* send<ReadonlyArray<string>>("KEYS", "*")
+      assert.deepStrictEqual(
+        keys.filter((key) =>
+          key.includes("key of")
+        ),
+        []
+      )
+      const seen = yield* send<ReadonlyArray<string>>("HKEYS", "{punctual}:seen")
+      assert.deepStrictEqual(seen.filter((bucket) => bucket.includes("key of")), [])
     }))
 
   it.live("keys that hold something else are Corrupt", () =>
