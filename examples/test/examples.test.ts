@@ -30,6 +30,7 @@ import * as PayloadVersions from "../22-payload-versions.ts"
 import * as Locks from "../23-locks.ts"
 import * as AGenerator from "../26-a-generator.ts"
 import * as EventsEverywhere from "../30-events-everywhere.ts"
+import * as ConcurrencyKeys from "../31-concurrency-keys.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -460,4 +461,21 @@ describe("examples", () => {
         ...Array.from({ length: 2 }, () => "shop: gift succeeded")
       ])
     }).pipe(Effect.provide(TestScheduler.layerProgram(EventsEverywhere.Main, { now }))))
+
+  it.effect("31-concurrency-keys", () =>
+    Effect.gen(function*() {
+      const lines = yield* during("5 seconds")
+      const at = (second: number) => lines.map(String).filter((line) => line.startsWith(`${second} s`)).sort()
+      assert.deepStrictEqual(at(1), [
+        "1 s: page 0 for acme",
+        "1 s: page 0 for acme", // the urgent one
+        "1 s: page 0 for beta",
+        "1 s: page 0 for us",
+        "1 s: page 1 for us",
+        "1 s: page 2 for us"
+      ])
+      assert.deepStrictEqual(at(2), ["2 s: page 1 for acme", "2 s: page 2 for acme"])
+      assert.deepStrictEqual(at(3), ["3 s: page 3 for acme", "3 s: page 4 for acme"])
+      assert.strictEqual(lines.length, 10)
+    }).pipe(Effect.provide(TestScheduler.layer(ConcurrencyKeys.App, { now: "2026-01-01T00:00:00Z" }))))
 })

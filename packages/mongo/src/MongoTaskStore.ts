@@ -162,7 +162,13 @@ export const makeOver = (
     const writes = Writes.make({ database, prefix, store: name, collections, wakes })
     return TaskStore.of({
       name,
-      capabilities: { durable: true, shared: true, notifies: crossProcess, concurrencyKeys: false, ...options.capabilities },
+      capabilities: {
+        durable: true,
+        shared: true,
+        notifies: crossProcess,
+        concurrencyKeys: false,
+        ...options.capabilities
+      },
       ...makeTasks(writes),
       ...makeClaims(writes),
       ...makeLists(writes),

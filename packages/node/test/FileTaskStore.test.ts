@@ -19,7 +19,9 @@ const inFolder = (options: Omit<FileTaskStore.Options, "directory"> = {}) =>
     Effect.map(temporaryFolder, (parent) => FileTaskStore.layer({ ...options, directory: join(parent, "tasks") }))
   )
 
-TaskStoreSuite.suite("file", inFolder(), { capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true } })
+TaskStoreSuite.suite("file", inFolder(), {
+  capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true }
+})
 
 TaskStoreSuite.model("file", inFolder({ synchronous: "off" }))
 

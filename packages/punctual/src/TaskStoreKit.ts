@@ -69,7 +69,8 @@ export const refuseConcurrencyKeys = (
     store,
     operation,
     reason: "Invalid",
-    message: `${store} cannot hold a concurrencyKey (here ${JSON.stringify(keyed.concurrencyKey)}) to its limit. Keep ` +
+    message:
+      `${store} cannot hold a concurrencyKey (here ${JSON.stringify(keyed.concurrencyKey)}) to its limit. Keep ` +
       "this task in another store: memory, a file, SQLite, Postgres, MySQL or Redis."
   })
 }

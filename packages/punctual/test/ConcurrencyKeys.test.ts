@@ -43,10 +43,15 @@ const atWork = (ms = 10) => {
 }
 
 const add = (tenant: string, names: ReadonlyArray<string>, options: { readonly priority?: number } = {}) =>
-  Effect.flatMap(Scheduler, (scheduler) =>
-    scheduler.addAll(names.map((name) =>
-      Task.scheduled(SendMail, { id: name, payload: { tenant, name }, trigger: Trigger.now, ...options })
-    )))
+  Effect.flatMap(
+    Scheduler,
+    (scheduler) =>
+      scheduler.addAll(
+        names.map((name) =>
+          Task.scheduled(SendMail, { id: name, payload: { tenant, name }, trigger: Trigger.now, ...options })
+        )
+      )
+  )
 
 const names = (tenant: string, count: number) => Array.from({ length: count }, (_, i) => `${tenant}-${i}`)
 
@@ -72,7 +77,11 @@ describe("a concurrency key", () => {
         yield* add("beta", names("beta", 5))
         yield* add("free", names("free", 30))
         yield* TestScheduler.advance("50 millis")
-        assert.deepStrictEqual([several.most.get("acme"), several.most.get("beta"), several.most.get("free")], [1, 1, 30])
+        assert.deepStrictEqual([several.most.get("acme"), several.most.get("beta"), several.most.get("free")], [
+          1,
+          1,
+          30
+        ])
         assert.strictEqual(several.ended.length, 5 + 5 + 30)
       }),
       TestScheduler.layer(SendMail.toLayer(several.work), { now })
@@ -118,9 +127,11 @@ describe("a concurrency key", () => {
         concurrencyLimit: 2
       })
       const client = yield* clientOf(memory)
-      yield* client.addAll(names("acme", 20).map((name) =>
-        Task.scheduled(Limited, { id: name, payload: { tenant: "acme", name }, trigger: Trigger.at(at("00:01")) })
-      ))
+      yield* client.addAll(
+        names("acme", 20).map((name) =>
+          Task.scheduled(Limited, { id: name, payload: { tenant: "acme", name }, trigger: Trigger.at(at("00:01")) })
+        )
+      )
       yield* isolated(
         Effect.gen(function*() {
           yield* TestScheduler.advance("1 minute")

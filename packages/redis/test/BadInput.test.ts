@@ -223,6 +223,38 @@ withServers("Redis, badly set up", () => {
       }
     }))
 
+  it.live("what is known of a concurrency key is forgotten with its last run", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      const store = yield* open({ url })
+      yield* store.insert(["a", "b"].map((id) =>
+        newTask(id, { concurrencyKey: `key of ${id}`, concurrencyLimit: 2, runs: [newRun(1), newRun(2)] })
+      ))
+      const { runs } = yield* store.claim(claimOf(10, 10))
+      assert.strictEqual(runs.length, 4)
+      yield* store.settle(
+        runs.map(({ run: { generation, key, token } }) => ({
+          generation,
+          key,
+          token: token ?? 0,
+          owner: "owner",
+          now: 10,
+          result: { _tag: "End", state: "succeeded", exit: null }
+        })),
+        { keep: 10 }
+      )
+      assert.deepStrictEqual((yield* store.claim(claimOf(10, 10))).runs, [])
+      const keys = yield* send<ReadonlyArray<string>>("KEYS", "*")
+      assert.deepStrictEqual(
+        keys.filter((key) =>
+          key.includes("key of")
+        ),
+        []
+      )
+      const seen = yield* send<ReadonlyArray<string>>("HKEYS", "{punctual}:seen")
+      assert.deepStrictEqual(seen.filter((bucket) => bucket.includes("key of")), [])
+    }))
+
   it.live("keys that hold something else are Corrupt", () =>
     Effect.gen(function*() {
       const { send, url } = yield* ownServer()

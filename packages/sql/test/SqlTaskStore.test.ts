@@ -208,7 +208,10 @@ describe("SqlTaskStore", () => {
         const [inserted] = yield* older.insert([newTask("a", { runs: [newRun("x:1"), newRun("x:2")] })])
         const { runs } = yield* older.claim({ now: epoch, lease: lease("me"), slots: [slot], limit: 1, reader: "me" })
         const ref = { generation: inserted!.row.generation, key: runs[0]!.run.key, token: runs[0]!.run.token ?? 0 }
-        yield* meddle(file, `update punctual_meta set version = ${schemaVersion + 1}, minimum_writer = ${schemaVersion + 1}`)
+        yield* meddle(
+          file,
+          `update punctual_meta set version = ${schemaVersion + 1}, minimum_writer = ${schemaVersion + 1}`
+        )
         const before = yield* ask(file, "select * from punctual_clock, punctual_run, punctual_meta")
         const instance = {
           id: "me#1",

@@ -83,7 +83,7 @@ const Choice = Schema.Struct({
 
 const contents = (maxLength: number) => Arbitrary.array(Arbitrary.schema(Choice), { maxLength })
 
-const taskOf = (choice: typeof Choice.Type, index: number): NewTask => {
+const taskOf = (choice: typeof Choice.Type, index: number, keyed: boolean): NewTask => {
   const { absent, count, instant, json: j, runs, state, text: t } = choice
   const text = texts[t]!
   const json = jsons[j]!
@@ -100,6 +100,7 @@ const taskOf = (choice: typeof Choice.Type, index: number): NewTask => {
     policy: json,
     executor: text,
     priority: count - 2,
+    ...keyed && !absent ? { concurrencyKey: text, concurrencyLimit: count + 1 } : {},
     labels: j === 0 ? "{\"team\":\"billing\"}" : "{}",
     owner: orNull(text),
     declared: orNull(json),
@@ -189,7 +190,8 @@ export const suite = <E>(
         Effect.scoped(Effect.gen(function*() {
           const memory = yield* Layer.build(Layer.fresh(MemoryTaskStore.layer))
           const other = yield* Layer.build(Layer.fresh(layer))
-          yield* body(choices.map(taskOf), memory, other)
+          const keyed = Context.get(other, TaskStore).capabilities.concurrencyKeys
+          yield* body(choices.map((choice, i) => taskOf(choice, i, keyed)), memory, other)
         })),
       { timeout: 120_000, arbitrary: { runs } }
     )

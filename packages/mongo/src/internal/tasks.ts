@@ -154,19 +154,20 @@ export const makeTasks = (db: Writes): Tasks => {
       ),
 
     commit: (changes) =>
-      refuseConcurrencyKeys(db.store, "commit", written(changes)) ?? db.write<typeof changes[number], Committed>("commit", {
-        entries: changes,
-        where: ({ id }) => ({ id }),
-        // the size of a document is known from its texts only where all of them are
-        whole: changes.some(({ set }) => set !== "remove" && Documents.setsTexts(set)),
-        grows: true,
-        needs: ({ replacement, runs }) => ({
-          tokens: runs.filter((run) => run._tag === "Create" && run.claim !== undefined).length,
-          generations: replacement === undefined ? 0 : 1
+      refuseConcurrencyKeys(db.store, "commit", written(changes)) ??
+        db.write<typeof changes[number], Committed>("commit", {
+          entries: changes,
+          where: ({ id }) => ({ id }),
+          // the size of a document is known from its texts only where all of them are
+          whole: changes.some(({ set }) => set !== "remove" && Documents.setsTexts(set)),
+          grows: true,
+          needs: ({ replacement, runs }) => ({
+            tokens: runs.filter((run) => run._tag === "Create" && run.claim !== undefined).length,
+            generations: replacement === undefined ? 0 : 1
+          }),
+          absent: { _tag: "Conflict" },
+          apply: (draft, change) => draft.commit(change)
         }),
-        absent: { _tag: "Conflict" },
-        apply: (draft, change) => draft.commit(change)
-      }),
 
     quarantine: (verdicts) =>
       Effect.asVoid(db.write("quarantine", {

@@ -166,7 +166,9 @@ export const taskLine = ({ runs = [], ...task }: NewTask): string => {
       takeovers: run.takeovers ?? 0
     })
   )
-  return `{"task":${object(task.concurrencyKey === null ? unkeyedNames : taskNames, { ...task })}${open.length === 0 ? "" : `,"open":[${open.join(",")}]`}}`
+  return `{"task":${object(task.concurrencyKey === null ? unkeyedNames : taskNames, { ...task })}${
+    open.length === 0 ? "" : `,"open":[${open.join(",")}]`
+  }}`
 }
 
 export const endedLine = (run: RunRow): string => `{"ended":${object(endedNames, { ...run })}}`

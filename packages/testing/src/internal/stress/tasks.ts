@@ -87,7 +87,13 @@ const settle = ({ open, row }: TaskWithRuns, now: number): Settled => {
     paused
   })
   const created = plan.runs.map((run) =>
-    create(row, policy, { key: String(run.due), due: run.due, nominal: run.nominal, state: run.state, queues: plan.queues })
+    create(row, policy, {
+      key: String(run.due),
+      due: run.due,
+      nominal: run.nominal,
+      state: run.state,
+      queues: plan.queues
+    })
   )
   return {
     plan,

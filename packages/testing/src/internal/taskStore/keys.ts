@@ -177,7 +177,9 @@ export const concurrencyKeys = (test: Test): void => {
         seen.add(one!.run.concurrencyKey!)
         if (seen.size < names.length) {
           yield* end(lab, one!.run)
-          yield* lab.commit(one!.run.concurrencyKey!, {}, [create(newRun(lab.now + 10 + i, { slots: 100, keyed: true }))])
+          yield* lab.commit(one!.run.concurrencyKey!, {}, [
+            create(newRun(lab.now + 10 + i, { slots: 100, keyed: true }))
+          ])
         }
       }
       assert.strictEqual(seen.size, names.length)
@@ -200,7 +202,21 @@ export const concurrencyKeys = (test: Test): void => {
 
   test("keys are compared letter by letter, and are of one tag", (lab) =>
     Effect.gen(function*() {
-      const odd = ["k", "K", "k ", " k", "é", "e\u0301", "k\n", "\"k\"", "k:1", "null", "x".repeat(255), "x".repeat(254), "😀"]
+      const odd = [
+        "k",
+        "K",
+        "k ",
+        " k",
+        "é",
+        "e\u0301",
+        "k\n",
+        "\"k\"",
+        "k:1",
+        "null",
+        "x".repeat(255),
+        "x".repeat(254),
+        "😀"
+      ]
       for (const [i, key] of odd.entries()) yield* add(lab, `t${i}`, key, [i, 50 + i])
       yield* add(lab, "other", "k", [1], { tag: `${lab.tag}.other` })
       const slots = [lab.slot(), lab.slot({ tag: `${lab.tag}.other` })]
@@ -339,7 +355,9 @@ export const concurrencyKeys = (test: Test): void => {
             for (const { run } of runs) atWork.set(run.concurrencyKey!, atWork.get(run.concurrencyKey!)! - 1)
             const back = turn % 4 === 3
             const result: Settlement["result"] = back ? { _tag: "Release" } : ends["an end"]!
-            const answers = yield* lab.store.settle(runs.map(({ run }) => settlement(run, now + 99, result)), { keep: 1000 })
+            const answers = yield* lab.store.settle(runs.map(({ run }) => settlement(run, now + 99, result)), {
+              keep: 1000
+            })
             assert.isTrue(answers.every((answer) => answer === "Settled"))
             if (!back) left -= runs.length
           }
