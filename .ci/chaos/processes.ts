@@ -16,8 +16,16 @@ export interface Process {
 
 export const wait = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
-export const start = (script: string, file: string, args: ReadonlyArray<string>): Process => {
-  const child = spawn(process.execPath, ["--no-warnings", script, ...args], { stdio: ["ignore", "inherit", "inherit"] })
+export const start = (
+  script: string,
+  file: string,
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {}
+): Process => {
+  const child = spawn(process.execPath, ["--no-warnings", script, ...args], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...env }
+  })
   return {
     file,
     child,
