@@ -24,7 +24,8 @@ import {
   LeastCommand,
   Most,
   MostCommand,
-  tell
+  tell,
+  timeout
 } from "./executorTasks.ts"
 import { seeded } from "./random.ts"
 import { stores } from "./stores.ts"
@@ -83,7 +84,8 @@ const adding = Effect.gen(function*() {
     const most = random.next() < 0.4
     const does = whatItDoes()
     const id = `${most ? "most" : "least"}-${seed}-${n++}`
-    const options = { id, trigger: Trigger.now } as const
+    // on a cluster it counts from the claim, and runs wait while runners are gone
+    const options = { id, trigger: Trigger.now, timeout: kind === "cluster" ? "1 minute" : timeout } as const
     const added = kind === "commands"
       ? Effect.asVoid(
         scheduler.add(most ? MostCommand : LeastCommand, { ...options, payload: { command: commandOf(does) } })

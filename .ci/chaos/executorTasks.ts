@@ -56,16 +56,15 @@ export type Does = typeof Does.Type
 
 const again = { times: 10_000, schedule: Schedule.spaced("100 millis") }
 
-export const Least = Task.make("Least", { payload: { does: Does }, executor: "workers", timeout, retry: again })
+export const Least = Task.make("Least", { payload: { does: Does }, executor: "workers", retry: again })
 export const Most = Task.make("Most", {
   payload: { does: Does },
   executor: "workers",
-  timeout,
   delivery: "atMostOnce"
 })
 
-export const LeastCommand = CommandTask.make("Least", { timeout, retry: again })
-export const MostCommand = CommandTask.make("Most", { timeout, delivery: "atMostOnce" })
+export const LeastCommand = CommandTask.make("Least", { retry: again })
+export const MostCommand = CommandTask.make("Most", { delivery: "atMostOnce" })
 
 const work = (does: Does, run: CurrentRun["Service"]) =>
   Effect.gen(function*() {
