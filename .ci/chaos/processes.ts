@@ -2,7 +2,7 @@
  * Processes of a chaos run: each writes lines of JSON into a file of its own, and is killed and frozen.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs"
 
 export interface Process {
   /** What it tells. */
@@ -16,16 +16,19 @@ export interface Process {
 
 export const wait = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
+/** With `quiet` what it complains of is in a file beside that of its lines. */
 export const start = (
   script: string,
   file: string,
   args: ReadonlyArray<string>,
-  env: Readonly<Record<string, string>> = {}
+  { env = {}, quiet = false }: { readonly env?: Readonly<Record<string, string>>; readonly quiet?: boolean } = {}
 ): Process => {
+  const errors = quiet ? openSync(`${file}.errors`, "a") : undefined
   const child = spawn(process.execPath, ["--no-warnings", script, ...args], {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "inherit", errors ?? "inherit"],
     env: { ...process.env, ...env }
   })
+  if (errors !== undefined) closeSync(errors)
   return {
     file,
     child,
