@@ -122,7 +122,7 @@ for (const [kind, workers, slowWorkers] of kinds) {
               ),
             { lease: "3 seconds", interruptGrace: "1 second" }
           )
-          assert.strictEqual(states.get("work"), "succeeded 1")
+          assert.match(states.get("work")!, /^succeeded/)
         }),
       120_000
     )
