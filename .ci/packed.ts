@@ -43,7 +43,7 @@ for (const workers of [WorkerExecutor, ProcessExecutor]) {
     executors: Executors.layer({ default: Executor.layerFibers(), workers: workers.layer({ module, handles: [Double] }) })
   }).pipe(Layer.provide(MemoryTaskStore.layer))
   const run = await Effect.runPromise(Effect.provide(ended, Main))
-  const result = JSON.stringify(run.result)
+  const result = JSON.stringify(run.exit)
   if (run.state !== "succeeded" || !result.includes("42")) throw new Error("expected 42 of a worker, not " + run.state + " " + result)
 }
 console.log("the packed packages run")
