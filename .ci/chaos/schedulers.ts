@@ -214,7 +214,9 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
     const back = Date.now()
     for (const worker of live) worker.child.kill("SIGUSR2")
     const Client = TaskSchedulerClient.layer().pipe(Layer.provideMerge(stores[name]!(server.where)))
-    const { runs, tasks } = await Effect.runPromise(Effect.provide(read, Client))
+    const end = await Effect.runPromise(Effect.result(Effect.provide(read, Client)))
+    if (end._tag === "Failure") return [...wrong, `there is no end: ${String(end.failure)}`]
+    const { runs, tasks } = end.success
     for (const worker of live) worker.child.kill("SIGTERM")
     const codes = await Promise.all(live.map((worker) => worker.exited))
     for (const code of codes) {
