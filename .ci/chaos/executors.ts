@@ -27,7 +27,7 @@ import {
   longestCommand,
   programVariable
 } from "./executorTasks.ts"
-import { freeze, isFrozen, kill, linesOf, type Process, start, wait, watchLateness } from "./processes.ts"
+import { freeze, isFrozen, kill, linesOf, patience, type Process, start, wait, watchLateness } from "./processes.ts"
 import type { Random } from "./random.ts"
 import { servers } from "./servers.ts"
 import { stores } from "./stores.ts"
@@ -43,7 +43,10 @@ const schedulers = 2
 const runners = 3
 
 /** Within what time a scheduler has begun a run after the last fault, and all has ended: a cluster notices after some seconds. */
-const backWithin = 60_000
+const backWithin = 45_000
+
+/** Within what time everybody is there in the beginning, or the chaos begins without. */
+const beginWithin = 90_000
 
 interface Fault {
   readonly at: number
@@ -180,7 +183,7 @@ const onKind = async (
 
   try {
     const isThere = ({ process }: Program) => linesOf<Line>(process).some(({ what }) => what === "begin")
-    const until = Date.now() + backWithin
+    const until = Date.now() + beginWithin
     while (!(kind === "cluster" ? liveRunners : live).every(isThere) && Date.now() < until) await wait(50)
 
     const begun = Date.now()
@@ -246,14 +249,15 @@ const onKind = async (
     }
     await Promise.all(going)
     const healed = Date.now()
+    const within = patience(backWithin, lateness.worst())
     for (const [place, { process }] of (kind === "cluster" ? liveRunners : live).entries()) {
       const isBack = () => linesOf<Line>(process).some(({ at, what }) => what === "begin" && at > healed)
-      while (!isBack() && Date.now() < healed + backWithin) await wait(50)
+      while (!isBack() && Date.now() < healed + within) await wait(50)
       if (!isBack()) {
         wrong.push(
           `${
             kind === "cluster" ? "runner" : "scheduler"
-          } ${place} began nothing in the ${backWithin} ms after the last fault`
+          } ${place} began nothing in the ${within} ms after the last fault`
         )
       }
     }
@@ -263,7 +267,7 @@ const onKind = async (
       all.flatMap(({ process }) => linesOf<Line>(process).flatMap((line) => line.what === "added" ? [line.task] : []))
     await wait(500)
     const store = Layer.fresh(stores[kind === "cluster" ? "postgres" : "sqlite"]!(where))
-    const runs = await Effect.runPromise(Effect.provide(readRuns(added()), store))
+    const runs = await Effect.runPromise(Effect.provide(readRuns(added(), within), store))
     for (const { process } of [...live, ...liveRunners]) process.child.kill("SIGTERM")
     for (const { process } of [...live, ...liveRunners]) {
       const code = await process.exited
@@ -301,10 +305,10 @@ const onKind = async (
 }
 
 /** Waits until nothing is open any more, and reads all of it. */
-const readRuns = (added: ReadonlyArray<string>) =>
+const readRuns = (added: ReadonlyArray<string>, within: number) =>
   Effect.gen(function*() {
     const store = yield* TaskStore
-    const until = Date.now() + backWithin
+    const until = Date.now() + within
     while (true) {
       const runs: Array<RunRow> = []
       let after: string | undefined

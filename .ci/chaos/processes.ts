@@ -62,10 +62,7 @@ export const linesOf = <A>({ file }: Process): ReadonlyArray<A> =>
     ? readFileSync(file, "utf8").split("\n").filter((line) => line.endsWith("}")).map((line) => JSON.parse(line) as A)
     : []
 
-/**
- * How late this process itself comes to its turns, at most, in milliseconds: on a busy machine everything is later than it
- * could be.
- */
+/** How late this process itself comes to its turns, at most, in milliseconds. */
 export const watchLateness = (): { readonly worst: () => number; readonly stop: () => void } => {
   let worst = 0
   let due = performance.now() + 20
@@ -75,3 +72,6 @@ export const watchLateness = (): { readonly worst: () => number; readonly stop: 
   }, 20)
   return { worst: () => worst, stop: () => clearInterval(timer) }
 }
+
+/** Milliseconds for what takes so many on an idle machine, and some hundred turns of processes that wait for a core. */
+export const patience = (millis: number, late: number): number => Math.round(millis + 50 * late)
