@@ -9,11 +9,11 @@ import { join, resolve } from "node:path"
 const root = resolve(import.meta.dirname, "..")
 const project = mkdtempSync(join(tmpdir(), "punctual-packed-"))
 const program = `
-import { Effect, Layer } from "effect"
-import { Task, TaskScheduler, Trigger } from "punctual"
+import { Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { Executor, Executors, MemoryTaskStore, Task, TaskScheduler, Trigger } from "punctual"
 import * as Deep from "punctual/Trigger"
 import { SqliteTaskStore } from "@punctual/sql/sqlite"
-import { FileTaskStore } from "@punctual/node"
+import { FileTaskStore, ProcessExecutor, WorkerExecutor } from "@punctual/node"
 import { MongoTaskStore } from "@punctual/mongo"
 import { TestScheduler } from "punctual/testing"
 
@@ -27,7 +27,34 @@ for (const store of [SqliteTaskStore.layer({ filename: "packed.db" }), FileTaskS
   if (runs.length !== 2) throw new Error("expected two runs, not " + runs.length)
 }
 if (typeof MongoTaskStore.layer !== "function") throw new Error("no store on MongoDB")
+for (const workers of [WorkerExecutor, ProcessExecutor]) {
+  const module = new URL("worker.mjs", import.meta.url)
+  const Double = Task.make("Double", { payload: { n: Schema.Int }, success: Schema.Int, executor: "workers" })
+  const ended = Effect.gen(function*() {
+    const scheduler = yield* TaskScheduler.TaskScheduler
+    const ended = yield* Effect.forkChild(
+      Stream.runHead(Stream.filter(scheduler.events, (event) => event._tag === "RunEnded")),
+      { startImmediately: true }
+    )
+    yield* scheduler.add(Double, { payload: { n: 21 }, trigger: Trigger.now })
+    return Option.getOrThrow(yield* Fiber.join(ended)).run
+  })
+  const Main = TaskScheduler.layer(Layer.empty, {
+    executors: Executors.layer({ default: Executor.layerFibers(), workers: workers.layer({ module, handles: [Double] }) })
+  }).pipe(Layer.provide(MemoryTaskStore.layer))
+  const run = await Effect.runPromise(Effect.provide(ended, Main))
+  const result = JSON.stringify(run.exit)
+  if (run.state !== "succeeded" || !result.includes("42")) throw new Error("expected 42 of a worker, not " + run.state + " " + result)
+}
 console.log("the packed packages run")
+`
+const worker = `
+import { Effect, Schema } from "effect"
+import { Task } from "punctual"
+import { TaskWorker } from "@punctual/node"
+
+const Double = Task.make("Double", { payload: { n: Schema.Int }, success: Schema.Int, executor: "workers" })
+TaskWorker.serve(Double.toLayer(({ n }) => Effect.succeed(n * 2)))
 `
 try {
   execFileSync(process.execPath, [join(root, ".ci/pack.ts"), join(project, "tarballs")], { stdio: "inherit" })
@@ -53,6 +80,7 @@ try {
     symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
   }
   writeFileSync(join(project, "program.mjs"), program)
+  writeFileSync(join(project, "worker.mjs"), worker)
   execFileSync(process.execPath, ["program.mjs"], { cwd: project, stdio: "inherit" })
 } finally {
   rmSync(project, { recursive: true, force: true })

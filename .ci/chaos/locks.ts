@@ -5,7 +5,7 @@
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { lease, type Line, type LockKind } from "./lockLines.ts"
-import { freeze, isFrozen, kill, linesOf, type Process, start, wait, watchLateness } from "./processes.ts"
+import { freeze, isFrozen, kill, linesOf, patience, type Process, start, wait, watchLateness } from "./processes.ts"
 import type { Random } from "./random.ts"
 import { type Server, servers } from "./servers.ts"
 
@@ -33,7 +33,10 @@ const slack = 1_500
 const handing = 10
 
 /** Within what time everybody has had it again after the last fault. */
-const backWithin = 60_000
+const backWithin = 20_000
+
+/** Within what time everybody is there in the beginning. */
+const beginWithin = 150_000
 
 interface Fault {
   readonly at: number
@@ -92,9 +95,9 @@ const onKinds = async (kinds: ReadonlyArray<Kind>, { folder, random, say, second
   try {
     for (const [name, those] of live) {
       const isThere = (program: Process) => linesOf<Line>(program).some(({ what }) => what === "held")
-      const until = Date.now() + backWithin
+      const until = Date.now() + beginWithin
       while (!those.every(isThere) && Date.now() < until) await wait(50)
-      if (!those.every(isThere)) return [`${name}: not everybody had it in the first ${backWithin} ms`]
+      if (!those.every(isThere)) return [`${name}: not everybody had it in the first ${beginWithin} ms`]
     }
     const lateness = watchLateness()
     const begun = Date.now()
@@ -124,12 +127,13 @@ const onKinds = async (kinds: ReadonlyArray<Kind>, { folder, random, say, second
     }
     await Promise.all(going)
     const healed = Date.now()
+    const within = patience(backWithin, lateness.worst())
     for (const [name, those] of live) {
       for (const [place, program] of those.entries()) {
         const isBack = () => linesOf<Line>(program).some(({ at, what }) => what === "held" && at > healed)
-        while (!isBack() && Date.now() < healed + backWithin) await wait(50)
+        while (!isBack() && Date.now() < healed + within) await wait(50)
         if (!isBack()) {
-          wrong.push(`${name}: program ${place} did not get it in the ${backWithin} ms after the last fault`)
+          wrong.push(`${name}: program ${place} did not get it in the ${within} ms after the last fault`)
         }
       }
     }
@@ -140,11 +144,11 @@ const onKinds = async (kinds: ReadonlyArray<Kind>, { folder, random, say, second
       }
     }
     lateness.stop()
-    const patience = slack + handing * lateness.worst()
+    const late = slack + handing * lateness.worst()
     say(`  ${String(done.kill).padStart(7)}  programs killed`)
     say(`  ${String(done.freeze).padStart(7)}  programs frozen`)
     for (const kind of kinds) {
-      const result = verify(kind, all.get(kind.name)!, patience)
+      const result = verify(kind, all.get(kind.name)!, late)
       for (const [what, count] of Object.entries(result.sums)) {
         say(`  ${String(count).padStart(7)}  ${kind.name}: ${what}`)
       }
@@ -186,7 +190,7 @@ const turnsOf = (program: Process): ReadonlyArray<Turn> => {
   return turns
 }
 
-const verify = (kind: Kind, programs: ReadonlyArray<Process>, patience: number) => {
+const verify = (kind: Kind, programs: ReadonlyArray<Process>, late: number) => {
   const wrong: Array<string> = []
   const turns = programs.flatMap(turnsOf).sort((a, b) => a.from - b.from)
 
@@ -249,7 +253,7 @@ const verify = (kind: Kind, programs: ReadonlyArray<Process>, patience: number) 
     if (left === undefined) continue
     followed++
     longest = Math.max(longest, left)
-    if (left > kind.free + patience) {
+    if (left > kind.free + late) {
       wrong.push(
         `token ${token}: its holder was ${
           freeze === undefined ? "killed" : "frozen"

@@ -5,7 +5,7 @@
  *     npm run chaos -- file|postgres|mysql|redis    schedulers that share a store
  *     npm run chaos -- sqlite --beside <commit>     every other scheduler is of that commit
  *     npm run chaos -- locks                        programs that want the same lock, of each kind
- *     npm run chaos -- executors                    schedulers and their workers, of each kind
+ *     npm run chaos -- executors [<kind>]           schedulers and their workers: threads, processes, commands, a cluster
  *
  * What goes wrong, and when, follows from the seed; what that meets, from the machine. Servers are the run's own, on private
  * ports, in temporary folders.
@@ -46,6 +46,10 @@ const chaos = async (): Promise<ReadonlyArray<string>> => {
   if (name === "locks") {
     say(`chaos on locks: ${seconds} s, seed ${values.seed}`)
     return (await import("./locks.ts")).run(common)
+  }
+  if (name === "executors") {
+    say(`chaos on executors: ${seconds} s each, seed ${values.seed}`)
+    return (await import("./executors.ts")).run(common, positionals[1])
   }
   throw new Error(`no chaos on \`${name}\`: ${[...Object.keys(stores), "locks", "executors"].join(", ")}`)
 }

@@ -2,7 +2,7 @@
  * Processes of a chaos run: each writes lines of JSON into a file of its own, and is killed and frozen.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs"
 
 export interface Process {
   /** What it tells. */
@@ -16,8 +16,19 @@ export interface Process {
 
 export const wait = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
-export const start = (script: string, file: string, args: ReadonlyArray<string>): Process => {
-  const child = spawn(process.execPath, ["--no-warnings", script, ...args], { stdio: ["ignore", "inherit", "inherit"] })
+/** With `quiet` what it complains of is in a file beside that of its lines. */
+export const start = (
+  script: string,
+  file: string,
+  args: ReadonlyArray<string>,
+  { env = {}, quiet = false }: { readonly env?: Readonly<Record<string, string>>; readonly quiet?: boolean } = {}
+): Process => {
+  const errors = quiet ? openSync(`${file}.errors`, "a") : undefined
+  const child = spawn(process.execPath, ["--no-warnings", script, ...args], {
+    stdio: ["ignore", "inherit", errors ?? "inherit"],
+    env: { ...process.env, ...env }
+  })
+  if (errors !== undefined) closeSync(errors)
   return {
     file,
     child,
@@ -51,10 +62,7 @@ export const linesOf = <A>({ file }: Process): ReadonlyArray<A> =>
     ? readFileSync(file, "utf8").split("\n").filter((line) => line.endsWith("}")).map((line) => JSON.parse(line) as A)
     : []
 
-/**
- * How late this process itself comes to its turns, at most, in milliseconds: on a busy machine everything is later than it
- * could be.
- */
+/** How late this process itself comes to its turns, at most, in milliseconds. */
 export const watchLateness = (): { readonly worst: () => number; readonly stop: () => void } => {
   let worst = 0
   let due = performance.now() + 20
@@ -64,3 +72,6 @@ export const watchLateness = (): { readonly worst: () => number; readonly stop: 
   }, 20)
   return { worst: () => worst, stop: () => clearInterval(timer) }
 }
+
+/** Milliseconds for what takes so many on an idle machine, and some hundred turns of processes that wait for a core. */
+export const patience = (millis: number, late: number): number => Math.round(millis + 50 * late)

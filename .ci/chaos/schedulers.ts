@@ -16,7 +16,7 @@ import * as TaskSchedulerClient from "punctual/TaskSchedulerClient"
 import { TaskStore } from "punctual/TaskStore"
 import { workerAt } from "./earlier.ts"
 import { describe, type Fault, plan } from "./faults.ts"
-import { freeze, isFrozen, kill, linesOf, type Process, start, wait } from "./processes.ts"
+import { freeze, isFrozen, kill, linesOf, patience, type Process, start, wait, watchLateness } from "./processes.ts"
 import * as Proxy from "./proxy.ts"
 import type { Random } from "./random.ts"
 import { type Forgotten, servers } from "./servers.ts"
@@ -129,6 +129,7 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
   }
   const live = Array.from({ length: workers }, (_, place) => begin(place))
 
+  const lateness = watchLateness()
   const begun = Date.now()
   const troubles: Array<Trouble> = []
   const forgotten: Array<Forgotten> = []
@@ -203,18 +204,21 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
     }
     await Promise.all(going)
     const healed = Date.now()
+    const within = patience(backWithin, lateness.worst())
     const wrong: Array<string> = []
     for (const worker of live) {
       const isBack = () => linesOf<Line>(worker).some(({ at, what }) => what === "begin" && at > healed)
-      while (!isBack() && Date.now() < healed + backWithin) await wait(100)
+      while (!isBack() && Date.now() < healed + within) await wait(100)
       if (!isBack()) {
-        wrong.push(`scheduler ${worker.place} has begun nothing in the ${backWithin} ms after the last fault`)
+        wrong.push(`scheduler ${worker.place} has begun nothing in the ${within} ms after the last fault`)
       }
     }
     const back = Date.now()
     for (const worker of live) worker.child.kill("SIGUSR2")
     const Client = TaskSchedulerClient.layer().pipe(Layer.provideMerge(stores[name]!(server.where)))
-    const { runs, tasks } = await Effect.runPromise(Effect.provide(read, Client))
+    const end = await Effect.runPromise(Effect.result(Effect.provide(read, Client)))
+    if (end._tag === "Failure") return [...wrong, `there is no end: ${String(end.failure)}`]
+    const { runs, tasks } = end.success
     for (const worker of live) worker.child.kill("SIGTERM")
     const codes = await Promise.all(live.map((worker) => worker.exited))
     for (const code of codes) {
@@ -226,7 +230,16 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
       frozen: worker.frozen,
       lines: linesOf<Line>(worker)
     }))
-    const result = verify({ lives, tasks, runs, troubles, forgotten, full, oneWriter: !server.remote })
+    const result = verify({
+      lives,
+      tasks,
+      runs,
+      troubles,
+      forgotten,
+      full,
+      oneWriter: !server.remote,
+      late: lateness.worst()
+    })
     const words: Readonly<Record<Fault["what"], string>> = {
       kill: "schedulers killed",
       freeze: "schedulers frozen",
@@ -250,6 +263,7 @@ export const run = async (options: Options): Promise<ReadonlyArray<string>> => {
     ) say(`  ${String(count).padStart(7)}  ${what}`)
     return [...wrong, ...result.wrong]
   } finally {
+    lateness.stop()
     for (const { child } of all) child.kill("SIGKILL")
     for (const proxy of proxies) await proxy.close()
     await server.stop()

@@ -96,7 +96,7 @@ describe("nothing is left", () => {
       }).pipe(Effect.provide(logger))
     }), patience)
 
-  for (const then of ["wait", "compute", "block"] as const) {
+  for (const then of ["wait", "compute", "block", "talk"] as const) {
     it.live(`when the program is killed (${then})`, () =>
       Effect.gen(function*() {
         const program = yield* startFile(new URL("./fixtures/parent.ts", import.meta.url).pathname, then)

@@ -27,9 +27,12 @@ const options = {
   execArgv: []
 } as const
 
+/** None is kept, so that each run waits for one to start, which takes longer than the run may. */
+const slow = { ...options, min: 0, idleTime: 0, env: { PUNCTUAL_TEST_SLOW_START: "3000" } } as const
+
 const kinds = [
-  ["threads", WorkerExecutor.layer(options)],
-  ["processes", ProcessExecutor.layer(options)]
+  ["threads", WorkerExecutor.layer(options), WorkerExecutor.layer(slow)],
+  ["processes", ProcessExecutor.layer(options), ProcessExecutor.layer(slow)]
 ] as const
 
 /** Waits until every run has ended. */
@@ -47,20 +50,24 @@ const ended = Effect.gen(function*() {
 /** Nobody in this program handles them: that the workers do makes it complete. */
 type App = Layer.Layer<never, AddError, TaskScheduler.TaskScheduler | Task.Handlers<typeof Work | typeof Computes>>
 
-const scheduled = (workers: (typeof kinds)[number][1], App: (log: string) => App) =>
+const scheduled = (
+  workers: (typeof kinds)[number][1],
+  App: (log: string) => App,
+  // Where workers start slowly, that is no fault of a run.
+  patience: Pick<TaskScheduler.Options, "lease" | "interruptGrace"> = { interruptGrace: "15 seconds" }
+) =>
   Effect.gen(function*() {
     const log = join(yield* temporaryFolder, "log")
     const Main = TaskScheduler.layer(App(log), {
       executors: Executors.layer({ default: Executor.layerFibers(), workers }),
-      // Where workers start slowly, that is no fault of a run.
-      interruptGrace: "15 seconds"
+      ...patience
     }).pipe(Layer.provideMerge(MemoryTaskStore.layer))
     const states = yield* Effect.provide(ended, Main)
     const lines = existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : []
     return { states, count: (line: string) => lines.filter((it) => it === line).length }
   })
 
-for (const [kind, workers] of kinds) {
+for (const [kind, workers, slowWorkers] of kinds) {
   describe(`a scheduler with ${kind}`, () => {
     it.live(
       "loses no run with its workers, and begins none again that may begin once only",
@@ -93,6 +100,29 @@ for (const [kind, workers] of kinds) {
               ends ? ["abandoned 1", 1, 0] : ["succeeded 1", 1, 1]
             )
           }
+        }),
+      120_000
+    )
+
+    it.live(
+      "counts the time of a run from its beginning, not from the start of its worker",
+      () =>
+        Effect.gen(function*() {
+          const { states } = yield* scheduled(
+            slowWorkers,
+            (log) =>
+              // once the first worker, which is not kept, has ended
+              Layer.suspend(() =>
+                Task.layerScheduled(Work, {
+                  id: "work",
+                  payload: { log, does: "work" },
+                  trigger: Trigger.at(Date.now() + 1_000),
+                  timeout: "100 millis"
+                })
+              ),
+            { lease: "3 seconds", interruptGrace: "1 second" }
+          )
+          assert.match(states.get("work")!, /^succeeded/)
         }),
       120_000
     )

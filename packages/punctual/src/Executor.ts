@@ -28,6 +28,11 @@ export class Executor extends Context.Service<Executor, {
   readonly tags: Effect.Effect<ReadonlyMap<string, number>>
   /** Runs it executes at once. */
   readonly capacity: number
+  /**
+   * Whether it ends by itself whatever goes on when its time is up, so that nobody else needs to look: then `timeout` counts
+   * from where the handler begins, and not from the claim. Default: `false`.
+   */
+  readonly keepsTime?: boolean | undefined
   readonly run: (record: RunRecord) => Effect.Effect<RunResult>
 }>()("punctual/Executor") {}
 

@@ -263,6 +263,30 @@ describe("SqlTaskStore", () => {
       }), 30_000)
 
     it.live(
+      "ten that start at the same instant on a file that is not there migrate once and add each task once",
+      () =>
+        Effect.gen(function*() {
+          const file = yield* databaseFile
+          const processes = yield* Effect.forEach(Array.from({ length: 10 }), () => start("deployed", file), {
+            concurrency: "unbounded"
+          })
+          for (const process of processes) assert.strictEqual(yield* process.heard, "waiting")
+          for (const process of processes) process.send("go")
+          const added = yield* Effect.forEach(processes, ({ heard }) => heard)
+          assert.deepStrictEqual(added.filter((said) => Number.isNaN(Number(said))), [])
+          assert.strictEqual(added.reduce((sum, said) => sum + Number(said), 0), 50)
+          const [applied] = yield* ask(
+            file,
+            "select count(*) as count, max(version) as version from punctual_migration"
+          )
+          assert.deepStrictEqual({ ...applied }, { count: schemaVersion, version: schemaVersion })
+          const here = yield* store({ filename: file })
+          assert.strictEqual((yield* here.runs({ limit: 1000 })).items.length, 50)
+        }),
+      60_000
+    )
+
+    it.live(
       "a process that is killed in the middle of its writes leaves every transaction whole",
       () =>
         Effect.gen(function*() {

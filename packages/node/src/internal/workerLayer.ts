@@ -147,7 +147,7 @@ export const workerLayer = <T extends Task.Any>(
         )
       }
     }
-    return { name, capacity: max * perWorker, tags: Effect.sync(pool.tags), run: pool.run }
+    return { name, capacity: max * perWorker, tags: Effect.sync(pool.tags), keepsTime: true, run: pool.run }
   })
   // Facts about handlers are for the compiler: there is nothing to provide.
   return Layer.effect(Executor)(make) as never

@@ -40,7 +40,8 @@ const processParent = (): Parent | undefined => {
   return {
     start,
     send: (message) => {
-      if (process.connected) process.send!(message)
+      // a channel that closes meanwhile says so to the callback, and is no error of this program
+      if (process.connected) process.send!(message, undefined, undefined, () => {})
     },
     listen: (onMessage, onGone) =>
       void process.on("message", (message) => onMessage(message as ToWorker)).on("disconnect", onGone),

@@ -12,7 +12,7 @@
  * | its worker answers | that result |
  * | it is interrupted | interrupted, once its handler has ended or its worker is gone |
  * | its time is up and its handler goes on | `TimedOut`, once its worker is gone |
- * | its worker ends by itself | `WorkerLost` |
+ * | its worker ends by itself, or does not begin it within its time | `WorkerLost` |
  * | its worker is ended for another run | `WorkerLost`, blameless |
  * | no worker can be started | given back, not begun |
  *
@@ -65,6 +65,8 @@ interface Running {
   readonly context: Context.Context<never>
   readonly end: Deferred.Deferred<RunResult>
   member: Member | undefined
+  /** Whether its worker has said that it begins. */
+  begun: boolean
   /** Whether it was asked to stop. */
   asked: boolean
   /** What to answer when it did not stop after its time. */
@@ -287,6 +289,7 @@ export const make = (settings: Settings, open: Open): Effect.Effect<Pool, NotSta
         member.runs.set(running.id, running)
         const { within: _, ...record } = running.record
         member.channel.send({ _tag: "Run", id: running.id, record, span: running.span })
+        if (record.timeout !== null) watchBeginning(running, member)
       }
       let busy = 0
       for (const { phase, runs } of members) if (phase === "ready" && runs.size > 0) busy++
@@ -317,7 +320,9 @@ export const make = (settings: Settings, open: Open): Effect.Effect<Pool, NotSta
           return void Deferred.doneUnsafe(member.ready, Exit.fail(notStarted("Failed", message.reason)))
         case "Began": {
           const running = member.runs.get(message.id)
-          if (running !== undefined && message.timedOut !== null) watchTime(running, member, message.timedOut)
+          if (running === undefined) return
+          running.begun = true
+          if (message.timedOut !== null) watchTime(running, member, message.timedOut)
           return
         }
         case "Ended": {
@@ -333,30 +338,40 @@ export const make = (settings: Settings, open: Open): Effect.Effect<Pool, NotSta
       }
     }
 
-    const watchTime = (running: Running, member: Member, timedOut: RunResult): void => {
-      // The worker interrupts its handler itself.
-      const effect = Effect.andThen(
-        RealTime.sleep(running.record.timeout! + settings.grace),
-        Effect.suspend(() => {
-          if (running.member !== member || running.asked) return Effect.void
-          running.timedOut = timedOut
-          return endFor(running, member)
-        })
-      )
+    /** Looks at a run a grace after its time, unless it has ended by then. */
+    const afterTime = (running: Running, look: () => Effect.Effect<void>): void => {
+      const effect = Effect.andThen(RealTime.sleep(running.record.timeout! + settings.grace), Effect.suspend(look))
       fork(Effect.forkIn(Effect.raceFirst(Deferred.await(running.end), effect), scope))
     }
 
+    /** A worker that is frozen, or computes for another run, says nothing. */
+    const watchBeginning = (running: Running, member: Member): void =>
+      afterTime(running, () =>
+        running.begun || running.member !== member || running.asked
+          ? Effect.void
+          : endFor(running, member, "was not begun in its time"))
+
+    const watchTime = (running: Running, member: Member, timedOut: RunResult): void =>
+      // The worker interrupts its handler itself.
+      afterTime(running, () => {
+        if (running.member !== member || running.asked) return Effect.void
+        running.timedOut = timedOut
+        return endFor(running, member)
+      })
+
     /** Ends the worker of a run that does not stop. */
-    const endFor = (running: Running, member: Member): Effect.Effect<void> =>
+    const endFor = (
+      running: Running,
+      member: Member,
+      why = `did not stop within ${settings.grace} ms of being interrupted`
+    ): Effect.Effect<void> =>
       Effect.suspend(() => {
         if (member.culprit !== undefined) return end(member)
         member.culprit = running
         return Effect.andThen(
           Effect.logWarning(
-            `Executor \`${settings.name}\`: ${
-              labelOf(running.record)
-            } did not stop within ${settings.grace} ms of being ` +
-              `interrupted, and its worker (${member.channel.name}) is ended.`
+            `Executor \`${settings.name}\`: ${labelOf(running.record)} ${why}, and its worker ` +
+              `(${member.channel.name}) is ended.`
           ),
           end(member)
         )
@@ -413,6 +428,7 @@ export const make = (settings: Settings, open: Open): Effect.Effect<Pool, NotSta
           context: fiber.context,
           end: Deferred.makeUnsafe(),
           member: undefined,
+          begun: false,
           asked: false,
           timedOut: undefined
         }

@@ -658,9 +658,10 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     for (const entry of all) {
       // Whatever the store answers or does not, the handler stops before its lease ends.
       if (entry.leaseUntil - settings.interruptGrace <= at) interrupt(entry, "leaseLost")
-      if (entry.policy.timeout !== null && entry.startedAt + entry.policy.timeout + settings.interruptGrace <= at) {
-        interrupt(entry, "timeout")
-      }
+      if (
+        entry.policy.timeout !== null && entry.slot.executor.keepsTime !== true &&
+        entry.startedAt + entry.policy.timeout + settings.interruptGrace <= at
+      ) interrupt(entry, "timeout")
       // Those of a shutdown are left behind, and named, by whoever closes.
       if (
         entry.interruptedAt !== undefined && entry.note !== "shutdown" &&
