@@ -39,8 +39,8 @@ await onServer("redis", (url) => {
               ).pipe(
                 Layer.provide(RateLimiter.layer),
                 Layer.provide(RateLimiter.layerStoreRedis({ prefix: `${prefix}:limits:` })),
-                Layer.provide(storeOf(url, { prefix })),
-                // A connection and handlers of its own.
+                // They share nothing but the limit.
+                Layer.provide(storeOf(url, { prefix: `${prefix}:${name}` })),
                 Layer.fresh
               )
             )
@@ -52,10 +52,12 @@ await onServer("redis", (url) => {
             return { context, scheduler }
           })
         const [one, two] = [yield* scheduler("one"), yield* scheduler("two")]
-        yield* one.scheduler.addAll(
-          Array.from({ length: 30 }, (_, i) =>
-            Task.scheduled(Call, { payload: { tenant: i % 3 === 0 ? "small" : "large" }, trigger: Trigger.now }))
-        ).pipe(Effect.provideContext(one.context))
+        for (const { context, scheduler } of [one, two]) {
+          yield* scheduler.addAll(
+            Array.from({ length: 15 }, (_, i) =>
+              Task.scheduled(Call, { payload: { tenant: i % 3 === 0 ? "small" : "large" }, trigger: Trigger.now }))
+          ).pipe(Effect.provideContext(context))
+        }
         yield* Effect.all([one.scheduler.start, two.scheduler.start], { concurrency: "unbounded" })
 
         const postponed = new Set<string>()
@@ -66,7 +68,7 @@ await onServer("redis", (url) => {
             ended++
           } else if (event._tag === "RunReleased") {
             assert.strictEqual(event.reason, "rateLimited")
-            postponed.add(event.run.id)
+            postponed.add(event.run.taskId)
           }
         }
         assert.strictEqual(ended, 10)
@@ -79,9 +81,12 @@ await onServer("redis", (url) => {
             ...Array.from({ length: 5 }, () => "small")
           ]
         )
-        const { items } = yield* one.scheduler.runs({ state: "ready" })
-        assert.strictEqual(items.length, 20)
-        for (const run of items) {
+        const waiting = [
+          ...(yield* one.scheduler.runs({ state: "ready" })).items,
+          ...(yield* two.scheduler.runs({ state: "ready" })).items
+        ]
+        assert.strictEqual(waiting.length, 20)
+        for (const run of waiting) {
           assert.strictEqual(run.attempt, 0)
           assert.isAbove(run.readyAt.epochMilliseconds, run.dueAt.epochMilliseconds + 3_600_000)
         }
