@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
 import * as Task from "../src/Task.ts"
 import type { TaskRegistry } from "../src/TaskRegistry.ts"
-import * as TaskStore from "../src/TaskStore.ts"
+import type * as TaskStore from "../src/TaskStore.ts"
 import * as TestScheduler from "../src/testing/TestScheduler.ts"
 import * as Trigger from "../src/Trigger.ts"
 import {

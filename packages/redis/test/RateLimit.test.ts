@@ -72,15 +72,15 @@ await onServer("redis", (url) => {
           }
         }
         assert.strictEqual(ended, 10)
-        assert.deepStrictEqual(
-          begun.map((line) =>
-            line.split(" ")[1]
-          ).toSorted(),
-          [
-            ...Array.from({ length: 5 }, () => "large"),
-            ...Array.from({ length: 5 }, () => "small")
-          ]
-        )
+        for (const tenant of ["small", "large"]) {
+          assert.strictEqual(
+            begun.filter((line) =>
+              line.endsWith(tenant)
+            ).length,
+            5,
+            tenant
+          )
+        }
         const waiting = [
           ...(yield* one.scheduler.runs({ state: "ready" })).items,
           ...(yield* two.scheduler.runs({ state: "ready" })).items
