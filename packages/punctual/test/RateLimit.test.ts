@@ -35,6 +35,16 @@ const Free = Task.make("Free")
 
 const Limiter = RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
 
+/** As a server does, it answers when all have asked. */
+const Slow = RateLimiter.layer.pipe(Layer.provide(
+  Layer.effect(RateLimiter.RateLimiterStore)(
+    Effect.map(RateLimiter.RateLimiterStore, (store) => ({
+      ...store,
+      tokenBucket: (options) => Effect.andThen(Effect.repeat(Effect.yieldNow, { times: 9 }), store.tokenBucket(options))
+    } as RateLimiter.RateLimiterStore["Service"]))
+  ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
+))
+
 /** Writes down who begins, and when. */
 const app = (log: Array<string>) => {
   const line = (name: string) => Effect.map(DateTime.now, (at) => void log.push(`${name} ${clock(at)}`))
@@ -138,30 +148,40 @@ describe("rateLimit", () => {
     )
   })
 
-  for (const algorithm of ["fixed-window", "token-bucket"] as const) {
-    it.effect(`claims a backlog little more often than once for each run (${algorithm})`, () =>
-      Effect.gen(function*() {
-        const { claims, store } = yield* counting
-        const Bulk = Task.make("Bulk", { rateLimit: { limit: 10, window: "1 minute", algorithm } })
-        let begun = 0
-        yield* isolated(
-          Effect.gen(function*() {
-            const scheduler = yield* Scheduler
-            yield* scheduler.addAll(
-              Array.from({ length: 200 }, (_, i) => Task.scheduled(Bulk, { id: `bulk-${i}`, trigger: Trigger.now }))
+  for (
+    const [algorithm, limiter] of [["fixed-window", Limiter], ["token-bucket", Limiter], [
+      "token-bucket",
+      Slow
+    ]] as const
+  ) {
+    it.effect(
+      `claims a backlog little more often than once for each run (${algorithm}${
+        limiter === Slow ? ", of a server" : ""
+      })`,
+      () =>
+        Effect.gen(function*() {
+          const { claims, store } = yield* counting
+          const Bulk = Task.make("Bulk", { rateLimit: { limit: 10, window: "1 minute", algorithm } })
+          let begun = 0
+          yield* isolated(
+            Effect.gen(function*() {
+              const scheduler = yield* Scheduler
+              yield* scheduler.addAll(
+                Array.from({ length: 200 }, (_, i) => Task.scheduled(Bulk, { id: `bulk-${i}`, trigger: Trigger.now }))
+              )
+              yield* TestScheduler.advance("5 minutes")
+              assert.isAtMost(begun, 60)
+              yield* TestScheduler.advance("20 minutes")
+              assert.strictEqual(begun, 200)
+              // Each is claimed where it is created or here, postponed, and claimed again at its turn.
+              assert.isAtMost(claims.count, 2 * 200 + 40)
+            }),
+            TestScheduler.layer(Bulk.toLayer(() => Effect.sync(() => begun++)), { now, store: storeOf(store) }).pipe(
+              Layer.provide(limiter)
             )
-            yield* TestScheduler.advance("5 minutes")
-            assert.isAtMost(begun, 60)
-            yield* TestScheduler.advance("20 minutes")
-            assert.strictEqual(begun, 200)
-            // Each is claimed where it is created or here, postponed, and claimed again at its turn.
-            assert.isAtMost(claims.count, 2 * 200 + 40)
-          }),
-          TestScheduler.layer(Bulk.toLayer(() => Effect.sync(() => begun++)), { now, store: storeOf(store) }).pipe(
-            Layer.provide(Limiter)
           )
-        )
-      }))
+        })
+    )
   }
 
   it.effect("counts every attempt: retries and runNow too", () => {
@@ -216,7 +236,7 @@ describe("rateLimit", () => {
     ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
     return isolated(
       Effect.gen(function*() {
-        yield* add("a", 1)
+        yield* add("a", 2)
         yield* TestScheduler.advance("2 minutes")
         assert.deepStrictEqual(log, [])
         // After 1, 2, 4, 8, 16 and then each 30 seconds.
@@ -224,9 +244,9 @@ describe("rateLimit", () => {
         const reasons = (yield* told("RunReleased")).map((event) => event._tag === "RunReleased" && event.reason)
         assert.isTrue(reasons.every((reason) => reason === "limiterAway"))
         away = false
-        const [ended] = yield* TestScheduler.advance("30 seconds")
-        assert.deepInclude(ended, { state: "succeeded", attempt: 1, takeovers: 0 })
-        assert.strictEqual(log.length, 1)
+        const ended = yield* TestScheduler.advance("30 seconds")
+        for (const run of ended) assert.deepInclude(run, { state: "succeeded", attempt: 1, takeovers: 0 })
+        assert.strictEqual(log.length, 2)
       }),
       TestScheduler.layer(app(log), { now }).pipe(
         Layer.provide(RateLimiter.layer.pipe(Layer.provide(Away)))
@@ -302,6 +322,28 @@ describe("rateLimit", () => {
       )
       assert.strictEqual(asked, 4)
     }))
+
+  it.effect("fails a run whose key cannot be computed, and says why", () => {
+    const Keyed = Task.make("Keyed", {
+      rateLimit: {
+        limit: 1,
+        window: "1 minute",
+        key: () => {
+          throw new Error("no tenant")
+        }
+      }
+    })
+    return isolated(
+      Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        yield* scheduler.add(Keyed, { id: "keyed", trigger: Trigger.now })
+        const [ended] = yield* TestScheduler.advance("1 minute")
+        assert.deepInclude(ended, { state: "failed", attempt: 1 })
+        assert.include(JSON.stringify(ended?.exit), "no tenant")
+      }),
+      TestScheduler.layer(Keyed.toLayer(() => Effect.void), { now }).pipe(Layer.provide(Limiter))
+    )
+  })
 
   it("must say something that can be kept", () => {
     const refused = (rateLimit: object, reason: RegExp) =>

@@ -65,11 +65,11 @@ export const refuseRateLimit = (given: RateLimit<never>): string | undefined => 
 /** A limiter that has not answered by then, in milliseconds, is away. */
 const patience = 5_000
 
-/** A limiter that is away is asked again after 1 s, 2 s … 30 s; its runs wait meanwhile. */
+/** A limiter that is away is asked again after 1 s, 2 s … 30 s; runs wait meanwhile. */
 const firstBackoff = 1_000
 const longestBackoff = 30_000
 
-/** Keys that are known to be exhausted: beyond it those whose time has come are forgotten. */
+/** Keys that were exhausted: beyond it those whose time has come are forgotten. */
 const enoughKeys = 1_000
 
 interface Exhausted {
@@ -86,52 +86,76 @@ export const make = (tag: string, limit: RateLimit<never>, limiter: RateLimiter)
   const algorithm = limit.algorithm ?? "fixed-window"
   const keyOf = limit.key as ((payload: unknown) => string) | undefined
   const exhausted = new Map<string, Exhausted>()
-  let failures = 0
+  let enough = enoughKeys
+  const outage = { until: -Infinity, backoff: 0 }
 
   const turn = (entry: Exhausted, now: number): Postponed => ({
     _tag: "Postponed",
     reason: "rateLimited",
-    // A millisecond later than too early: who comes too early would be postponed again.
+    // Rounded up: who comes too early would be postponed again.
     retryAfter: Math.max(1, Math.ceil(entry.until + spacing * entry.given++ - now))
   })
 
-  const exceeded = (key: string, retryAfter: number, now: number): Postponed => {
-    if (exhausted.size >= enoughKeys) {
-      for (const [key, { until }] of exhausted) if (until <= now) exhausted.delete(key)
+  const known = (key: string, now: number): Exhausted | undefined => {
+    const entry = exhausted.get(key)
+    return entry !== undefined && now < entry.until ? entry : undefined
+  }
+
+  /** Of many that asked at once, the first to be refused says until when; the others get the turns after its own. */
+  const refused = (key: string, retryAfter: number, now: number): Postponed => {
+    let entry = known(key, now)
+    if (entry === undefined) {
+      if (exhausted.size >= enough) {
+        for (const [key, { until }] of exhausted) if (until <= now) exhausted.delete(key)
+        enough = Math.max(enoughKeys, 2 * exhausted.size)
+      }
+      entry = { until: now + Math.min(retryAfter, window), given: 0 }
+      exhausted.set(key, entry)
     }
-    const entry: Exhausted = { until: now + Math.min(retryAfter, window), given: 0 }
-    exhausted.set(key, entry)
     return turn(entry, now)
   }
 
+  const wait = (now: number): Postponed => ({
+    _tag: "Postponed",
+    reason: "limiterAway",
+    retryAfter: Math.max(1, Math.ceil(outage.until - now))
+  })
+
   const away = (key: string, message: string): Effect.Effect<Postponed> =>
-    Effect.suspend(() => {
-      const retryAfter = Math.min(firstBackoff * 2 ** Math.min(failures++, 10), longestBackoff)
-      const postponed: Postponed = { _tag: "Postponed", reason: "limiterAway", retryAfter }
-      return failures > 1 ? Effect.succeed(postponed) : Effect.as(
-        Effect.logWarning(
-          `The rate limiter of task \`${tag}\` failed for \`${key}\`: runs wait until it answers. ${message}`
-        ),
-        postponed
-      )
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      // Others that asked at the same time have found it out before.
+      if (now < outage.until) return Effect.succeed(wait(now))
+      const first = outage.backoff === 0
+      outage.backoff = first ? firstBackoff : Math.min(2 * outage.backoff, longestBackoff)
+      outage.until = now + outage.backoff
+      const postponed = wait(now)
+      return first
+        ? Effect.as(
+          Effect.logWarning(
+            `The rate limiter of task \`${tag}\` failed for \`${key}\`: runs wait until it answers. ${message}`
+          ),
+          postponed
+        )
+        : Effect.succeed(postponed)
     })
+
+  const answered = (): void => {
+    outage.until = -Infinity
+    outage.backoff = 0
+  }
 
   const ask = (key: string): Effect.Effect<Postponed | undefined> =>
     bounded(limiter.consume({ key, limit: limit.limit, window, algorithm, onExceeded: "fail" })).pipe(
       Effect.matchEffect({
         onSuccess: (answer) => {
           if (Option.isNone(answer)) return away(key, `It did not answer within ${patience} ms.`)
-          failures = 0
-          exhausted.delete(key)
+          answered()
           return Effect.undefined
         },
         onFailure: ({ reason }) => {
           if (reason._tag === "RateLimitStoreError") return away(key, reason.message)
-          failures = 0
-          return Effect.map(
-            Clock.currentTimeMillis,
-            (now) => exceeded(key, Duration.toMillis(reason.retryAfter), now)
-          )
+          answered()
+          return Effect.map(Clock.currentTimeMillis, (now) => refused(key, Duration.toMillis(reason.retryAfter), now))
         }
       })
     )
@@ -139,8 +163,9 @@ export const make = (tag: string, limit: RateLimit<never>, limiter: RateLimiter)
   return (payload) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const key = keyOf === undefined ? tag : `${tag}/${keyOf(payload)}`
-      const known = exhausted.get(key)
-      return known !== undefined && now < known.until ? Effect.succeed(turn(known, now)) : ask(key)
+      const entry = known(key, now)
+      if (entry !== undefined) return Effect.succeed(turn(entry, now))
+      return now < outage.until ? Effect.succeed(wait(now)) : ask(key)
     })
 }
 
