@@ -222,16 +222,19 @@ describe("rateLimit", () => {
       Effect.map(RateLimiter.RateLimiterStore, (store) => ({
         ...store,
         tokenBucket: (options) =>
-          Effect.suspend(() => {
-            asked++
-            return away
-              ? Effect.fail(
-                new RateLimiter.RateLimiterError({
-                  reason: new RateLimiter.RateLimitStoreError({ message: "it is away" })
-                })
-              )
-              : store.tokenBucket(options)
-          })
+          Effect.andThen(
+            Effect.repeat(Effect.yieldNow, { times: 9 }),
+            Effect.suspend(() => {
+              asked++
+              return away
+                ? Effect.fail(
+                  new RateLimiter.RateLimiterError({
+                    reason: new RateLimiter.RateLimitStoreError({ message: "it is away" })
+                  })
+                )
+                : store.tokenBucket(options)
+            })
+          )
       } as RateLimiter.RateLimiterStore["Service"]))
     ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
     return isolated(
@@ -239,8 +242,8 @@ describe("rateLimit", () => {
         yield* add("a", 2)
         yield* TestScheduler.advance("2 minutes")
         assert.deepStrictEqual(log, [])
-        // After 1, 2, 4, 8, 16 and then each 30 seconds.
-        assert.strictEqual(asked, 8)
+        // Both at once, after 1, 2, 4, 8, 16 and then each 30 seconds.
+        assert.strictEqual(asked, 2 * 8)
         const reasons = (yield* told("RunReleased")).map((event) => event._tag === "RunReleased" && event.reason)
         assert.isTrue(reasons.every((reason) => reason === "limiterAway"))
         away = false
