@@ -178,7 +178,9 @@ const released: Readonly<Record<Extract<SchedulerEvent.SchedulerEvent, { _tag: "
   unreadable: "cannot be read here; another program may run it",
   unhandled: "nobody here runs it any more; another program may",
   workerLost: "another run ended the worker it ran in; it runs again",
-  lateClaim: "the database answered too late to begin it; it runs again"
+  lateClaim: "the database answered too late to begin it; it runs again",
+  rateLimited: "others have used up its rate limit; it runs later",
+  limiterAway: "what counts its rate limit does not answer; it runs later"
 }
 
 const why = (reason: string): string => {

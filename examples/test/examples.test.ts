@@ -31,6 +31,7 @@ import * as Locks from "../23-locks.ts"
 import * as AGenerator from "../26-a-generator.ts"
 import * as EventsEverywhere from "../30-events-everywhere.ts"
 import * as ConcurrencyKeys from "../31-concurrency-keys.ts"
+import * as RateLimits from "../32-rate-limits.ts"
 
 /** A Thursday. */
 const now = "2026-01-01T00:00:00Z"
@@ -478,4 +479,20 @@ describe("examples", () => {
       assert.deepStrictEqual(at(3), ["3 s: page 3 for acme", "3 s: page 4 for acme"])
       assert.strictEqual(lines.length, 10)
     }).pipe(Effect.provide(TestScheduler.layer(ConcurrencyKeys.App, { now: "2026-01-01T00:00:00Z" }))))
+  it.effect("32-rate-limits", () =>
+    Effect.gen(function*() {
+      const atOnce = yield* printed(TestScheduler.settle)
+      assert.deepStrictEqual(atOnce.filter((line) => line === "zeta: call 1"), ["zeta: call 1"])
+      assert.strictEqual(atOnce.length, 3)
+      assert.deepStrictEqual(yield* during("4999 millis"), [])
+      assert.strictEqual((yield* during("1 millis")).length, 1)
+      assert.strictEqual((yield* during("5 seconds")).length, 1)
+      assert.deepStrictEqual((yield* TestConsole.logLines).map(String).toSorted(), [
+        "acme: call 1",
+        "acme: call 2",
+        "acme: call 3",
+        "acme: call 4",
+        "zeta: call 1"
+      ])
+    }).pipe(Effect.provide(TestScheduler.layer(RateLimits.App, { now }))))
 })

@@ -131,7 +131,7 @@ const optionNames: ReadonlyArray<keyof Options> = ["cwd", "env", "shell", "outpu
 // -----------------------------------------------------------------------------
 
 /**
- * Defines a task that runs the command of its payload. Options are those of `Task.make`, without the schemas.
+ * Defines a task that runs the command of its payload. Options are those of `Task.make`, without the schemas and `rateLimit`.
  *
  * **Example**
  *
@@ -147,7 +147,10 @@ const optionNames: ReadonlyArray<keyof Options> = ["cwd", "env", "shell", "outpu
  */
 export const make = <const Tag extends string>(
   tag: Tag,
-  options?: Omit<Task.Options<typeof Command, typeof Output, typeof CommandFailed>, "payload" | "success" | "error">
+  options?: Omit<
+    Task.Options<typeof Command, typeof Output, typeof CommandFailed>,
+    "payload" | "success" | "error" | "rateLimit"
+  >
 ): CommandTask<Tag> => Task.make(tag, { ...options, payload: Command, success: Output, error: CommandFailed })
 
 /**

@@ -93,13 +93,23 @@ export type SchedulerEvent =
    * | `unhandled` | its handler's layer was released between the claim and the start |
    * | `workerLost` | the thread or process it ran in was ended because of another run there |
    * | `lateClaim` | the store answered the claim so late that the lease was about to end: it was not begun |
+   * | `rateLimited` | its `rateLimit` lets it begin later: `run.readyAt` says when it is tried again |
+   * | `limiterAway` | its rate limiter did not answer; it is tried again at `run.readyAt` |
    */
   | {
     readonly _tag: "RunReleased"
     readonly at: DateTime.Utc
     readonly store: string
     readonly run: RunInfo
-    readonly reason: "shutdown" | "leaseEnded" | "unreadable" | "unhandled" | "workerLost" | "lateClaim"
+    readonly reason:
+      | "shutdown"
+      | "leaseEnded"
+      | "unreadable"
+      | "unhandled"
+      | "workerLost"
+      | "lateClaim"
+      | "rateLimited"
+      | "limiterAway"
   }
   /**
    * This scheduler lost a run it was executing; its result, if any, was refused. Where the store's answer to the result

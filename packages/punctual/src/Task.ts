@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import { pipeArguments } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -26,7 +27,8 @@ import { refuseUnknown } from "./internal/options.ts"
 import { TaskScheduler } from "./internal/schedulerTag.ts"
 import { codecOf, decodeExit as decodeStoredExit, formatIssue } from "./internal/taskCodec.ts"
 import { type Migration, type Migrations, refuseMigrations } from "./internal/taskMigration.ts"
-import { type Any, InvalidTask, type Retry, TypeId, UnreadableExit } from "./internal/taskModel.ts"
+import { type Any, InvalidTask, type RateLimit, type Retry, TypeId, UnreadableExit } from "./internal/taskModel.ts"
+import { make as makeRateLimit, refuseRateLimit } from "./internal/taskRateLimit.ts"
 import * as Policy from "./Policy.ts"
 import type { AddError, Scheduled, ScheduleOptions } from "./TaskHandle.ts"
 import { exitText, type RunInfo } from "./TaskInfo.ts"
@@ -35,7 +37,7 @@ import type * as Trigger from "./Trigger.ts"
 
 export type { Migration, Migrations } from "./internal/taskMigration.ts"
 export { InvalidPayload, InvalidTask, UnreadableExit } from "./internal/taskModel.ts"
-export type { Any, Retry } from "./internal/taskModel.ts"
+export type { Any, RateLimit, Retry } from "./internal/taskModel.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -59,9 +61,14 @@ export interface Handler<out Tag extends string> {
  * @category models
  * @since 0.1.0
  */
-export interface Task<Tag extends string, P extends Schema.Top, A extends Schema.Top, E extends Schema.Top>
-  extends Any
-{
+export interface Task<
+  Tag extends string,
+  P extends Schema.Top,
+  A extends Schema.Top,
+  E extends Schema.Top,
+  /** What its handler's layer needs besides what the handler does: `RateLimiter`, where it has a `rateLimit`. */
+  out Needs = never
+> extends Any {
   /** Names the work for ever: stored rows find their handler by it. */
   readonly tag: Tag
   readonly payload: P
@@ -83,6 +90,7 @@ export interface Task<Tag extends string, P extends Schema.Top, A extends Schema
   readonly concurrencyLimit: number | undefined
   readonly labels: Readonly<Record<string, string>> | undefined
   readonly retry: Retry<E["Type"]> | undefined
+  readonly rateLimit: RateLimit<P["Type"]> | undefined
 
   /**
    * Handles the task in this process, for as long as the layer is open.
@@ -116,6 +124,7 @@ export interface Task<Tag extends string, P extends Schema.Top, A extends Schema
     Handler<Tag>,
     TaskAlreadyHandled | EX,
     | TaskRegistry
+    | Needs
     | Exclude<R, Scope.Scope | CurrentRun | Handler<Tag>>
     | Exclude<RX, Scope.Scope>
     | P["DecodingServices"]
@@ -186,6 +195,8 @@ export interface Options<P extends Schema.Top | Schema.Struct.Fields, A extends 
    */
   readonly migrate?: Migrations | undefined
   readonly retry?: Retry<E["Type"]> | undefined
+  /** How many attempts may begin in a time; more wait. The handler's layer then needs `RateLimiter`. */
+  readonly rateLimit?: RateLimit<PayloadSchema<P>["Type"]> | undefined
   /** When a copy is due that does not say it itself. */
   readonly trigger?: Trigger.Trigger | undefined
   /** Alias of the executor that runs it. */
@@ -247,11 +258,12 @@ export const make = <
   const Tag extends string,
   P extends Schema.Top | Schema.Struct.Fields = Schema.Void,
   A extends Schema.Top = Schema.Void,
-  E extends Schema.Top = Schema.Never
+  E extends Schema.Top = Schema.Never,
+  Limit extends number = never
 >(
   tag: Tag,
-  options?: Options<P, A, E>
-): Task<Tag, PayloadSchema<P>, A, E> => {
+  options?: Options<P, A, E> & { readonly rateLimit?: { readonly limit: Limit } | undefined }
+): Task<Tag, PayloadSchema<P>, A, E, [Limit] extends [never] ? never : RateLimiter.RateLimiter> => {
   const given: Options<P, A, E> = options ?? {}
   const {
     concurrencyKey,
@@ -263,6 +275,7 @@ export const make = <
     name,
     payload,
     priority,
+    rateLimit,
     retry,
     success,
     trigger,
@@ -296,6 +309,8 @@ export const make = <
   const checked = Policy.make(policy)
   if (Result.isFailure(checked)) refuse(checked.failure.message)
   if (retry !== undefined) refuseRetry(retry, policy, refuse)
+  const unlimited = rateLimit === undefined ? undefined : refuseRateLimit(rateLimit)
+  if (unlimited !== undefined) refuse(unlimited)
   return Object.assign(Object.create(Proto), {
     tag,
     payload: payload === undefined ? Schema.Void : schemaOf(payload),
@@ -311,7 +326,8 @@ export const make = <
     concurrencyKey,
     concurrencyLimit,
     labels,
-    retry
+    retry,
+    rateLimit
   })
 }
 
@@ -371,6 +387,7 @@ const optionNames = [
   "version",
   "migrate",
   "retry",
+  "rateLimit",
   "trigger",
   "executor",
   "priority",
@@ -406,10 +423,14 @@ const Proto = {
       const registry = yield* TaskRegistry
       const context = yield* Effect.context<never>()
       const handler = Effect.isEffect(build) ? yield* build : build
+      const admit = this.rateLimit === undefined
+        ? undefined
+        : makeRateLimit(this.tag, this.rateLimit, yield* RateLimiter.RateLimiter)
       yield* registry.register(this, {
         handler: handler as never,
         // The layer's scope is not the run's: what a handler acquires must not live as long as its layer.
-        context: Context.omit(Scope.Scope)(context)
+        context: Context.omit(Scope.Scope)(context),
+        admit
       })
       return Context.empty()
     }))

@@ -96,6 +96,8 @@ export interface RunInfo {
   readonly scheduledAt: DateTime.Utc
   /** The instant it was due: later than `scheduledAt` by jitter. */
   readonly dueAt: DateTime.Utc
+  /** The instant before which it does not begin: later than `dueAt` when it waits for its retry, or for a rate limit. */
+  readonly readyAt: DateTime.Utc
   /** Outside the schedule: `runNow`. */
   readonly extra: boolean
   readonly state: RunState | "held"
@@ -239,6 +241,7 @@ export const fromRun = (run: RunRow): RunInfo =>
     callable: run.tag,
     scheduledAt: instant(run.nominal),
     dueAt: instant(run.due),
+    readyAt: instant(run.readyAt),
     extra: run.key.startsWith("x:"),
     state: run.held && (run.state === "ready" || run.state === "waiting") ? "held" : run.state,
     attempt: run.attempt,

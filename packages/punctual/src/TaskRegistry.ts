@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { CurrentRun } from "./CurrentRun.ts"
 import type { Any } from "./internal/taskModel.ts"
+import type { Admit } from "./internal/taskRateLimit.ts"
 import { Tally } from "./internal/taskTally.ts"
 
 // -----------------------------------------------------------------------------
@@ -48,6 +49,8 @@ export class TaskAlreadyHandled extends Schema.TaggedError<TaskAlreadyHandled>()
 export interface Runner {
   readonly handler: (payload: unknown, run: CurrentRun["Service"]) => Effect.Effect<unknown, unknown, unknown>
   readonly context: Context.Context<never>
+  /** Asked with each payload before its handler begins, where the task has a `rateLimit`. */
+  readonly admit?: Admit | undefined
 }
 
 /**
@@ -168,11 +171,13 @@ class RegisteredImpl extends Tally implements Registered {
   readonly task: Any
   readonly handler: Runner["handler"]
   readonly context: Context.Context<never>
+  readonly admit: Admit | undefined
 
   constructor(task: Any, runner: Runner) {
     super()
     this.task = task
     this.handler = runner.handler
     this.context = runner.context
+    this.admit = runner.admit
   }
 }

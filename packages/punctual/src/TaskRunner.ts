@@ -40,6 +40,7 @@ import type { Registered, TaskRegistry } from "./TaskRegistry.ts"
  * | fails, dies, or interrupts itself | `Failed`, with when to try again |
  * | succeeds with what its schema cannot encode | `Failed` with a defect that says so, not tried again |
  * | is still going after `timeout` | interrupted, `TimedOut`, with when to try again |
+ * | may not begin yet, by its `rateLimit` | `Postponed` |
  * | has no handler here, or a payload that cannot be decoded | `Unreadable` |
  *
  * Interrupting this effect interrupts the handler, waits for its finalizers and ends interrupted: there is no result.
@@ -67,9 +68,9 @@ export const run = (registry: TaskRegistry["Service"], record: RunRecord): Effec
     const decode = codecOf(task).decodePayload(record.task.payload, record.task.version)
     const base = baseOf(registered, fiber.context)
     const decoded = exitOf(decode)
-    if (decoded?._tag === "Success") return attempt(registered, base, record, decoded.value)
+    if (decoded?._tag === "Success") return admitted(registered, base, record, decoded.value)
     return Effect.matchCauseEffect(Effect.updateContext(decode, () => base.context), {
-      onSuccess: (payload) => attempt(registered, base, record, payload),
+      onSuccess: (payload) => admitted(registered, base, record, payload),
       onFailure: (cause) => unreadable(`the payload cannot be decoded: ${inWords(cause)}`)
     })
   })
@@ -102,6 +103,15 @@ const inWords = (cause: Cause.Cause<unknown>): string => {
 // -----------------------------------------------------------------------------
 // one attempt
 // -----------------------------------------------------------------------------
+
+/** Where a rate limit says that it may not begin yet, nothing of it does. */
+const admitted = (registered: Registered, base: Base, record: RunRecord, payload: unknown): Effect.Effect<RunResult> =>
+  registered.admit === undefined
+    ? attempt(registered, base, record, payload)
+    : Effect.flatMap(
+      registered.admit(payload),
+      (postponed) => postponed === undefined ? attempt(registered, base, record, payload) : Effect.succeed(postponed)
+    )
 
 const attempt = (registered: Registered, base: Base, record: RunRecord, payload: unknown): Effect.Effect<RunResult> => {
   const current = currentRun(record)

@@ -19,6 +19,7 @@ const run = (fields: Partial<RunInfo> = {}): RunInfo => ({
   callable: "Task",
   scheduledAt: at,
   dueAt: at,
+  readyAt: at,
   extra: false,
   state: "running",
   attempt: 1,

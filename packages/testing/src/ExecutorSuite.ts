@@ -25,6 +25,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -107,6 +108,10 @@ const Computes = Task.make("ExecutorSuite/Computes", { retry: { times: 1, schedu
 const Ends = Task.make("ExecutorSuite/Ends")
 const Logs = Task.make("ExecutorSuite/Logs")
 const Spans = Task.make("ExecutorSuite/Spans", { success: Schema.Array(Schema.String) })
+const Limited = Task.make("ExecutorSuite/Limited", {
+  payload: { n: Schema.Int },
+  rateLimit: { limit: 1, window: "1 minute", key: ({ n }) => `${n}` }
+})
 const Acquires = Task.make("ExecutorSuite/Acquires", { payload: { name: Schema.String } })
 const Tells = Task.make("ExecutorSuite/Tells", {
   success: Schema.Struct({
@@ -121,6 +126,14 @@ const Tells = Task.make("ExecutorSuite/Tells", {
     now: Schema.Number
   })
 })
+
+/** Counts for everybody, wherever handlers are: who comes next waits for 20 seconds. */
+const Exhausted = Layer.effect(RateLimiter.RateLimiterStore)(
+  Effect.map(RateLimiter.RateLimiterStore, (store) => ({
+    ...store,
+    fixedWindow: () => Effect.succeed([2, 20_000] as const)
+  }))
+).pipe(Layer.provide(RateLimiter.layerStoreMemory))
 
 /**
  * The handlers of the suite's tasks.
@@ -159,6 +172,7 @@ export const handlers = (
     ),
     Spans.toLayer(() => Effect.map(Effect.orDie(Effect.currentParentSpan), ({ spanId, traceId }) => [traceId, spanId])),
     InterruptsItself.toLayer(() => Effect.interrupt),
+    Limited.toLayer(() => probe.saw("began")).pipe(Layer.provide(RateLimiter.layer), Layer.provide(Exhausted)),
     Acquires.toLayer(Effect.fnUntraced(function*({ name }) {
       yield* Effect.acquireRelease(probe.saw(`${name} acquired`), () => probe.saw(`${name} released`))
       yield* Effect.addFinalizer((exit) => probe.saw(`${name} ${exit._tag}`))
@@ -504,6 +518,22 @@ export const suite = (
         const broken = makeRecord(Doubles, null, { task: { payload: "{" } })
         assert.strictEqual((yield* executor.run(broken))._tag, "Unreadable")
       }))
+
+    test(
+      "a run that its rate limit postpones has not begun, and says when it may",
+      true,
+      ({ executor, seen }) =>
+        Effect.gen(function*() {
+          for (const n of [1, 2]) {
+            assert.deepStrictEqual(yield* executor.run(makeRecord(Limited, { n })), {
+              _tag: "Postponed",
+              reason: "rateLimited",
+              retryAfter: 20_000
+            })
+          }
+          assert.deepStrictEqual(seen, [])
+        })
+    )
 
     test("a payload of a newer version is unreadable", true, ({ executor }) =>
       Effect.gen(function*() {

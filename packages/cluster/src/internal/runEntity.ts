@@ -20,7 +20,7 @@ import type { RunRecord, RunResult } from "punctual/Executor"
  *
  * @internal
  */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 const SpanIds = Schema.Struct({ traceId: Schema.String, spanId: Schema.String, sampled: Schema.Boolean })
 
@@ -38,6 +38,11 @@ const Result: Schema.Codec<RunResult> = Schema.Union([
   Schema.Struct({ _tag: Schema.tag("Failed"), ...Ended }),
   Schema.Struct({ _tag: Schema.tag("TimedOut"), ...Ended }),
   Schema.Struct({ _tag: Schema.tag("WorkerLost"), reason: Schema.String, blameless: Schema.Boolean }),
+  Schema.Struct({
+    _tag: Schema.tag("Postponed"),
+    retryAfter: Schema.Number,
+    reason: Schema.Literals(["rateLimited", "limiterAway"])
+  }),
   Schema.Struct({
     _tag: Schema.tag("Unreadable"),
     reason: Schema.String,

@@ -47,6 +47,13 @@ export type RunResult =
    * | `blameless`: ended because of another run in the same place | ready again, not counted as an attempt | abandoned |
    */
   | { readonly _tag: "WorkerLost"; readonly reason: string; readonly blameless: boolean }
+  /** It may not begin yet, and has not: its attempt is given back, and it may be claimed after so many milliseconds. */
+  | {
+    readonly _tag: "Postponed"
+    readonly retryAfter: number
+    /** Its `rateLimit` says so, or whoever counts for it does not answer. */
+    readonly reason: "rateLimited" | "limiterAway"
+  }
   /** The payload cannot be decoded here: the run is given back and the row set aside for this reader. */
   | {
     readonly _tag: "Unreadable"

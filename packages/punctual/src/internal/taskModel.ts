@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { Pipeable } from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
@@ -99,6 +100,39 @@ export interface Retry<in E> {
 }
 
 /**
+ * How many attempts may begin in a time, over all processes that share the limiter.
+ *
+ * **Details**
+ *
+ * | | |
+ * |---|---|
+ * | `limit`, `window` | so many attempts in so long: `100` in `"1 minute"` |
+ * | `key` | limits each value by itself: a customer, a host; without it the whole task. A pure function of the payload |
+ * | `algorithm` | as Effect's `RateLimiter` has it: `"fixed-window"` (default) or `"token-bucket"` |
+ *
+ * Each attempt is one: a first, a retry, a `runNow`. The handler's layer needs Effect's `RateLimiter`, and the compiler says
+ * so: `RateLimiter.layer` over `RateLimiter.layerStoreMemory` counts in one process, over `layerStoreRedis` in all.
+ *
+ * A run that may not begin is postponed: it is given back until its turn may come, its attempt is not counted and others
+ * run. Its `misfireGrace` is judged when it begins, so one that waited longer is `missed`. It is told as `RunReleased` with
+ * the reason `rateLimited`, and `RunInfo.readyAt` says until when it waits.
+ *
+ * **Gotchas**
+ *
+ * A limiter that is away lets nothing begin: runs are postponed by a second, two … thirty (`limiterAway`), and a warning
+ * is logged.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RateLimit<in P> {
+  readonly limit: number
+  readonly window: Duration.Input
+  readonly key?: ((payload: P) => string) | undefined
+  readonly algorithm?: "fixed-window" | "token-bucket" | undefined
+}
+
+/**
  * Any task, whatever its types: for lists of them and for code that works on encoded data.
  *
  * @category models
@@ -121,4 +155,5 @@ export interface Any extends Pipeable {
   readonly concurrencyLimit: number | undefined
   readonly labels: Readonly<Record<string, string>> | undefined
   readonly retry: Retry<never> | undefined
+  readonly rateLimit: RateLimit<never> | undefined
 }

@@ -106,9 +106,13 @@ interface Sleeper {
   gone: boolean
 }
 
-/** A binary heap of wake-up instants; those that are gone are dropped when they come to the top. */
+/**
+ * A binary heap of wake-up instants; those that are gone are dropped when they come to the top, or when they are most: who
+ * is woken before its time each second, and would sleep for a day, leaves one behind each second.
+ */
 class Sleepers {
-  private readonly heap: Array<Sleeper> = []
+  private heap: Array<Sleeper> = []
+  private gone = 0
 
   add(until: number): Sleeper {
     const sleeper: Sleeper = { until, gone: false }
@@ -126,11 +130,18 @@ class Sleepers {
 
   remove(sleeper: Sleeper): void {
     sleeper.gone = true
+    if (++this.gone < 1_000 || 2 * this.gone < this.heap.length) return
+    // What is sorted is a heap.
+    this.heap = this.heap.filter(({ gone }) => !gone).sort((a, b) => a.until - b.until)
+    this.gone = 0
   }
 
   next(): number {
     const { heap } = this
-    while (heap.length > 0 && heap[0]!.gone) this.pop()
+    while (heap.length > 0 && heap[0]!.gone) {
+      this.pop()
+      this.gone--
+    }
     return heap.length === 0 ? Infinity : heap[0]!.until
   }
 

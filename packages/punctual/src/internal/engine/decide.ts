@@ -12,7 +12,18 @@ import type { Change, RunChange, TaskWithRuns } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import * as TriggerText from "../triggerText.ts"
-import { advance, attempt, dueAt, forgetRules, newRun, openRun, rebind, restingState, type Rules, rulesOf } from "./advance.ts"
+import {
+  advance,
+  attempt,
+  dueAt,
+  forgetRules,
+  newRun,
+  openRun,
+  rebind,
+  restingState,
+  type Rules,
+  rulesOf
+} from "./advance.ts"
 import { declarationOf, declare, declaredFields, mergePolicies, type Prepared } from "./prepare.ts"
 
 /** What to commit, and what to answer. Without `set` and `runs` nothing is written. */

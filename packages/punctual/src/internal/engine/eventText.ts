@@ -23,6 +23,7 @@ const Run = Schema.Struct({
   callable: Schema.String,
   scheduledAt: Instant,
   dueAt: Instant,
+  readyAt: Instant,
   extra: Schema.Boolean,
   state: Schema.Literals([
     "waiting",
@@ -77,7 +78,16 @@ const Event = Schema.Union([
   kind(["RunRetrying"], { ...ofRun, nextAttemptAt: Instant }),
   kind(["RunReleased"], {
     ...ofRun,
-    reason: Schema.Literals(["shutdown", "leaseEnded", "unreadable", "unhandled", "workerLost", "lateClaim"])
+    reason: Schema.Literals([
+      "shutdown",
+      "leaseEnded",
+      "unreadable",
+      "unhandled",
+      "workerLost",
+      "lateClaim",
+      "rateLimited",
+      "limiterAway"
+    ])
   }),
   kind(["TaskQuarantined"], { ...ofTask, reason: Schema.String }),
   kind(["StoreUnavailable"], { store: Schema.String, operation: Schema.String, message: Schema.String }),

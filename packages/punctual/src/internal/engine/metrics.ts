@@ -12,6 +12,10 @@ const occurrences = Metric.counter("punctual_occurrences_total", {
 })
 const attempts = Metric.counter("punctual_attempts_total", { description: "Attempts begun", incremental: true })
 const retries = Metric.counter("punctual_retries_total", { description: "Attempts to be repeated", incremental: true })
+const postponements = Metric.counter("punctual_postponed_total", {
+  description: "Runs given back until their rate limit lets them begin",
+  incremental: true
+})
 const lost = Metric.counter("punctual_leases_lost_total", {
   description: "Runs this scheduler lost to another while executing them",
   incremental: true
@@ -60,6 +64,8 @@ export const lagged = (millis: number, context: Context.Context<never>): void =>
 export const took = (millis: number, context: Context.Context<never>): void => duration.updateUnsafe(millis, context)
 
 export const retried = (context: Context.Context<never>): void => retries.updateUnsafe(1, context)
+
+export const postponed = (context: Context.Context<never>): void => postponements.updateUnsafe(1, context)
 
 export const leaseLost = (context: Context.Context<never>): void => lost.updateUnsafe(1, context)
 

@@ -66,6 +66,8 @@ type Outcome =
     readonly reason: Extract<SchedulerEvent, { readonly _tag: "RunReleased" }>["reason"]
     /** Why the task is to be set aside first. */
     readonly unreadable?: string
+    /** When it may be claimed again; at once, unless said. */
+    readonly readyAt?: number
   }
 
 /** How an attempt ended: with something to settle, or in a transaction that has settled it. */
@@ -370,6 +372,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
         return end(entry, attempt._tag === "Failed" ? "failed" : "timedOut", attempt.exit)
       case "WorkerLost":
         return workerLost(entry, attempt, at)
+      case "Postponed":
+        return { outcome: { _tag: "Release", reason: attempt.reason, readyAt: at + attempt.retryAfter } }
       case "Unreadable":
         // A tag that is handled no longer is not the row's fault.
         return {
@@ -431,7 +435,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       token: run.token!,
       owner: host.owner,
       now: at,
-      result: outcome._tag === "Release" ? { _tag: "Release" } : outcome
+      result: outcome._tag === "Release" ? { _tag: "Release", readyAt: outcome.readyAt } : outcome
     }
     return { run, outcome, settlement: task === undefined ? settlement : { ...settlement, task } }
   }
@@ -543,18 +547,19 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
             _tag: "RunRetrying",
             at: instant(settlement.now),
             store: alias,
-            run: fromRun({ ...run, state: "ready", exit: result.exit }),
+            run: fromRun({ ...run, state: "ready", exit: result.exit, readyAt: result.readyAt }),
             nextAttemptAt: instant(result.readyAt)
           })
         }
         return
       case "Release":
+        if (result.readyAt !== undefined) Metrics.postponed(context)
         if (hub.heard) {
           hub.emit({
             _tag: "RunReleased",
             at: instant(settlement.now),
             store: alias,
-            run: fromRun({ ...run, state: "ready" }),
+            run: fromRun({ ...run, state: "ready", readyAt: result.readyAt ?? run.readyAt }),
             reason: result.reason
           })
         }

@@ -54,7 +54,7 @@ export type What =
   | {
     readonly _tag: "Ended"
     readonly run: RunRow
-    readonly how: "Succeeded" | "Failed" | "TimedOut" | "WorkerLost" | "Unreadable" | "Interrupted"
+    readonly how: "Succeeded" | "Failed" | "TimedOut" | "WorkerLost" | "Postponed" | "Unreadable" | "Interrupted"
   }
   | {
     readonly _tag: "Process"
