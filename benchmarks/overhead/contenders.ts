@@ -305,6 +305,12 @@ const all = (layer: (folder: string) => Promise<StoreLayer>, setup: Setup): Cont
   }
 }
 
+/** Effect compiles schemas to functions in programs that ask for it, by one import. */
+const compiled = (contender: Contender): Contender => async (count, folder) => {
+  await import("effect/schema/SchemaJITCompiler/enable")
+  return contender(count, folder)
+}
+
 const memory = async () => MemoryTaskStore.layer
 const sqlite = async (folder: string) =>
   (await import("@punctual/sql/SqliteTaskStore")).layer({ filename: `${folder}/bench.db` })
@@ -325,6 +331,7 @@ export const contenders: Readonly<Record<string, Contender>> = {
   "+ spans": all(memory, { ...works(), around: tracer }),
   "+ policy that queues": all(memory, works({ whenBusy: "queue" })),
   "+ payload and result of 500 bytes": all(memory, orders),
+  "+ the same, schemas compiled": compiled(all(memory, orders)),
   "scheduler, SQLite": all(sqlite, works()),
   "SQLite + events heard": all(sqlite, { ...works(), listens: true })
 }

@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import * as ExecutorSuite from "@punctual/testing/ExecutorSuite"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -71,4 +72,67 @@ it.effect("a run that somebody interrupted is waited for by nobody else", () =>
     yield* close
     assert.deepStrictEqual(said, [])
     assert.isUndefined(run.pollUnsafe())
+  }))
+
+const Gated = Task.make("Gated")
+
+/** An executor of one place, with a handler that tells that it began and waits to be told to end. */
+const onePlace = Effect.gen(function*() {
+  const begun: Array<Deferred.Deferred<void>> = []
+  const registry = yield* TaskRegistry.make("test", { drained: () => true })
+  const context = Context.make(TaskRegistry.TaskRegistry, registry)
+  yield* Layer.build(Gated.toLayer(() =>
+    Effect.suspend(() => {
+      const gate = Deferred.makeUnsafe<void>()
+      begun.push(gate)
+      return Deferred.await(gate)
+    })
+  )).pipe(Effect.provideContext(context))
+  const scope = yield* Scope.make()
+  const built = yield* Layer.buildWithScope(Executor.layerFibers({ concurrency: 1 }), scope).pipe(
+    Effect.provideContext(context)
+  )
+  const { run } = Context.get(built, Executor.Executor)
+  return {
+    begun,
+    run: Effect.forkDetach(run(ExecutorSuite.makeRecord(Gated, null)), { startImmediately: true }),
+    /** Lets the run end that began at this position. */
+    end: (i: number) => Effect.andThen(Deferred.done(begun[i]!, Exit.void), Effect.yieldNow),
+    close: Scope.close(scope, Exit.void)
+  }
+})
+
+it.effect("a place goes from run to run, in the order in which they came, and is free after the last", () =>
+  Effect.gen(function*() {
+    const { begun, end, run } = yield* onePlace
+    const runs = [yield* run, yield* run, yield* run]
+    for (let i = 0; i < 3; i++) {
+      assert.lengthOf(begun, i + 1)
+      yield* end(i)
+      assert.strictEqual((yield* Fiber.await(runs[i]!))._tag, "Success")
+    }
+    yield* run
+    assert.lengthOf(begun, 4)
+  }))
+
+it.effect("a run that was interrupted while it waited for a place does not take it", () =>
+  Effect.gen(function*() {
+    const { begun, end, run } = yield* onePlace
+    yield* run
+    const waiting = yield* run
+    const next = yield* run
+    yield* Fiber.interrupt(waiting)
+    yield* end(0)
+    assert.lengthOf(begun, 2)
+    yield* end(1)
+    assert.strictEqual((yield* Fiber.await(next))._tag, "Success")
+  }))
+
+it.effect("what is asked of an executor that has closed is interrupted", () =>
+  Effect.gen(function*() {
+    const { begun, close, run } = yield* onePlace
+    yield* close
+    const exit = yield* Fiber.await(yield* run)
+    assert.isTrue(Exit.hasInterrupts(exit))
+    assert.lengthOf(begun, 0)
   }))
