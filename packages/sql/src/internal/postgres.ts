@@ -18,7 +18,7 @@
  * | `prune` | the rows it picks, none that is locked | end and prune others |
  * | `quarantine`, `clear` | the verdicts | change the tasks. Only a removal matters, and that waits, or has come first |
  *
- * Batches that are plain do not come here: see `fused.ts`.
+ * Batches that are plain do not come here: see `fused.ts`. There a settlement holds nothing before it deletes.
  *
  * What is locked late (`settle` learns from a run that its task queues) and cannot be had at once ends the transaction,
  * which begins again with the clocks first. So does one that the server ended for a deadlock or for the history's key.
