@@ -55,4 +55,19 @@ describe("schedulers, one store, and faults", () => {
     () => Simulation.run(App, { ...long, faults: ["step", "crash", "freeze", "partition"], seeds: range(1, 100) }),
     patience
   )
+
+  for (const apart of [15_000, 3_600_000]) {
+    it.effect(
+      `what must hold holds where the clock of one machine is ${apart / 1000} s ahead`,
+      () =>
+        Effect.gen(function*() {
+          for (const seed of range(1, 40)) {
+            const script = yield* Simulation.script(seed, options)
+            const skews = script.skews.map((skew, node) => node > 0 ? skew : apart)
+            yield* Simulation.replay(App, { ...script, skews }, options)
+          }
+        }),
+      patience
+    )
+  }
 })
