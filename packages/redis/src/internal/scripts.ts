@@ -396,7 +396,7 @@ for i, r in ipairs(order) do gs[i] = r.t.g end
 local answer = rows(gs)
 for i, r in ipairs(order) do
   unlink(r)
-  own(r, owner, lease, now)
+  own(r, (facts(r)), owner, lease, now)
   link(r)
   answer[i][4] = runText(r)
 end

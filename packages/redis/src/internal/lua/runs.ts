@@ -207,10 +207,10 @@ end
 
 -- runs of a task --------------------------------------------------------------
 
-local function own(r, owner, lease, now)
+local function own(r, once, owner, lease, now)
   r.state, r.token, r.owner, r.lease = 'running', nextToken(), owner, lease
-  local _, attempt, takeovers, readyAt = past(r)
-  setPast(r, facts(r) == 'true' and 'null' or now, S(tonumber(attempt) + 1), takeovers, readyAt)
+  local attempt, rest = match(r.past, '^[^,]+,([^,]+)(.*)$')
+  r.past = (once == 'true' and 'null' or now) .. ',' .. S(tonumber(attempt) + 1) .. rest
   touch(r)
 end
 
@@ -239,11 +239,13 @@ local function create(r, owner, lease, now)
   r.number = opened(t, r.key)
   t.runs[r.number] = r
   touch(r)
+  local once, _, due = facts(r)
   if r.state == 'ready' then
-    if owner ~= '' and not keyOf(t.k) then own(r, owner, lease, now) elseif r.held == 'false' then broughtReady = true end
+    if owner ~= '' and not keyOf(t.k) then own(r, once, owner, lease, now)
+    elseif r.held == 'false' then broughtReady = true end
   end
   link(r)
-  add('runs', t.g .. place(r.number), dueOf(r))
+  add('runs', t.g .. place(r.number), due)
   return r
 end
 

@@ -115,9 +115,12 @@ end
 
 -- Gives an open run its number.
 local function opened(t, key)
-  local open = opening(t)
   t.n = S(tonumber(t.n) + 1)
-  open[#open + 1], open[key] = key, t.n
+  if t.l == '' and not t.open then t.open = { key, [key] = t.n }
+  else
+    local open = opening(t)
+    open[#open + 1], open[key] = key, t.n
+  end
   changed(t)
   return t.n
 end
