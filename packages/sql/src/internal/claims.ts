@@ -240,7 +240,9 @@ where ${inSlot} and q.later = 1 and q.ready_at <= ${now} ${db.limit(ripenLimit)}
       return { queue, version: slot.version, left: slot.limit, at: 0, full: new Set<Line>() }
     })
     for (const queue of queues.values()) {
-      const rows = yield* sql`select q.n, q.run_key, q.version, q.priority, q.due from ${t.run} q
+      // by what they are sorted with those of lines, if there are any
+      const order = sql.literal(lined.has(queue.tag) ? ", q.priority, q.due" : "")
+      const rows = yield* sql`select q.n, q.run_key, q.version${order} from ${t.run} q
 where q.executor = ${queue.executor} and q.tag = ${queue.tag} and q.state = 'ready' and q.held = 0 and q.later = 0
 and q.ready_at <= ${options.now} and q.version <= ${queue.version}
 and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${options.reader})

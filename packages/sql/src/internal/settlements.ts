@@ -117,10 +117,10 @@ export const makeSettlements = (
     const rows = yield* values(
       sql`select u.i, r.token, r.owner, r.lease_until is not null, r.queues, r.cancel, r.attempt,
 (select c.state from ${t.clock} c where c.n = u.n),
-coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0), r.tag, r.concurrency_key${
+coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)${
         // what goes back to ready follows its row
         write.hasKeys
-          ? sql`, (select t.tag from ${t.task} t where t.n = u.n), (select t.concurrency_key from ${t.task} t where t.n = u.n)`
+          ? sql`, r.tag, r.concurrency_key, (select t.tag from ${t.task} t where t.n = u.n), (select t.concurrency_key from ${t.task} t where t.n = u.n)`
           : sql.literal("")}
 from ${
         dialect.join(
