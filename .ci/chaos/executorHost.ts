@@ -95,7 +95,7 @@ const adding = Effect.gen(function*() {
       Effect.tap(() => Effect.sync(() => tell({ at: Date.now(), what: "added", task: id }))),
       Effect.ignore
     )
-  }).pipe(Effect.repeat({ schedule: Schedule.spaced("200 millis"), while: () => !enough }))
+  }).pipe(Effect.repeat({ schedule: Schedule.spaced("400 millis"), while: () => !enough }))
 })
 
 const Scheduler = TaskScheduler.layer(

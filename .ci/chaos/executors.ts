@@ -304,11 +304,12 @@ const onKind = async (
   }
 }
 
-/** Waits until nothing is open any more, and reads all of it. */
+/** Waits until nothing is open any more, or nothing has ended for so long, and reads all of it. */
 const readRuns = (added: ReadonlyArray<string>, within: number) =>
   Effect.gen(function*() {
     const store = yield* TaskStore
-    const until = Date.now() + within
+    let seen = 0
+    let until = Date.now() + within
     while (true) {
       const runs: Array<RunRow> = []
       let after: string | undefined
@@ -318,9 +319,12 @@ const readRuns = (added: ReadonlyArray<string>, within: number) =>
         after = page.next ?? undefined
       } while (after !== undefined)
       const ended = new Set(runs.flatMap((run) => run.endedAt === null ? [] : [run.taskId]))
-      if (
-        Date.now() > until || (runs.every(({ endedAt }) => endedAt !== null) && added.every((task) => ended.has(task)))
-      ) return runs
+      if (ended.size > seen) {
+        seen = ended.size
+        until = Date.now() + within
+      }
+      const done = runs.every(({ endedAt }) => endedAt !== null) && added.every((task) => ended.has(task))
+      if (done || Date.now() > until) return runs
       yield* Effect.sleep("100 millis")
     }
   })
