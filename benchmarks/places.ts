@@ -2,6 +2,7 @@
  * Where benchmarks keep schedules: memory, a folder, servers; and Punctual's stores there.
  */
 import type * as Layer from "effect/Layer"
+import type { RowDataPacket } from "mysql2/promise"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -111,7 +112,19 @@ export const tidy = async (place: Place, where: string, prefix?: string): Promis
         [prefix]
       )
       for (const { tablename } of rows) await db.query(`drop table if exists "${tablename}" cascade`)
+      await db.query(`drop schema if exists "${prefix}" cascade`) // of a peer
     }
+    await db.end()
+  }
+  if (place === "mysql" && prefix !== undefined) {
+    const { createConnection } = await import("mysql2/promise")
+    const db = await createConnection(where)
+    const [rows] = await db.query<Array<RowDataPacket>>(
+      "select table_name as name from information_schema.tables where table_schema = database() and table_name like ?",
+      [`${prefix}%`]
+    )
+    await db.query("set foreign_key_checks = 0")
+    for (const { name } of rows) await db.query(`drop table if exists \`${name}\``)
     await db.end()
   }
   if (place === "redis" && prefix !== undefined) {
@@ -124,6 +137,7 @@ export const tidy = async (place: Place, where: string, prefix?: string): Promis
   }
   if (place === "file" && prefix !== undefined) {
     for (const suffix of ["", "-wal", "-shm"]) rmSync(join(where, `${prefix}.db${suffix}`), { force: true })
+    rmSync(join(where, prefix), { recursive: true, force: true })
   }
 }
 

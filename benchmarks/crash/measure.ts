@@ -5,7 +5,7 @@
  *                    the others are in progress  ──▶  when are they begun again? what is begun, or ended, twice?
  */
 import { report } from "../harness.ts"
-import { fresh } from "../places.ts"
+import { fresh, tidy } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import { onParent, startWorker, tell } from "../worker.ts"
 
@@ -41,6 +41,8 @@ const parent = async (): Promise<void> => {
   await second.kill()
   const seconds = [...again.values()].map((at) => (at - killed) / 1_000)
   const twice = (map: Map<number, number>) => [...map.values()].filter((times) => times > 1).length
+  await Promise.race([session.close(), wait(1_000)])
+  await tidy(contender.place, where, name)
   report({
     again: again.size === open.size ? Math.max(0, ...seconds) : NaN,
     first: seconds.length === 0 ? NaN : Math.min(...seconds),

@@ -4,7 +4,7 @@
  * Of several kinds with commas between them, all are run, and the first is told.
  */
 import { report } from "../harness.ts"
-import { fresh } from "../places.ts"
+import { fresh, tidy } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import type { Kind, Session } from "../queues/queue.ts"
 import { serverCpu } from "../serverCpu.ts"
@@ -46,31 +46,36 @@ const run = async (session: Session, count: number): Promise<number> => {
   return runs
 }
 
-/** Not every contender closes in finite time. */
-const close = (session: Session) => Promise.race([session.close(), wait(1_000)])
+/** Not every contender closes in finite time. What it left would weigh on those that come after it. */
+const close = async (session: Session, name: string): Promise<void> => {
+  await Promise.race([session.close(), wait(1_000)])
+  await tidy(contender.place, where, name)
+}
 
 /** What goes over the wire, in a pass of its own that nobody times. */
 const watch = async (kind: Kind): Promise<{ readonly commands: number; readonly bytes: number }> => {
   const few = Math.min(count, 5_000)
   const proxy = await counted(contender.place, where)
-  const session = await contender.open(proxy.url, fresh(), { kind })
+  const name = fresh()
+  const session = await contender.open(proxy.url, name, { kind })
   await fill(session, kind, few)
   proxy.reset()
   await run(session, few)
   const { bytes, commands } = proxy.counts()
-  await close(session)
+  await close(session, name)
   proxy.close()
   return { commands: commands / few * 1_000, bytes: bytes / few }
 }
 
 const measured = async (kind: Kind) => {
-  const session = await contender.open(where, fresh(), { kind })
+  const name = fresh()
+  const session = await contender.open(where, name, { kind })
   const took = await fill(session, kind, count)
   const server = serverCpu(where)
   const [client, before, from] = [process.cpuUsage(), server(), performance.now()]
   const runs = await run(session, count)
   const [until, used, after] = [performance.now(), process.cpuUsage(client), server()]
-  await close(session)
+  await close(session, name)
   return {
     drain: runs / (until - from) * 1_000,
     fill: count / took * 1_000,

@@ -2,14 +2,16 @@
  * How fast one process adds: node measure.ts <contender> <where> <one by one> <50 in flight> <in bulk>
  */
 import { report } from "../harness.ts"
-import { fresh } from "../places.ts"
+import { fresh, tidy } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import { parts } from "../queues/queue.ts"
 import { serverCpu } from "../serverCpu.ts"
 
 const [name = "", where = "", ...sizes] = process.argv.slice(2)
 const [one, flight, bulk] = sizes.map(Number) as [number, number, number]
-const session = await contenders[name]!.open(where, fresh(), { kind: "one-off" })
+const contender = contenders[name]!
+const prefix = fresh()
+const session = await contender.open(where, prefix, { kind: "one-off" })
 
 let n = 0
 const next = () => ({ n: n++ })
@@ -44,6 +46,9 @@ const added = await rate(bulk, async () => {
   for (const batch of batches) await session.add(batch)
 })
 const [used, after] = [process.cpuUsage(client), server()]
+// not every contender closes in finite time
+await Promise.race([session.close(), new Promise((resolve) => setTimeout(resolve, 1_000))])
+await tidy(contender.place, where, prefix)
 report({
   ...figures,
   bulk: added,

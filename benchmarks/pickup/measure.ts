@@ -4,7 +4,7 @@
  *     node measure.ts <contender> <where> <count> <stored> <seconds of idleness> <seconds of patience>
  */
 import { percentile, report } from "../harness.ts"
-import { fresh } from "../places.ts"
+import { fresh, tidy } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import { period } from "../queues/queue.ts"
 import { serverCpu } from "../serverCpu.ts"
@@ -66,6 +66,8 @@ const parent = async (): Promise<void> => {
   await all()
   const add = Array.from(began).flatMap(([n, at]) => n < count ? [] : [at - addedAt[n - count]!])
   await worker.kill()
+  await Promise.race([session.close(), wait(1_000)])
+  await tidy(contender.place, where, name)
   report({
     dueP50: percentile(due, 0.5),
     dueP99: percentile(due, 0.99),

@@ -2,7 +2,7 @@
  * What one, two, four, eight processes run of one store: node workers.ts <contender> <where> <count> <workers>
  */
 import { report } from "../harness.ts"
-import { fresh } from "../places.ts"
+import { fresh, tidy } from "../places.ts"
 import { contenders } from "../queues/contenders.ts"
 import { serverCpu } from "../serverCpu.ts"
 import { onParent, startWorker, tell } from "../worker.ts"
@@ -36,6 +36,8 @@ const parent = async (): Promise<void> => {
   while (runs < count) await wait(5)
   const [took, used] = [performance.now() - begin, server() - before]
   for (const worker of all) await worker.kill()
+  await Promise.race([session.close(), wait(1_000)])
+  await tidy(contender.place, where, shared)
   report({ rate: count / took * 1_000, repeated: runs - count, server: used * 1_000 / count })
 }
 
