@@ -74,6 +74,38 @@ describe("wake-ups", () => {
     })
   })
 
+  it.effect("one that comes from outside at any moment lets no virtual time pass over a heartbeat", () => {
+    const listeners = new Set<(wake: Wake) => void>()
+    const tell = () => listeners.forEach((listener) => listener({ due: null, ready: false, cancel: true }))
+    const beats: Array<number> = []
+    const store = patched((store) => ({
+      listen: (onWake) => Effect.sync(() => void listeners.add(onWake)),
+      heartbeat: (options) => {
+        beats.push(options.lease.until)
+        return store.heartbeat(options)
+      }
+    }))
+    return isolated(
+      Effect.gen(function*() {
+        const scheduler = yield* Scheduler
+        yield* scheduler.add(Work, { id: "work", trigger: Trigger.now })
+        yield* TestScheduler.settle
+        yield* Effect.acquireRelease(
+          Effect.sync(() => setInterval(tell, 1)),
+          (timer) => Effect.sync(() => clearInterval(timer))
+        )
+        for (let i = 0; i < 100; i++) {
+          const before = beats.length
+          yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+          yield* TestScheduler.advance("30 seconds")
+          const last = beats.slice(Math.max(0, before - 1))
+          for (let k = 1; k < last.length; k++) assert.isAtMost(last[k]! - last[k - 1]!, 10_000)
+        }
+      }),
+      TestScheduler.layer(Work.toLayer(() => Effect.sleep("1 day")), { now, store })
+    )
+  })
+
   it.effect("what this scheduler makes ready itself needs no wake-up", () => {
     const store = patched((store) => ({ listen: () => Effect.void, takeover: (options) => store.takeover(options) }))
     return isolated(

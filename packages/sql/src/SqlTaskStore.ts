@@ -190,7 +190,7 @@ export const make: (options?: Options) => Effect.Effect<
   )
   /** A transaction of a handler holds a connection until it ends. */
   const transact = <A, E>(effect: (within: Context.Context<never>) => Effect.Effect<A, E>) => {
-    const transaction = db.withTransaction(
+    const transaction = sql.withTransaction(
       Effect.contextWith((context: Context.Context<never>) =>
         effect(Context.pick(sql.transactionService, CurrentTransaction)(context) as Context.Context<never>)
       )

@@ -1,8 +1,8 @@
 /**
  * Much in one call: all of it, or nothing.
  */
-import { PGlite } from "@electric-sql/pglite"
 import { assert, describe, it } from "@effect/vitest"
+import { PGlite } from "@electric-sql/pglite"
 import * as TaskStoreBulk from "@punctual/testing/TaskStoreBulk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -39,7 +39,8 @@ const whole = <E>(
         )
         const store = Context.get(context, TaskStore)
         const sql = Context.get(context, SqlClient.SqlClient)
-        const tasks = Array.from({ length: count }, (_, i) => newTask(`task-${String(i).padStart(6, "0")}`))
+        const tasks = Array.from({ length: count }, (_, i) =>
+          newTask(`task-${String(i).padStart(6, "0")}`))
         const last = tasks.at(-1)!.id
         yield* refuses(sql, `${prefix}_task`)
         const error = yield* Effect.flip(store.insert(tasks))

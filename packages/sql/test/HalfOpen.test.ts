@@ -14,13 +14,10 @@ import * as MysqlClient from "../src/MysqlClient.ts"
 import * as MysqlTaskStore from "../src/MysqlTaskStore.ts"
 import * as PostgresTaskStore from "../src/PostgresTaskStore.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
-import { clientOf, freshPrefix } from "./internal/postgres.ts"
+import { freshPrefix } from "./internal/postgres.ts"
 
 /** What a handler has written is committed over a connection that has died: the wait for that has an end. */
-const commits = (
-  url: string,
-  clientOf: (url: string) => Layer.Layer<SqlClient.SqlClient, unknown>
-) => {
+const commits = (url: string, clientOf: (url: string) => Layer.Layer<SqlClient.SqlClient, unknown>) => {
   describe.concurrent("transactions of handlers", () => {
     for (const lost of ["both", "replies"] as const) {
       it.live(
@@ -57,7 +54,6 @@ const commits = (
 
 await onServer("postgres", (url) => {
   halfOpen("postgres", url, (url, prefix) => PostgresTaskStore.layer({ url, prefix }))
-  commits(url, clientOf)
 })
 
 await onServer("mysql", (url) => {

@@ -53,8 +53,6 @@ export interface Database {
     operation: string,
     effect: Effect.Effect<A, SqlError | TaskStoreError>
   ) => Effect.Effect<A, TaskStoreError>
-  /** As the client's own, with an end to the wait for its beginning and its end. */
-  readonly withTransaction: SqlClient.SqlClient["withTransaction"]
   /** One transaction, which a store that a newer program has changed refuses. */
   readonly write: <A>(
     operation: string,
@@ -170,7 +168,6 @@ export const make = (options: {
     values: dialect.values,
     limit: dialect.limit,
     fail,
-    withTransaction,
     read: (operation, effect) => Effect.mapError(effect, fail(operation)),
     write: (operation, body) => {
       const transaction = Effect.gen(function*() {

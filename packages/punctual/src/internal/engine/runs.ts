@@ -695,19 +695,29 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     return Math.max(1, wait)
   }
 
-  const heartbeatLoop: Effect.Effect<never> = Effect.forever(Effect.gen(function*() {
-    yield* runningLatch.await
-    yield* Effect.raceFirst(cancelLatch.await, Effect.sleep(Duration.millis(untilHeartbeat())))
-    cancelLatch.closeUnsafe()
-    if (running.size === 0) {
-      runningLatch.closeUnsafe()
-      return
-    }
-    if (activity.virtual) activity.begin("heartbeat")
-    yield* Effect.ensuring(
-      heartbeat,
+  /**
+   * Counted from the very instant its sleep ends, by its time or since somebody asks for a cancel: what becomes of a race
+   * takes some turns, in which virtual time would pass over what is due next, leases included.
+   */
+  const heartbeatLoop: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
+    let counted = false
+    const awake = Effect.sync(() => {
+      if (counted || !activity.virtual) return
+      counted = true
+      activity.begin("heartbeat")
+    })
+    return Effect.ensuring(
+      Effect.gen(function*() {
+        yield* runningLatch.await
+        const sleep = Effect.ensuring(Effect.sleep(Duration.millis(untilHeartbeat())), awake)
+        yield* Effect.raceFirst(cancelLatch.await, sleep)
+        yield* awake
+        cancelLatch.closeUnsafe()
+        if (running.size === 0) runningLatch.closeUnsafe()
+        else yield* heartbeat
+      }),
       Effect.sync(() => {
-        if (activity.virtual) activity.end("heartbeat")
+        if (counted) activity.end("heartbeat")
       })
     )
   }))

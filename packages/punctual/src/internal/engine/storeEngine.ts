@@ -182,11 +182,14 @@ export const make = (
   /** Batches of due tasks in a row of which others had each one. */
   let conflicts = 0
 
+  const awake = (): void => {
+    if (!asleep) return
+    asleep = false
+    if (activity.virtual) activity.begin("engine")
+  }
+
   const wake = (): void => {
-    if (asleep) {
-      asleep = false
-      if (activity.virtual) activity.begin("engine")
-    }
+    awake()
     latch.openUnsafe()
   }
 
@@ -232,13 +235,12 @@ export const make = (
       const wait = Math.max(1, activity.virtual ? until - now() : Math.min(until - now(), settings.maxSleep))
       asleep = true
       if (activity.virtual) activity.end("engine")
+      // Awake from the very instant its time has come: what becomes of a race takes some turns, and time must not move.
+      const sleep = Effect.ensuring(Effect.sleep(Duration.millis(wait)), Effect.sync(awake))
       return Effect.ensuring(
-        wait === Infinity ? latch.await : Effect.raceFirst(latch.await, Effect.sleep(Duration.millis(wait))),
+        wait === Infinity ? latch.await : Effect.raceFirst(latch.await, sleep),
         Effect.sync(() => {
-          if (asleep) {
-            asleep = false
-            if (activity.virtual) activity.begin("engine")
-          }
+          awake()
           latch.closeUnsafe()
         })
       )
