@@ -20,24 +20,28 @@ TaskStoreBulk.suite(
 
 await onServer((server) => TaskStoreBulk.suite("mongodb", storeOn(server), server.ferret ? { count: 20_000 } : {}))
 
-it.live("a call that fails in its middle has added some of its tasks whole; made again it adds the rest", () =>
-  Effect.gen(function*() {
-    const tasks = Array.from({ length: 2_500 }, (_, i) => newTask(`task-${i}`))
-    const opened = (server: Pretended) => makeOver(server.database, { name: "pretended" })
-    const measured = new Pretended()
-    yield* Effect.flatMap(opened(measured), (store) => store.insert(tasks))
-    const server = new Pretended()
-    const store = yield* opened(server)
-    server.dies = measured.calls - 3
-    const error = yield* Effect.flip(store.insert(tasks))
-    assert.deepStrictEqual([error.operation, error.reason], ["insert", "Unavailable"])
-    server.dies = Infinity
-    const kept = new Set((yield* store.get(tasks.map(({ id }) => id))).map(({ row }) => row.id))
-    assert.isAbove(kept.size, 0)
-    assert.isBelow(kept.size, tasks.length)
-    const again = yield* store.insert(tasks)
-    assert.deepStrictEqual(
-      again.map(({ _tag }) => _tag),
-      tasks.map(({ id }) => kept.has(id) ? "Exists" : "Inserted")
-    )
-  }), 30_000)
+it.live(
+  "a call that fails in its middle has added some of its tasks whole; made again it adds the rest",
+  () =>
+    Effect.gen(function*() {
+      const tasks = Array.from({ length: 2_500 }, (_, i) => newTask(`task-${i}`))
+      const opened = (server: Pretended) => makeOver(server.database, { name: "pretended" })
+      const measured = new Pretended()
+      yield* Effect.flatMap(opened(measured), (store) => store.insert(tasks))
+      const server = new Pretended()
+      const store = yield* opened(server)
+      server.dies = measured.calls - 3
+      const error = yield* Effect.flip(store.insert(tasks))
+      assert.deepStrictEqual([error.operation, error.reason], ["insert", "Unavailable"])
+      server.dies = Infinity
+      const kept = new Set((yield* store.get(tasks.map(({ id }) => id))).map(({ row }) => row.id))
+      assert.isAbove(kept.size, 0)
+      assert.isBelow(kept.size, tasks.length)
+      const again = yield* store.insert(tasks)
+      assert.deepStrictEqual(
+        again.map(({ _tag }) => _tag),
+        tasks.map(({ id }) => kept.has(id) ? "Exists" : "Inserted")
+      )
+    }),
+  30_000
+)

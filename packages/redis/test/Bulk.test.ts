@@ -34,7 +34,10 @@ await onServer("redis", (url) => {
               return (...args) =>
                 left-- > 0
                   ? Effect.tap(send(...args), () => --open === 0 ? answered.open : Effect.void)
-                  : Effect.andThen(answered.await, Effect.fail(new Redis.RedisError({ cause: new Error("ECONNRESET") })))
+                  : Effect.andThen(
+                    answered.await,
+                    Effect.fail(new Redis.RedisError({ cause: new Error("ECONNRESET") }))
+                  )
             }
           }))
       ).pipe(Layer.provide(NodeRedis.layer({ url })))
