@@ -18,7 +18,7 @@ TaskStoreBulk.suite(
   { count: 10_000 }
 )
 
-await onServer((server) => TaskStoreBulk.suite("mongodb", storeOn(server), server.ferret ? { count: 20_000 } : {}))
+await onServer((server) => TaskStoreBulk.suite("mongodb", storeOn(server), server.ferret ? { count: 1_000 } : {}))
 
 it.live(
   "a call that fails in its middle has added some of its tasks whole; made again it adds the rest",

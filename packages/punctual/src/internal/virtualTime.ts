@@ -15,6 +15,8 @@ export interface VirtualTime {
   readonly activity: Omit<Activity.Activity, "observe">
   /** How many things are in flight. */
   readonly busy: () => number
+  /** How many have begun or ended until now. */
+  readonly changes: () => number
   readonly labels: () => ReadonlyArray<string>
   /** Counts what is in flight now no longer, each until it has ended. */
   readonly giveUp: () => void
@@ -38,8 +40,10 @@ export const makeVirtualTime = (testClock: TestClock.TestClock): Effect.Effect<V
     const counts = new Map<string, number>()
     const givenUp = new Set<string>()
     let total = 0
+    let changes = 0
     const idle = Latch.makeUnsafe(true)
     const add = (label: string, by: 1 | -1): void => {
+      changes++
       const before = counts.get(label) ?? 0
       const after = before + by
       if (after === 0) counts.delete(label)
@@ -87,6 +91,7 @@ export const makeVirtualTime = (testClock: TestClock.TestClock): Effect.Effect<V
       clock,
       activity: { virtual: true, begin, end, live: (effect) => testClock.withLive(effect) },
       busy: () => total,
+      changes: () => changes,
       giveUp,
       labels: () => [...counts].filter(([, count]) => count > 0).map(([label]) => label),
       idle: idle.await,

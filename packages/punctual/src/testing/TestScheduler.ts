@@ -257,14 +257,15 @@ const build = <A, E, R>(
 /** Waits, in real time, until nothing is in flight. */
 const awaitIdle = (time: VirtualTime, patience: number): Effect.Effect<void, NeverIdle> =>
   Effect.gen(function*() {
-    // What is about to begin must have begun: two turns of the event loop, then look.
-    yield* Effect.yieldNow
-    yield* Effect.yieldNow
-    while (time.busy() > 0) {
-      const waited = yield* time.live(Effect.timeoutOption(time.idle, Duration.millis(patience)))
-      if (waited._tag === "None") return yield* new NeverIdle({ busy: time.labels(), patience })
+    while (true) {
+      // What is about to begin must have begun, and what has ended must sleep: nothing may change in two turns.
+      const changes = time.changes()
       yield* Effect.yieldNow
       yield* Effect.yieldNow
+      if (time.busy() > 0) {
+        const waited = yield* time.live(Effect.timeoutOption(time.idle, Duration.millis(patience)))
+        if (waited._tag === "None") return yield* new NeverIdle({ busy: time.labels(), patience })
+      } else if (time.changes() === changes) return
     }
   })
 

@@ -168,6 +168,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
       if (ready.length === 0) return
       Metrics.attempted(ready.length, context)
       tellInProgress()
+      attend()
       runningLatch.openUnsafe()
       for (const entry of ready) begin(entry, leaseUntil)
       return
@@ -695,32 +696,40 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     return Math.max(1, wait)
   }
 
+  /** Whether nothing runs, and the loop of heartbeats waits for something to. */
+  let resting = false
+  const attend = (): void => {
+    if (!resting) return
+    resting = false
+    if (activity.virtual) activity.begin("heartbeat")
+  }
+
+  const rest = Effect.suspend(() => {
+    runningLatch.closeUnsafe()
+    resting = true
+    if (activity.virtual) activity.end("heartbeat")
+    return Effect.ensuring(runningLatch.await, Effect.sync(attend))
+  })
+
   /**
-   * Counted from the very instant its sleep ends, by its time or since somebody asks for a cancel: what becomes of a race
-   * takes some turns, in which virtual time would pass over what is due next, leases included.
+   * Counted from the very instant its sleep ends until the next one has begun: what becomes of a race takes some turns, in
+   * which virtual time would pass over what is due next, leases included.
    */
-  const heartbeatLoop: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
-    let counted = false
-    const awake = Effect.sync(() => {
-      if (counted || !activity.virtual) return
-      counted = true
-      activity.begin("heartbeat")
-    })
+  const heartbeatLoop: Effect.Effect<never> = Effect.suspend(() => {
+    if (activity.virtual) activity.begin("heartbeat")
     return Effect.ensuring(
-      Effect.gen(function*() {
-        yield* runningLatch.await
-        const sleep = Effect.ensuring(Effect.sleep(Duration.millis(untilHeartbeat())), awake)
-        yield* Effect.raceFirst(cancelLatch.await, sleep)
-        yield* awake
+      Effect.forever(Effect.gen(function*() {
+        if (running.size === 0) return yield* rest
+        const sleep = Effect.sleep(Duration.millis(untilHeartbeat()))
+        yield* Effect.raceFirst(cancelLatch.await, Effect.provideService(sleep, Activity.Label, "heartbeat"))
         cancelLatch.closeUnsafe()
-        if (running.size === 0) runningLatch.closeUnsafe()
-        else yield* heartbeat
-      }),
+        yield* heartbeat
+      })),
       Effect.sync(() => {
-        if (counted) activity.end("heartbeat")
+        if (activity.virtual) activity.end("heartbeat")
       })
     )
-  }))
+  })
 
   return {
     size: () => running.size,
