@@ -64,7 +64,7 @@ export const suite = <R, E>(name: string, layer: Layer.Layer<TaskStore | R, E>, 
     tests.forEach(({ body, name }, index) => {
       const reason = skip.get(name)
       const run = () => Effect.flatMap(lab(index + 1), body)
-      if (reason === undefined) it.effect(name, run, 15_000)
+      if (reason === undefined) it.effect(name, run, 60_000)
       else it.effect.skip(`${name} (skipped: ${reason})`, run)
     })
     described(it, options, tests.map(({ name }) => name))
