@@ -1,6 +1,8 @@
 /**
  * What a seed makes of chance: the same numbers each time, in the order in which they are drawn.
  */
+import { makeDraw } from "../../packages/punctual/src/internal/simulation/random.ts"
+
 export interface Random {
   /** From 0 to 1. */
   readonly next: () => number
@@ -11,13 +13,7 @@ export interface Random {
 }
 
 export const seeded = (seed: number): Random => {
-  let state = seed
-  const next = (): number => {
-    state = (state + 0x6D2B79F5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
+  const { next } = makeDraw(seed)
   return {
     next,
     between: (from, to) => from + next() * (to - from),

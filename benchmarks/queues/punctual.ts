@@ -1,6 +1,7 @@
 /**
  * Punctual, at its defaults, over each of its stores.
  */
+import { newRun } from "@punctual/testing/TaskStoreRecords"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,7 +14,7 @@ import * as TaskScheduler from "punctual/TaskScheduler"
 import { TaskStore } from "punctual/TaskStore"
 import * as Trigger from "punctual/Trigger"
 import type { Store } from "../places.ts"
-import { readyRun, taskOf } from "../rows.ts"
+import { taskOf } from "../rows.ts"
 import { type Contender, type Job, parts, period } from "./queue.ts"
 
 const Work = Task.make("Work", { payload: { n: Schema.Int } })
@@ -66,7 +67,7 @@ export const punctual = (store: Store): Contender => ({
     const addReady = (jobs: ReadonlyArray<Job>) =>
       Effect.runPromise(
         Effect.forEach(parts(jobs, 1_000), (part) =>
-          insert(part.map(({ n }) => ({ ...taskOf(`task-${n}`, n, 1, null), runs: [readyRun(1)] }))), { discard: true })
+          insert(part.map(({ n }) => ({ ...taskOf(`task-${n}`, n, 1, null), runs: [newRun(1)] }))), { discard: true })
       )
     return {
       add: kind === "ready" ? addReady : add,

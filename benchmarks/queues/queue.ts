@@ -44,7 +44,7 @@ export interface Contender {
   /** What is in question: Punctual, a limit written by hand, a peer at its best, or one at its defaults. */
   readonly role: "own" | "limit" | "best" | "defaults"
   readonly kinds: ReadonlyArray<Kind>
-  /** Whether it is told when a job is due. Without, it has jobs for now only. */
+  /** Whether it is told when a job is due; otherwise its jobs are due at once. */
   readonly timed: boolean
   /** Opens it under a name, which several processes may do. */
   readonly open: (where: string, name: string, options: Options) => Promise<Session>

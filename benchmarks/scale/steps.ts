@@ -2,9 +2,9 @@
  * What an engine does with what is due, without an engine: read it, commit it with a ready run each, claim the runs, settle
  * them. Time is an argument.
  */
+import { change, newRun } from "@punctual/testing/TaskStoreRecords"
 import * as Effect from "effect/Effect"
-import { type Change, type TaskStore, type TaskStoreError } from "punctual/TaskStore"
-import { readyRun } from "../rows.ts"
+import type { TaskStore, TaskStoreError } from "punctual/TaskStore"
 
 /** 2026-01-01 */
 export const begin = 1_767_225_600_000
@@ -35,19 +35,17 @@ export const runDue = (
       const limit = Math.min(page, count - ids.length)
       const { tasks: due } = yield* timed("due", store.due({ now, limit: page, reader: "bench", zoneRules: "" }))
       if (due.length !== limit) return yield* Effect.die(new Error(`${due.length} tasks are due, not ${limit}`))
-      const changes = due.map(({ row }): Change => ({
-        id: row.id,
-        generation: row.generation,
-        revision: row.revision,
-        now,
-        set: {
-          cursor: now,
-          due: row.due! + later,
-          nominal: row.due! + later,
-          counters: { ...row.counters, ran: row.counters.ran + 1 }
-        },
-        runs: [{ _tag: "Create", run: readyRun(row.due!) }]
-      }))
+      const changes = due.map(({ row }) =>
+        change(row, now, {
+          set: {
+            cursor: now,
+            due: row.due! + later,
+            nominal: row.due! + later,
+            counters: { ...row.counters, ran: row.counters.ran + 1 }
+          },
+          runs: [{ _tag: "Create", run: newRun(row.due!) }]
+        })
+      )
       yield* timed("commit", store.commit(changes))
       const slots = [{ executor: "default", tag: "Work", version: 1, limit }]
       const { runs } = yield* timed("claim", store.claim({ now, lease, slots, limit, reader: "bench" }))

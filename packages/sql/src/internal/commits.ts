@@ -20,6 +20,8 @@ import {
   claimedRunRow,
   decodeRun,
   definitionFields,
+  follow,
+  followedColumns,
   orNull,
   positionFields,
   readable,
@@ -258,18 +260,9 @@ from ${
       yield* sql`${
         dialect.update({
           table: t.run,
-          set: sql.literal(`tag = u.tag, version = u.version, executor = u.executor, priority = u.priority,
-concurrency_key = u.concurrency_key, concurrency_limit = u.concurrency_limit,
+          set: sql.literal(`${follow},
 later = case when r.later >= 2 then r.later - 2 else r.later end + ${apart("u.concurrency_key")}`),
-          source: source([
-            ["n", "int"],
-            ["tag", "text"],
-            ["version", "int"],
-            ["executor", "text"],
-            ["priority", "int"],
-            ["concurrency_key", "text"],
-            ["concurrency_limit", "int"]
-          ])(rerouted),
+          source: source([["n", "int"], ...followedColumns])(rerouted),
           where: sql.literal("r.n = u.n and r.lease_until is null")
         })
       }`

@@ -400,6 +400,14 @@ export const routeFields: ReadonlyArray<Field<RunOrigin>> = [
   field<RunOrigin, "priority">("priority", "priority", "int", same)
 ]
 
+/** What runs follow of the row of their task until they begin, and how an update of them sets it. */
+export const followedColumns: Columns = [
+  ...routeFields.flatMap(({ columns }) => columns),
+  ["concurrency_key", "text"],
+  ["concurrency_limit", "int"]
+]
+export const follow = followedColumns.map(([name]) => `${name} = u.${name}`).join(", ")
+
 /** How a run ended. */
 export interface Outcome {
   readonly state: string

@@ -16,7 +16,17 @@ import { type Fused, unfused } from "./fused.ts"
 import { apart, limitOf } from "./lines.ts"
 import { makeLocks } from "./locks.ts"
 import type { Cells } from "./records.ts"
-import { decodeRun, orNull, readable, refKey, runColumns, selectRun, Unreadable } from "./records.ts"
+import {
+  decodeRun,
+  follow,
+  followedColumns,
+  orNull,
+  readable,
+  refKey,
+  runColumns,
+  selectRun,
+  Unreadable
+} from "./records.ts"
 
 type Store = TaskStore["Service"]
 
@@ -297,8 +307,7 @@ from ${
       dialect.update({
         table: t.run,
         set: sql.literal(`state = 'ready', lease_until = null, held = u.held, ${set},
-later = ${later} + ${apart("u.concurrency_key")}, tag = u.tag, version = u.version, executor = u.executor,
-priority = u.priority, concurrency_key = u.concurrency_key, concurrency_limit = u.concurrency_limit`),
+later = ${later} + ${apart("u.concurrency_key")}, ${follow}`),
         source: sql`(select u.*, t.tag, t.version, t.executor, t.priority, t.concurrency_key, ${
           sql.literal(limitOf)
         } as concurrency_limit
@@ -472,20 +481,8 @@ left join ${t.task} t on t.n = u.n left join ${t.clock} c on c.n = u.n order by 
         dialect.update({
           table: t.run,
           set: sql`state = 'ready', lease_until = null, held = u.held, token = null, takeovers = r.takeovers + 1,
-later = case when r.ready_at > ${now} then 1 else 0 end + ${sql.literal(apart("u.concurrency_key"))},
-tag = u.tag, version = u.version, executor = u.executor, priority = u.priority,
-concurrency_key = u.concurrency_key, concurrency_limit = u.concurrency_limit`,
-          source: source([
-            ["n", "int"],
-            ["run_key", "text"],
-            ["held", "int"],
-            ["tag", "text"],
-            ["version", "int"],
-            ["executor", "text"],
-            ["priority", "int"],
-            ["concurrency_key", "text"],
-            ["concurrency_limit", "int"]
-          ])(back),
+later = case when r.ready_at > ${now} then 1 else 0 end + ${sql.literal(`${apart("u.concurrency_key")}, ${follow}`)}`,
+          source: source([["n", "int"], ["run_key", "text"], ["held", "int"], ...followedColumns])(back),
           where: sql.literal("r.n = u.n and r.run_key = u.run_key")
         })
       }`

@@ -291,7 +291,7 @@ export const make = (
     readonly tags: Map<ExecutorSlot, ReadonlyMap<string, number>>
   }
 
-  /** Decides a batch, commits it, and answers what of it begins; `undefined` where others had all of it. */
+  /** Decides a batch, commits it, and answers what of it begins; it is lost where others had all of it. */
   const advanceAll = ({ at, free, tags, tasks }: Batch) =>
     Effect.gen(function*() {
       const askedAt = monotonic(clock)
