@@ -13,7 +13,7 @@ import * as MemoryTaskStore from "punctual/MemoryTaskStore"
 import type { RunRow, TaskRow } from "punctual/TaskRecord"
 import { type Change, type Committed, type Settlement, TaskStore, type TaskStoreError } from "punctual/TaskStore"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
-import { change, epoch, lease, newRun, newTask } from "./internal/tasks.ts"
+import { change, epoch, lease, newRun, newTask, slot } from "./internal/tasks.ts"
 
 type Store = TaskStore["Service"]
 
@@ -89,6 +89,33 @@ const alike = <A>(
 const tags = (answers: ReadonlyArray<Committed>) => answers.map(({ _tag }) => _tag)
 
 describe("evaluations of tasks that were read just before", () => {
+  alike("leave runs with a concurrency key to claims, and their ends make room", (store) =>
+    Effect.gen(function*() {
+      yield* store.insert(Array.from({ length: 3 }, (_, i) =>
+        newTask(`t${i}`, { due: epoch - 3 + i, concurrencyKey: "k", concurrencyLimit: 1 })))
+      const begun = claimed(
+        yield* store.commit((yield* due(store)).map((row) =>
+          evaluation(row)
+        ))
+      ).length
+      const order: Array<string> = []
+      for (let i = 0; i < 3; i++) {
+        const { runs } = yield* store.claim({
+          now: epoch,
+          lease: lease("me"),
+          slots: [slot],
+          limit: 10,
+          reader: "r"
+        })
+        order.push(runs.map(({ run }) => run.taskId).join())
+        yield* store.settle(runs.map(({ run }) => end(run)), { keep: 10 })
+      }
+      return { begun, order }
+    }), ({ begun, order }) => {
+    assert.strictEqual(begun, 0)
+    assert.deepStrictEqual(order, ["t0", "t1", "t2"])
+  })
+
   for (const count of [3, 40]) {
     alike(`move on and have their runs, ${count} at once`, (store) =>
       Effect.gen(function*() {
