@@ -196,8 +196,9 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
     }
   }
 
-  const named = ({ values }: ReturnType<typeof common>) =>
-    sql.join(", ", false)(values.map(([name, value]) => sql`${value("u")} as ${sql.literal(name)}`))
+  type Common = ReturnType<typeof common>
+
+  const valuesOf = ({ values }: Common, alias: string) => sql.join(", ", false)(values.map(([, value]) => value(alias)))
 
   // ---------------------------------------------------------------------------
   // insert
@@ -234,7 +235,6 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
         ])
       )
       const names = (columns: Columns) => sql.literal(columns.map(([name]) => name).join(", "))
-      const from = ({ values }: typeof definition) => sql.join(", ", false)(values.map(([, value]) => value("g")))
       const statement = values(
         sql`with u as materialized (
   select u.* from ${rows} u
@@ -244,9 +244,11 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
   )
 ), a as (
   insert into ${t.task} (n, id, payload, display, ${names(definitionColumns)})
-  select g.n, g.id, g.payload, g.display, ${from(definition)} from g order by g.id
+  select g.n, g.id, g.payload, g.display, ${valuesOf(definition, "g")} from g order by g.id
 ), c as (
-  insert into ${t.clock} (n, id, revision, ${names(positionColumns)}) select g.n, g.id, 1, ${from(position)} from g
+  insert into ${t.clock} (n, id, revision, ${names(positionColumns)}) select g.n, g.id, 1, ${
+          valuesOf(position, "g")
+        } from g
 )
 select g.i, g.n from g`
       )
@@ -311,13 +313,17 @@ select g.i, g.n from g`
     const route = common(routeFields, plain.map(({ seen }) => seen))
     const sharing = common(sharingFields, plain.map(({ run }) => run ?? noRun))
     const kind = occurrences ? occurrence : otherRun
-    const rows = source([...identity, ...kind.columns, ...position.columns, ...route.columns, ...sharing.columns])(
+    /** What is sent of each run, and what all have in common. */
+    const sent = [...kind.columns, ...route.columns, ...sharing.columns]
+    const taken = new Map([...route.values, ...sharing.values])
+    const of = (column: string) => taken.get(column)!("p")
+    const rows = source([...identity, ...position.columns, ...sent])(
       plain.map(({ change: { generation, id, revision }, run }, i) => [
         generation,
         id,
         revision,
-        ...kind.cells(run),
         ...position.cells(i),
+        ...kind.cells(run),
         ...route.cells(i),
         ...sharing.cells(i)
       ])
@@ -336,22 +342,26 @@ select g.i, g.n from g`
   update ${t.clock} r set revision = r.revision + 1${
         sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
       } from u where r.ctid = u.row_at
-  returning u.i, u.n, u.id, ${sql.literal(kind.columns.map(([name]) => `u.${name}`).join(", "))}, ${named(route)}, ${
-        named(sharing)
-      }, ${lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`} as token
+  returning ${sql.literal(["i", "n", "id", ...sent.map(([name]) => name)].map((name) => `u.${name}`).join(", "))}, ${
+        lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`
+      } as token
 ), w as (
   insert into ${t.run} (n, run_key, task_id, tag, version, executor, priority, due, nominal, state, ready_at, attempt,
     created_at, owner, token, started_at, slots, queues, at_most_once, lease_until, later)
-  select p.n, ${sql.literal(kind.key)}, p.id, p.tag, p.version, p.executor, p.priority, p.run_due, ${
-        sql.literal(kind.nominal)
-      }, ${state}, ${sql.literal(kind.readyAt)},
-    ${attempt}, ${now}, ${owner}, p.token, case when p.token is not null and p.at_most_once = 0 then ${now}::bigint end,
-    p.slots, p.queues, p.at_most_once, ${until}, case when ${sql.literal(kind.readyAt)} > ${now} then 1 else 0 end
+  select p.n, ${sql.literal(kind.key)}, p.id, ${of("tag")}, ${of("version")}, ${of("executor")}, ${
+        of("priority")
+      }, p.run_due, ${sql.literal(kind.nominal)}, ${state}, ${sql.literal(kind.readyAt)},
+    ${attempt}, ${now}, ${owner}, p.token, case when p.token is not null and ${
+        of("at_most_once")
+      } = 0 then ${now}::bigint end,
+    ${of("slots")}, ${of("queues")}, ${of("at_most_once")}, ${until}, case when ${
+        sql.literal(kind.readyAt)
+      } > ${now} then 1 else 0 end
   from p where p.run_due is not null${
         occurrences ? sql`` : sql` and not exists (
     select 1 from ${t.run} x where x.n = p.n and x.run_key = p.run_key limit 1 offset 0
   )`
-      } returning 1
+      }${occurrences ? sql`` : sql` returning 1`}
 )
 select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from p`
     )
@@ -458,20 +468,22 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
       )
       const statement = sql`with u as materialized (
   select u.*, r.row_at from ${rows} u cross join lateral (
-    select max(r.row_at) as row_at from (
-      select x.ctid as row_at, x.run_key = u.run_key and x.token = u.token and x.owner = ${owner}
-        and x.lease_until is not null and x.queues = 0
-          and x.concurrency_key is null as mine
-      from ${t.run} x where x.n = u.n offset 0
-    ) r having count(*) = 1 and bool_and(r.mine)
+    select r.ctid as row_at from ${t.run} r
+    where r.n = u.n and r.run_key = u.run_key and r.token = u.token and r.owner = ${owner}
+      and r.lease_until is not null and r.queues = 0 and r.concurrency_key is null
+    offset 0
   ) r where ${mayWrite}
 ), d as (
-  delete from ${t.run} r using u where r.ctid = u.row_at and r.token is not distinct from u.token
-  returning ${ended("r")}, u.i, u.ended_at, ${named(outcome)},
+  delete from ${t.run} r using u where r.ctid = u.row_at and r.token = u.token
+  returning ${ended("r")}, ${
+        sql.literal(["i", "ended_at", ...outcome.columns.map(([name]) => name)].map((name) => `u.${name}`).join(", "))
+      },
     1 + coalesce((select max(h.no) from ${t.history} h where h.n = r.n), 0) as no
 ), h as (
-  insert into ${t.history} (${sql.literal(kept.join(", "))}, state, exit, no, ended_at)
-  select ${ended("d")}, d.state, d.exit, d.no, d.ended_at from d
+  insert into ${t.history} (${sql.literal(kept.join(", "))}, ${
+        sql.literal(outcome.values.map(([name]) => name).join(", "))
+      }, no, ended_at)
+  select ${ended("d")}, ${valuesOf(outcome, "d")}, d.no, d.ended_at from d
 ), b as (
   delete from ${t.history} r where r.ctid = any(array(
     select h.row_at from d cross join lateral (

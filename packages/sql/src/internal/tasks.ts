@@ -15,13 +15,14 @@ import type { Ends } from "./ends.ts"
 import { type Fused, unfused } from "./fused.ts"
 import type { Cells } from "./records.ts"
 import {
+  completed,
   decodeRun,
   decodeTask,
   orNull,
   readable,
   selectRun,
   selectTask,
-  selectTaskAsFloats,
+  selectTaskBriefly,
   taskWidth,
   Unreadable
 } from "./records.ts"
@@ -121,16 +122,24 @@ export const makeTasks = (
 
   /** What `readFor` reads, of the tasks that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
-    values(
-      dialect.name === "pg"
-        // it looks at the rows that an index finds anyway, to see whether they are there
-        ? sql`select ${sql.literal(selectTaskAsFloats)}, ${
-          busy("c")
-        } from (select x.* from ${t.clock} x where ${select}) c${dialect.beside(t.task, "t", "t.n = c.n")}`
-        : sql`select ${sql.literal(selectTask)}, ${busy("u")} from (
+    dialect.name === "pg"
+      // it looks at the rows that an index finds anyway, to see whether they are there
+      ? Effect.map(
+        values(
+          sql`select ${sql.literal(selectTaskBriefly)}, ${
+            busy("c")
+          } from (select x.* from ${t.clock} x where ${select}) c${dialect.beside(t.task, "t", "t.n = c.n")}`
+        ),
+        (rows) => {
+          for (const cells of rows) completed(cells as Array<unknown>)
+          return rows
+        }
+      )
+      : values(
+        sql`select ${sql.literal(selectTask)}, ${busy("u")} from (
   select x.n from ${t.clock} x where ${select}
 ) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`
-    )
+      )
 
   const seenBy = (reader: string) =>
     sql`not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})`
