@@ -10,6 +10,7 @@ import type { Claimed, Heartbeat, RunRef, Slot, TaskStore } from "punctual/TaskS
 import { plausibleLease } from "punctual/TaskStore"
 import type { Database, Write } from "./database.ts"
 import type { Ends } from "./ends.ts"
+import { areApart, makeClaimAtOnce } from "./fusedClaims.ts"
 import { allows, type Candidate, candidate, inClaimOrder, type Line, makeLines, type Place } from "./lines.ts"
 import { inOrder } from "./locks.ts"
 import {
@@ -36,6 +37,7 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
   const { dialect, source, sql, t, values } = db
 
   const lines = makeLines(db)
+  const claimAtOnce = dialect.fuses ? makeClaimAtOnce(db, ends) : undefined
 
   const slotSource = source([["executor", "text"], ["tag", "text"], ["version", "int"]])
   const slotCells = (slots: ReadonlyArray<Slot>) => slots.map(({ executor, tag, version }) => [executor, tag, version])
@@ -131,6 +133,9 @@ exists (select 1 from ${t.line} l where l.tag = ${tag} limit 1 offset 0),
       Effect.gen(function*() {
         ends.isLater(now, now)
         if (ripe.length > 0) yield* ripen(ripe, now)
+        if (claimAtOnce !== undefined && lined.size === 0 && areApart(claimable)) {
+          return yield* claimAtOnce(claimable, options)
+        }
         if (apart) {
           const found = yield* ofRuns(claimable, (from, inSlot) =>
             sql`select q.n, q.run_key, q.tag, q.concurrency_key from ${from}${t.run} q

@@ -399,6 +399,25 @@ const shared = runColumns.map((column) => `r.${column}`).join(", ")
 /** What `decodeRun` reads of an open run. */
 export const selectRun = `${shared}, r.lease_until, null as ended_at`
 
+const texts = new Set<string>([
+  "run_key",
+  "task_id",
+  "tag",
+  "executor",
+  "state",
+  "owner",
+  "cancel",
+  "exit",
+  "concurrency_key"
+])
+
+/** The same, where a driver makes a bigint of each integer. */
+export const selectRunAsFloats = `${
+  runColumns.map((column) => `r.${column}${texts.has(column) ? "" : "::float8"}`).join(", ")
+}, r.lease_until::float8, null as ended_at`
+
+export const runWidth = runColumns.length + 2
+
 /** What `decodeRun` reads of history. */
 export const selectEnded = `${shared}, null as lease_until, r.ended_at`
 
