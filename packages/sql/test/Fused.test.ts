@@ -18,7 +18,7 @@ import { onServer } from "../../../.ci/testServers.ts"
 import * as PgliteClient from "../src/PgliteClient.ts"
 import * as SqlTaskStore from "../src/SqlTaskStore.ts"
 import { clientOf, freshPrefix } from "./internal/postgres.ts"
-import { change, epoch, lease, newRun, newTask } from "./internal/tasks.ts"
+import { change, epoch, lease, newRun, newTask, slot } from "./internal/tasks.ts"
 
 const open = (prefix = freshPrefix()) =>
   Effect.map(
@@ -113,6 +113,30 @@ const fused = <E>(name: string, client: Layer.Layer<SqlClient.SqlClient, E>) =>
         const error = yield* Effect.flip(store.insert(["b", "d"].map((id) => newTask(id))))
         assert.strictEqual(error.reason, "Corrupt")
         assert.deepStrictEqual(yield* store.get(["d"]), [])
+      }))
+
+    it.effect("I9: a claim takes what is ready by one statement, and leaves what cannot be read as it was", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const prefix = freshPrefix()
+        const store = yield* open(prefix)
+        yield* store.insert(["a", "odd", "z"].map((id) => newTask(id, { due: null, runs: [newRun("x:1")] })))
+        yield* sql`update ${sql.literal(`${prefix}_clock`)} set state = 'odd' where id = 'odd'`
+        const stored =
+          sql`select r.*, r.later as "later" from ${sql.literal(`${prefix}_run`)} r where r.task_id = 'odd'`.values
+        const before = yield* stored
+        const claim = (limit: number) =>
+          store.claim({ now: epoch, lease: lease("me"), slots: [slot], limit, reader: "me" })
+        assert.deepStrictEqual((yield* claim(10)).runs.map(({ task }) => task.id), ["a", "z"])
+        assert.deepStrictEqual(yield* stored, before)
+        assert.deepStrictEqual((yield* store.verdicts({ limit: 10 })).map(({ id }) => id), ["odd"])
+        // mended, it is claimed as if nothing had been
+        yield* sql`update ${sql.literal(`${prefix}_clock`)} set state = 'finished' where id = 'odd'`
+        yield* store.clear((yield* store.get(["odd"])).map(({ row }) => row.generation))
+        const { answer, count } = yield* counted(claim(10))
+        assert.deepStrictEqual(answer.runs.map(({ run, task }) => [task.id, run.attempt]), [["odd", 1]])
+        // what there is, which versions write, and the claim
+        assert.strictEqual(count, 3)
       }))
 
     it.effect("what a batch has committed is told although another part of it is refused", () =>

@@ -113,6 +113,16 @@ export const claims = (test: Test): void => {
         String(now),
         String(now + 1)
       ])
+      const other = `${lab.tag}.other`
+      yield* lab.addReady("other", [newRun(now), newRun(now + 1), newRun(now + 2)], { tag: other })
+      yield* lab.addReady("b", [newRun(now + 3), newRun(now + 4)])
+      const slots = [lab.slot({ limit: 1 }), lab.slot({ tag: other, limit: 2 })]
+      const claimed = yield* lab.claim({ now: now + 9, slots })
+      assert.deepStrictEqual(
+        claimed.map(({ run }) => [run.tag, run.due]).toSorted(([self], [that]) => self! < that! ? -1 : 1),
+        [[lab.tag, now + 2], [other, now], [other, now + 1]],
+        "each slot has its own limit"
+      )
     }))
 
   test("runs that are ready later are not claimed, and the next of them is told", (lab) =>
