@@ -13,4 +13,9 @@ await onServer("redis", (url) => {
     broadcasts: true
   })
   TaskStoreSuite.model("redis", storeOf(url, { prefix: `${prefix}:model` }))
+  const both = `${prefix}:both`
+  TaskStoreSuite.model("redis", storeOf(url, { prefix: both }), {
+    runs: 40,
+    process: { script: new URL("fixtures/serve.ts", import.meta.url), args: [url, both] }
+  })
 })

@@ -13,4 +13,9 @@ await onServer("mysql", (url) => {
     capabilities: { durable: true, shared: true, notifies: true, concurrencyKeys: true }
   })
   TaskStoreSuite.model("mysql", MysqlTaskStore.layer({ url, prefix: `${prefix}_model` }))
+  const both = `${prefix}_both`
+  TaskStoreSuite.model("mysql", MysqlTaskStore.layer({ url, prefix: both }), {
+    runs: 20,
+    process: { script: new URL("fixtures/serve.ts", import.meta.url), args: ["mysql", url, both] }
+  })
 })

@@ -14,4 +14,9 @@ await onServer("postgres", (url) => {
     broadcasts: true
   })
   TaskStoreSuite.model("postgres", PostgresTaskStore.layer({ url, prefix: `${prefix}_model` }))
+  const both = `${prefix}_both`
+  TaskStoreSuite.model("postgres", PostgresTaskStore.layer({ url, prefix: both }), {
+    runs: 40,
+    process: { script: new URL("fixtures/serve.ts", import.meta.url), args: ["postgres", url, both] }
+  })
 })

@@ -19,7 +19,7 @@
 import type { Vitest } from "@effect/vitest"
 import { assert, it as vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type { Capabilities } from "punctual/TaskStore"
 import { TaskStore } from "punctual/TaskStore"
 import { broadcasts } from "./internal/taskStore/broadcasts.ts"
@@ -37,6 +37,7 @@ import { records } from "./internal/taskStore/records.ts"
 import { promotions, settlements, tokens } from "./internal/taskStore/settlements.ts"
 import { inserts, reads } from "./internal/taskStore/tasks.ts"
 import { wakes } from "./internal/taskStore/wakes.ts"
+import * as TaskStoreProcess from "./TaskStoreProcess.ts"
 
 /**
  * @category models
@@ -75,7 +76,8 @@ export const suite = <R, E>(name: string, layer: Layer.Layer<TaskStore | R, E>, 
  * Compares a store with `TaskStoreModel`: random sequences of calls, after each of which both must agree on every row,
  * run and verdict. A failure prints the shortest sequence found and the token that replays it.
  *
- * `runs` sequences (100) of up to `commands` commands (60).
+ * `runs` sequences (100) of up to `commands` commands (60). With `process`, another process makes every second call, so that
+ * what one of them remembers of a store that it shares is found out.
  *
  * @category suites
  * @since 0.1.0
@@ -89,11 +91,17 @@ export const model = <R, E>(
     readonly seed?: number | undefined
     readonly replay?: string | undefined
     readonly timeout?: number | undefined
+    readonly process?: TaskStoreProcess.Program | undefined
   } = {}
 ): void => {
-  const { commands = 60, replay, runs = 100, seed, timeout = 120_000 } = options
+  const { commands = 60, process, replay, runs = 100, seed, timeout = 120_000 } = options
   let index = 0
-  vitest.layer(layer, { timeout: "30 seconds" })(`TaskStore (${name}) and its model`, (it) => {
+  const calls = process === undefined ? layer : Layer.effect(
+    TaskStore,
+    Effect.flatMap(TaskStore, (store) => TaskStoreProcess.inTurns(store, process))
+  ).pipe(Layer.provide(layer))
+  const where = process === undefined ? name : `${name}, from two processes`
+  vitest.layer(calls, { timeout: "30 seconds" })(`TaskStore (${where}) and its model`, (it) => {
     it.effect.prop(
       "agree on any sequence of calls",
       [Commands.commands(commands)],
