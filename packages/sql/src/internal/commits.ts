@@ -19,10 +19,12 @@ import type { Cells, RunOrigin } from "./records.ts"
 import {
   claimedRunRow,
   decodeRun,
+  definitionCells,
   definitionFields,
   follow,
   followedColumns,
   orNull,
+  positionCells,
   positionFields,
   readable,
   selectRun,
@@ -44,7 +46,7 @@ interface Accepted {
 }
 
 /** What is not written again where it stays as it is: a column is written to its indexes too, and ranges are long. */
-type Before = Partial<Record<keyof TaskPosition, unknown>>
+type Before = Partial<TaskPosition>
 
 /**
  * Tasks as they were read when they were last due, by generation: what still has its revision has not changed, so a change
@@ -69,8 +71,8 @@ export const makeCommits = (
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
   const byKey = sql.literal("r.n = u.n and r.run_key = u.run_key")
-  const chosenPosition = chosen(positionFields)
-  const chosenDefinition = chosen(definitionFields)
+  const chosenPosition = chosen(positionFields.flatMap((field) => field.columns))
+  const chosenDefinition = chosen(definitionFields.flatMap((field) => field.columns))
 
   const commit: TaskStore["Service"]["commit"] = (changes) =>
     fused === undefined ? commitKnown(changes) : unfused(changes, fused.commit(changes), (rest, answers) =>
@@ -135,7 +137,7 @@ export const makeCommits = (
   ): Effect.fn.Return<boolean, SqlError> {
     const groups = new Map<Columns, { readonly cells: Array<Cells>; readonly first: Cells; alike: boolean }>()
     for (const { accepted: { before, change }, set } of accepted) {
-      const { cells, columns } = chosenPosition(set, before)
+      const { cells, columns } = chosenPosition(positionCells(set), positionCells(before))
       const row = [change.generation, change.revision, ...cells]
       bringsEarlier(write, before, set)
       const group = groups.get(columns)
@@ -193,7 +195,7 @@ from ${
       accepted.push({
         i,
         change,
-        before: { state, due, zoneRules, ranges },
+        before: { state, due, zoneRules, ranges } as Before,
         origin: {
           tag: set.tag ?? String(tag),
           version: set.version ?? Number(version),
@@ -241,9 +243,9 @@ from ${
       if (change.set === "remove") continue
       const set: Set = change.set
       const n = change.generation
-      positions.push({ n, ...chosenPosition(set, before) })
+      positions.push({ n, ...chosenPosition(positionCells(set), positionCells(before)) })
       bringsEarlier(write, before, set)
-      const definition = chosenDefinition(set, {})
+      const definition = chosenDefinition(definitionCells(set), [])
       if (definition.columns.length === 0) continue
       definitions.push({ n, ...definition })
       if (set.labels !== undefined) relabelled.push({ n, id: change.id, labels: set.labels })
@@ -662,37 +664,22 @@ const touchesRuns = ({ runs, set }: Change): boolean =>
  * The columns of the fields that are set, with their cells, without those that are as before. The same columns are the
  * same array.
  */
-const chosen = <Source>(
-  fields: ReadonlyArray<{
-    readonly key: keyof Source & string
-    readonly columns: Columns
-    readonly encode: (source: Source) => ReadonlyArray<number | string | null>
-  }>
-) => {
-  const all = fields.flatMap((field) => field.columns)
+const chosen = (columns: Columns) => {
   const sets = new Map<number, Columns>()
   return (
-    set: Partial<Source>,
-    before: Partial<Record<keyof Source, unknown>>
+    set: ReadonlyArray<number | string | null | undefined>,
+    before: ReadonlyArray<unknown>
   ): { readonly columns: Columns; readonly cells: Cells } => {
     const cells: Array<number | string | null> = []
     let mask = 0
-    let bit = 1
-    for (const { columns, encode, key } of fields) {
-      if (set[key] === undefined) {
-        bit <<= columns.length
-        continue
-      }
-      for (const cell of encode(set as Source)) {
-        if (before[key] !== cell) {
-          mask |= bit
-          cells.push(cell)
-        }
-        bit <<= 1
-      }
+    for (let k = 0; k < set.length; k++) {
+      const cell = set[k]
+      if (cell === undefined || cell === before[k]) continue
+      mask |= 1 << k
+      cells.push(cell)
     }
-    let columns = sets.get(mask)
-    if (columns === undefined) sets.set(mask, columns = all.filter((_, column) => (mask & (1 << column)) !== 0))
-    return { columns, cells }
+    let some = sets.get(mask)
+    if (some === undefined) sets.set(mask, some = columns.filter((_, k) => (mask & (1 << k)) !== 0))
+    return { columns: some, cells }
   }
 }
