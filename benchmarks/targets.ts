@@ -188,8 +188,8 @@ const recurrings = ["SQLite", "Postgres", "Redis", "MySQL"].flatMap((store): Rea
 
 const crashes = ["SQLite", "Postgres", "Redis", "MySQL"].flatMap((store): ReadonlyArray<Target> =>
   ([["begun again after", "again", 40, "s", 1], ["lost", "missing", 0, "", 0], [
-    "ended twice",
-    "ended",
+    "run again after its end was stored",
+    "doubled",
     0,
     "",
     0

@@ -212,8 +212,8 @@ describe("the page", () => {
       topic: "crash",
       tables: [{
         ...table,
-        title: "9 jobs, their process killed a second after a third had ended",
-        rows: [{ contender: "punctual, Redis", figures: [{ again: 30, missing: 1, ended: 0 }] }]
+        title: "9 jobs, their process killed when the ends of a third were stored",
+        rows: [{ contender: "punctual, Redis", figures: [{ again: 30, missing: 1, doubled: 0 }] }]
       }]
     }
     const page = pageOf(text, ["crash", "soak"], (topic) => topic === "crash" ? crash : undefined)
