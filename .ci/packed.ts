@@ -2,11 +2,11 @@
  * Installs the packed packages in an empty project and runs a program there, as plain JavaScript.
  */
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
+import { packedProject } from "./packedProject.ts"
 
-const root = resolve(import.meta.dirname, "..")
 const project = mkdtempSync(join(tmpdir(), "punctual-packed-"))
 const program = `
 import { Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
@@ -57,28 +57,7 @@ const Double = Task.make("Double", { payload: { n: Schema.Int }, success: Schema
 TaskWorker.serve(Double.toLayer(({ n }) => Effect.succeed(n * 2)))
 `
 try {
-  execFileSync(process.execPath, [join(root, ".ci/pack.ts"), join(project, "tarballs")], { stdio: "inherit" })
-  for (
-    const [folder, tarball] of [
-      ["punctual", "punctual"],
-      ["@punctual/sql", "punctual-sql"],
-      ["@punctual/node", "punctual-node"],
-      ["@punctual/mongo", "punctual-mongo"]
-    ] as const
-  ) {
-    const target = join(project, "node_modules", folder)
-    mkdirSync(target, { recursive: true })
-    execFileSync("tar", [
-      "xzf",
-      join(project, "tarballs", `${tarball}-0.1.0.tgz`),
-      "-C",
-      target,
-      "--strip-components=1"
-    ])
-  }
-  for (const name of ["effect", "mongodb"]) {
-    symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
-  }
+  packedProject(project, ["effect", "mongodb"])
   writeFileSync(join(project, "program.mjs"), program)
   writeFileSync(join(project, "worker.mjs"), worker)
   execFileSync(process.execPath, ["program.mjs"], { cwd: project, stdio: "inherit" })

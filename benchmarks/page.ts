@@ -4,8 +4,8 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { markdown } from "./harness.ts"
-import { about, read, type Results } from "./results.ts"
-import { aim, met, shown, targets } from "./targets.ts"
+import { about, folder, read, type Results, write } from "./results.ts"
+import { aim, targets, verdict, withoutAim } from "./targets.ts"
 
 export const file = join(import.meta.dirname, "../docs/performance.md")
 
@@ -14,17 +14,19 @@ const end = "<!-- end of results -->"
 
 const verdicts = (topic: string, results: Results): ReadonlyArray<string> => {
   const of = targets.filter((target) => target.topic === topic)
-  return of.length === 0 ? [] : [
+  const why = withoutAim[topic]
+  if (of.length === 0) return why === undefined ? [] : ["", why]
+  return [
     "",
     ...markdown(
       ["", "aim", "measured", ""],
       of.map((target) => {
-        const value = target.value(results)
+        const found = verdict(target, results)
         return [
           target.what,
           aim(target),
-          value === undefined ? "not measured" : shown(target, value),
-          value === undefined ? "" : met(target, value) ? "met" : "**missed**"
+          found?.shown ?? "not measured",
+          found === undefined ? "" : found.met ? "met" : "**missed**"
         ]
       })
     )
@@ -63,6 +65,14 @@ export const pageOf = (
     ]
   ]
   return `${page.slice(0, from)}${lines.join("\n")}\n${page.slice(to)}`
+}
+
+/** Draws the plots of these results again. */
+export const writePlots = (topics: ReadonlyArray<string>): void => {
+  for (const topic of topics) {
+    const results = read(topic)
+    if (results !== undefined) write(folder, results)
+  }
 }
 
 export const writePage = (topics: ReadonlyArray<string>): void =>

@@ -9,13 +9,15 @@
  *              0   10k  20k   30k     runs/s, more is better
  *
  * A bar is a median, the line over its end the least and the most, × the ratio to the reference within the same run.
- * Where the longest is fifty times the shortest the axis is logarithmic, and says so.
+ * Where the longest is fifty times the shortest the axis is logarithmic, and says so. Punctual is blue, what it is compared
+ * with is amber, limits are outlines, others grey.
  */
 import { type Column, type Row, show, type Summary, summary, type Table } from "./harness.ts"
 
 const width = 860
-const labels = 250
-const bars = 400
+/** Room for the names of contenders, in the widest of the usual fonts. */
+const labels = 290
+const bars = 390
 const line = 20
 
 const characters: Readonly<Record<string, string>> = {
@@ -73,14 +75,20 @@ export const axis = (values: ReadonlyArray<number>): Axis => {
 
 const bar = (row: Row, { digits }: Column, summary: Summary, axis: Axis, reference: boolean, y: number): string => {
   const label = `<text x="${labels - 8}" y="${y + 14}" class="label"><title>${escape(row.contender)}</title>${
-    escape(shorten(row.contender, 38))
+    escape(shorten(row.contender, 40))
   }</text>`
   if (row.leftOut !== undefined) {
-    return label + text(labels + 4, y + 14, `left out: ${shorten(row.leftOut, 80)}`, " class=\"faint\"")
+    return label + text(labels + 4, y + 14, `left out: ${shorten(row.leftOut, 66)}`, " class=\"faint\"")
   }
   if (Number.isNaN(summary.median)) return label + text(labels + 4, y + 14, "–", " class=\"faint\"")
   const x = (value: number) => Number((labels + axis.at(value) * bars).toFixed(1))
-  const kind = reference ? "reference" : row.contender.startsWith("punctual") ? "own" : "other"
+  const kind = /^@?punctual/.test(row.contender)
+    ? "own"
+    : reference
+    ? "reference"
+    : row.contender.startsWith("limit")
+    ? "limit"
+    : "other"
   const spread = row.figures.length < 2
     ? ""
     : `<path d="M${x(summary.least)} ${y + 10}H${x(summary.most)}M${x(summary.least)} ${y + 6}v8M${x(summary.most)} ${
@@ -105,7 +113,7 @@ const panel = (table: Table, column: Column, top: number): { readonly svg: strin
   }`
   return {
     svg: [
-      text(8, top + 14, shorten(table.title.replaceAll("`", ""), 120), " class=\"title\""),
+      text(8, top + 14, shorten(table.title.replaceAll("`", ""), 110), " class=\"title\""),
       ...scale.ticks.map((tick) => `<path d="M${x(tick)} ${first}V${bottom + 4}" class="grid"/>`),
       ...rows.map(({ row, summary }, i) =>
         bar(row, column, summary, scale, row.contender === table.reference, first + i * line)
@@ -129,6 +137,7 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 .own { fill: #0969da }
 .reference { fill: #9a6700 }
 .other { fill: #8c959f }
+.limit { fill: none; stroke: #8c959f; stroke-dasharray: 4 2 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
   .tick, .faint { fill: #9198a1 }
@@ -138,6 +147,7 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
   .own { fill: #4493f8 }
   .reference { fill: #d29922 }
   .other { fill: #656c76 }
+  .limit { stroke: #9198a1 }
 }
 `
 

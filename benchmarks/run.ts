@@ -1,16 +1,18 @@
 /**
- * npm run bench -- <topic> [--quick] [--repetitions n] [--only contender] [--minutes n]
+ * npm run bench -- <topic | all> [--quick] [--repetitions n] [--only contender] [--minutes n]
  *
  * A whole run writes `results/<topic>.json` and `.svg`, and what `docs/performance.md` says of them; one with --quick or
- * --only writes into a temporary folder. `npm run bench -- page` writes that page again.
+ * --only writes into a temporary folder. `all` are the topics one after the other, each in a process of its own; one that fails
+ * ends none but itself. `npm run bench -- page` draws the plots and writes that page again.
  */
+import { spawnSync } from "node:child_process"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { environment, load, machine } from "./environment.ts"
 import { type RunOptions, tables } from "./harness.ts"
-import { writePage } from "./page.ts"
+import { writePage, writePlots } from "./page.ts"
 import { folder, type Results, topics, write } from "./results.ts"
 
 const fail = (message: string): never => {
@@ -37,10 +39,20 @@ const positive = (name: "repetitions" | "minutes"): number | undefined => {
 
 const [topic] = positionals
 if (topic === "page") {
+  writePlots(topics)
   writePage(topics)
   process.exit(0)
 }
-if (topic === undefined || !topics.includes(topic)) fail(`Which topic? One of: ${topics.join(", ")}; or page.`)
+if (topic === "all") {
+  const options = process.argv.slice(2)
+  options.splice(options.indexOf("all"), 1)
+  const failed = topics.filter((topic) =>
+    spawnSync(process.execPath, [import.meta.filename, topic, ...options], { stdio: "inherit" }).status !== 0
+  )
+  if (failed.length > 0) fail(`failed: ${failed.join(", ")}`)
+  process.exit(0)
+}
+if (topic === undefined || !topics.includes(topic)) fail(`Which topic? One of: ${topics.join(", ")}; or all, or page.`)
 else {
   const options: RunOptions = {
     quick: values.quick,

@@ -9,9 +9,9 @@ const columns: ReadonlyArray<Column> = [
   { key: "again", title: "seconds until all were begun again", more: false, digits: 1, plot: true },
   { key: "first", title: "seconds until the first was", more: false, digits: 1 },
   { key: "open", title: "in progress when it was killed", more: false },
-  { key: "missing", title: "not ended when patience did", more: false },
-  { key: "began", title: "begun twice", more: false },
-  { key: "ended", title: "ended twice", more: false }
+  { key: "missing", title: "no end stored when patience did", more: false },
+  { key: "repeated", title: "had ended, not stored, begun again", more: false },
+  { key: "doubled", title: "begun or ended again after its end was stored", more: false }
 ]
 
 export const run = (options: RunOptions): Promise<void> =>
@@ -33,7 +33,7 @@ export const run = (options: RunOptions): Promise<void> =>
       true
     )
     table(
-      `${count} jobs, their process killed a second after a third had ended; another one is there for ${patience} s`,
+      `${count} jobs, their process killed when the ends of a third were stored; another one is there for ${patience} s`,
       columns,
       rows,
       undefined

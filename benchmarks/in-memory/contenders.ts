@@ -198,7 +198,8 @@ const nodeSchedule: Contender = async () => {
   }
 }
 
-const punctual: Contender = async () => {
+/** `heard`: each task has a policy of its own, and somebody listens to all events. */
+const punctual = ({ heard }: { readonly heard: boolean }): Contender => async () => {
   const Schema = await import("effect/Schema")
   const MemoryTaskStore = await import("punctual/MemoryTaskStore")
   const Task = await import("punctual/Task")
@@ -215,11 +216,21 @@ const punctual: Contender = async () => {
     )
   )
   const scheduler = Context.get(context, TaskScheduler.TaskScheduler)
+  let events = 0
+  if (heard) {
+    const Stream = await import("effect/Stream")
+    Effect.runForkWith(context)(Stream.runForEach(scheduler.events, () => Effect.sync(() => void events++)))
+  }
   const add = (count: number, trigger: (i: number) => ReturnType<typeof Trigger.at>) =>
     Effect.runPromise(
       Effect.provideContext(
         scheduler.addAll(Array.from({ length: count }, (_, i) =>
-          Task.scheduled(Job, { id: `job-${i}`, payload: { i }, trigger: trigger(i) }))),
+          Task.scheduled(Job, {
+            id: `job-${i}`,
+            payload: { i },
+            trigger: trigger(i),
+            ...heard ? { whenBusy: "queue" } : {}
+          }))),
         context
       )
     )
@@ -233,12 +244,16 @@ const punctual: Contender = async () => {
       const everySecond = Trigger.cron("* * * * * *")
       await add(count, () => everySecond)
     },
-    close: () => Effect.runPromise(Scope.close(scope, Exit.void))
+    close: async () => {
+      if (heard && events === 0) throw new Error("no event was heard")
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+    }
   }
 }
 
 export const contenders: Readonly<Record<string, Contender>> = {
-  punctual,
+  punctual: punctual({ heard: false }),
+  "punctual, events and policy": punctual({ heard: true }),
   "limit (heap, one timer)": limit,
   setTimeout: setTimeouts,
   "one fiber per task": fibers,

@@ -102,7 +102,9 @@ export const run = async (options: RunOptions): Promise<void> => {
     const size = options.quick ? quick : count
     if (size === undefined) continue
     const rows = await rounds(
-      Object.keys(contenders).filter((name) => !without.includes(name)),
+      Object.keys(contenders).filter((name) =>
+        !without.includes(name) && (what === "burst" || name !== "punctual, events and policy")
+      ),
       options,
       (name) => measure(script, [name, what, String(size)])
     )

@@ -174,9 +174,11 @@ const graphileWorker = (
       ...at === undefined ? {} : { runAt: new Date(at) }
     })
     let runner: Awaited<ReturnType<typeof run>> | undefined
+    const added = new Set<number>()
     return {
       add: ([job, ...rest]) => {
         if (job === undefined) return Promise.resolve()
+        for (const { n } of [job, ...rest]) added.add(n)
         if (rest.length > 0) return utils.addJobs([job, ...rest].map(spec))
         const { identifier, payload, ...options } = spec(job)
         return utils.addJob(identifier, payload, options)
@@ -200,6 +202,14 @@ const graphileWorker = (
       },
       settled: async () =>
         (await db.query(`select 1 from ${schema}._private_jobs where run_at <= now() limit 1`)).rowCount === 0,
+      // what ends is deleted
+      ended: async () => {
+        const { rows } = await db.query<{ readonly n: number }>(
+          `select (payload->>'n')::int as n from ${schema}._private_jobs`
+        )
+        const left = new Set(rows.map(({ n }) => n))
+        return [...added].filter((n) => !left.has(n))
+      },
       close: async () => {
         await runner?.stop()
         await db.end()
@@ -269,6 +279,10 @@ const pgBoss = (
         (await db.query(
           `select 1 from ${schema}.job where name = 'work' and state < 'completed' and start_after <= now() limit 1`
         )).rowCount === 0,
+      ended: async () =>
+        (await db.query<{ readonly n: number }>(
+          `select (data->>'n')::int as n from ${schema}.job where name = 'work' and state = 'completed'`
+        )).rows.map(({ n }) => n),
       close: async () => {
         await db.end()
         await boss.stop({ graceful: false })

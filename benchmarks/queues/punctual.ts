@@ -77,6 +77,17 @@ export const punctual = (store: Store): Contender => ({
       },
       settled: () =>
         Effect.runPromise(Effect.map(runs({ state: "running", limit: 1 }), ({ items }) => items.length === 0)),
+      ended: () =>
+        Effect.runPromise(Effect.gen(function*() {
+          const all: Array<number> = []
+          let after: string | undefined
+          do {
+            const page = yield* runs({ state: "succeeded", limit: 1_000, after })
+            all.push(...page.items.map(({ taskId }) => Number(taskId.slice("task-".length))))
+            after = page.next ?? undefined
+          } while (after !== undefined)
+          return all
+        })),
       close: () => Effect.runPromise(Scope.close(scope, Exit.void))
     }
   }

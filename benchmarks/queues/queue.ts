@@ -28,6 +28,8 @@ export interface Session {
   readonly work: (f: (n: number) => void | Promise<void>) => Promise<unknown>
   /** Whether the ends of all runs that began are stored. */
   readonly settled: () => Promise<boolean>
+  /** Numbers of the jobs whose end is stored, one for each end, as any process sees it. Those which are timed have it. */
+  readonly ended?: () => Promise<ReadonlyArray<number>>
   readonly close: () => Promise<unknown>
 }
 

@@ -110,6 +110,7 @@ const bullmq = (role: "best" | "defaults", setup: string, concurrency: number | 
         await working.waitUntilReady()
       },
       settled: async () => await queue.getActiveCount() === 0,
+      ended: async () => (await queue.getCompleted(0, -1)).map(({ data }) => data.n),
       close: async () => {
         await worker?.close(true)
         await queue.close()

@@ -9,7 +9,7 @@ import { summary, type Table } from "../harness.ts"
 import { file, pageOf } from "../page.ts"
 import { axis, plot } from "../plot.ts"
 import { about, folder, fromJson, read, type Results, toJson, topics, toSvg, write } from "../results.ts"
-import { targets } from "../targets.ts"
+import { targets, withoutAim } from "../targets.ts"
 
 const table: Table = {
   title: "Runs of <b> & \"friends\"",
@@ -157,6 +157,12 @@ describe("a plot", () => {
     assert.include(about(results), "busy (load 2.5 before it)")
   })
 
+  it("has Punctual in its own colour, also where others are compared with it, and limits as outlines", () => {
+    const rows = [{ contender: "punctual", figures: [{ rate: 3 }] }, { contender: "limit", figures: [{ rate: 9 }] }]
+    const svg = plot("own", "", [{ ...table, rows, reference: "punctual" }])
+    assert.deepStrictEqual(svg.match(/class="(own|reference|other|limit)"/g), ["class=\"own\"", "class=\"limit\""])
+  })
+
   it("has colours for light and for dark", () => {
     assert.include(svg, "@media (prefers-color-scheme: dark)")
   })
@@ -200,6 +206,11 @@ describe("what is in the repository", () => {
     const missing = targets.filter(({ topic }) => !topics.includes(topic))
     assert.deepStrictEqual(missing, [])
   })
+
+  it("has an aim for each topic, or says why there is none", () => {
+    const without = topics.filter((topic) => !targets.some((target) => target.topic === topic))
+    assert.deepStrictEqual(without, Object.keys(withoutAim))
+  })
 })
 
 describe("the page", () => {
@@ -212,8 +223,8 @@ describe("the page", () => {
       topic: "crash",
       tables: [{
         ...table,
-        title: "9 jobs, their process killed a second after a third had ended",
-        rows: [{ contender: "punctual, Redis", figures: [{ again: 30, missing: 1, ended: 0 }] }]
+        title: "9 jobs, their process killed when the ends of a third were stored",
+        rows: [{ contender: "punctual, Redis", figures: [{ again: 30, missing: 1, doubled: 0 }] }]
       }]
     }
     const page = pageOf(text, ["crash", "soak"], (topic) => topic === "crash" ? crash : undefined)
@@ -223,6 +234,32 @@ describe("the page", () => {
     assert.match(page, /Not yet run as a whole, so without a figure here: soak\./)
     assert.isTrue(page.startsWith("before\n") && page.endsWith("<!-- end of results -->\nafter\n"))
     assert.notInclude(page, "old")
+  })
+
+  it("has either of two aims met, where either is enough", () => {
+    const drain = (rate: number): Results => ({
+      ...results,
+      topic: "drain",
+      tables: [{
+        ...table,
+        title: "9 one-off tasks in a SQLite file, run by one process",
+        rows: [
+          { contender: "punctual, SQLite", figures: [{ drain: rate }] },
+          { contender: "limit, SQLite", figures: [{ drain: 1_000_000 }] }
+        ]
+      }]
+    })
+    const line = (rate: number) =>
+      pageOf(text, ["drain"], () => drain(rate)).split("\n").find((line) => line.startsWith("| one-off tasks, SQLite"))
+    assert.match(line(50_000)!, /≥ × 0\.25 or ≥ 40,000 runs\/s +\| × 0\.05, 50,000 runs\/s +\| met /)
+    assert.match(line(30_000)!, /\*\*missed\*\*/)
+    assert.match(line(300_000)!, /\| met /)
+  })
+
+  it("says why a topic has no aim", () => {
+    const page = pageOf(text, ["overhead"], () => ({ ...results, topic: "overhead" }))
+    assert.include(page, "No aim: ")
+    assert.notInclude(page, "| aim")
   })
 
   it("keeps what it has no place for", () => {

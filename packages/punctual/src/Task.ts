@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as RateLimiter from "effect/persistence/RateLimiter"
+import type * as RateLimiter from "effect/persistence/RateLimiter"
 import { pipeArguments } from "effect/Pipeable"
 import { hasProperty } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -414,6 +414,11 @@ const refuseRetry = (retry: Retry<never>, policy: Policy.Options, refuse: (reaso
   }
 }
 
+/** Imported by tasks that have a limit alone: it brings Effect's Redis and configuration along, 11 modules of its 169. */
+const rateLimiter = Effect.promise(() => import("effect/persistence/RateLimiter")).pipe(
+  Effect.flatMap(({ RateLimiter }) => RateLimiter)
+)
+
 const Proto = {
   [TypeId]: TypeId,
   toLayer(this: Any, build: unknown) {
@@ -425,7 +430,7 @@ const Proto = {
       const handler = Effect.isEffect(build) ? yield* build : build
       const admit = this.rateLimit === undefined
         ? undefined
-        : makeRateLimit(this.tag, this.rateLimit, yield* RateLimiter.RateLimiter)
+        : makeRateLimit(this.tag, this.rateLimit, yield* rateLimiter)
       yield* registry.register(this, {
         handler: handler as never,
         // The layer's scope is not the run's: what a handler acquires must not live as long as its layer.
