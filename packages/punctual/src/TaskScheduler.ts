@@ -28,7 +28,7 @@ import { type ExecutorSlot, type Host, Hub, type Listener } from "./internal/eng
 import * as Lifecycles from "./internal/engine/lifecycles.ts"
 import * as Settings from "./internal/engine/settings.ts"
 import { share } from "./internal/engine/sharing.ts"
-import { watched } from "./internal/engine/watchedClock.ts"
+import * as StoreClock from "./internal/engine/storeClock.ts"
 import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
 import { InvalidOption } from "./SchedulerError.ts"
@@ -290,14 +290,22 @@ const make = (
     const slots = new Map<string, ExecutorSlot>(
       Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
     )
-    const { clock, watch: watchClock } = watched(yield* Clock.Clock)
+    const clock = yield* Clock.Clock
+    const clocks = StoreClock.all(stores.aliases, {
+      clock,
+      activity,
+      lease: settings.lease,
+      tell: (event) => {
+        if (hub.heard) hub.emit(event)
+      }
+    })
     const host: Host = {
       name,
       owner: `${name}#${incarnation}`,
       machine,
       reader: `${name}#${incarnation}`,
       clock,
-      watchClock,
+      clocks,
       activity,
       context: Context.omit(Scope.Scope)(outer) as Context.Context<never>,
       settings,
@@ -312,7 +320,7 @@ const make = (
       executors,
       defaults,
       definitions,
-      clock: host.clock,
+      clocks,
       timeZone,
       pollInterval: settings.pollInterval,
       seen: () => host.phase !== "idle",

@@ -12,7 +12,6 @@ import type { TaskStoreError } from "../../TaskStore.ts"
 import { attempt, dueAt, rulesOf } from "./advance.ts"
 import { batchSize, type Host, instant } from "./host.ts"
 import { forgetStale } from "./presence.ts"
-import { skew } from "./skew.ts"
 import type { StoreEngine } from "./storeEngine.ts"
 
 /** Minutes are enough for a clock, and cheap; under virtual time each tick is a step, so there are fewer. */
@@ -31,8 +30,8 @@ const label = "maintenance"
 const farAhead = 3_600_000
 
 export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> => {
-  const { store } = engine
-  const now = () => host.clock.currentTimeMillisUnsafe()
+  const { store, time } = engine
+  const now = () => time.clock.currentTimeMillisUnsafe()
 
   /** Rows another program, or an older version of this one, could not read: those we can read are free again. */
   const review = Effect.gen(function*() {
@@ -154,7 +153,8 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
 
   return Effect.gen(function*() {
     let ticks = 0
-    const shown = host.watchClock()
+    yield* tried(time.checked)
+    const shown = time.watch()
     let latest = now()
     let before = latest
     let behind = 0
@@ -162,12 +162,10 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     let anchored = false
     yield* Effect.catchCause(counted(retimeAtStart), failed)
     yield* Effect.ignore(review)
-    const compareClocks = tried(skew(host, engine.alias, store))
-    yield* compareClocks
     while (true) {
       yield* Effect.sleep(host.activity.virtual ? virtualTick : tick)
       ticks++
-      yield* compareClocks
+      yield* tried(time.checked)
       const at = now()
       // It may have been ahead between two ticks, and what was decided then is silent until then.
       latest = Math.max(latest, shown())
