@@ -36,7 +36,7 @@ import type { SchedulerEvent } from "./SchedulerEvent.ts"
 import type * as Task from "./Task.ts"
 import { fromRun } from "./TaskInfo.ts"
 import * as TaskRegistry from "./TaskRegistry.ts"
-import type { TaskStore } from "./TaskStore.ts"
+import { plausibleLease, type TaskStore } from "./TaskStore.ts"
 import { TriggerDefinitions } from "./TriggerDefinitions.ts"
 
 export {
@@ -74,7 +74,7 @@ export interface Options {
   readonly defaults?: Policy.Options | undefined
   /** IANA zone in which instants without an offset are read. Default: UTC. */
   readonly timeZone?: string | undefined
-  /** How long a run may go without a heartbeat before another scheduler takes it over; 1 s at least. Default: 30 s. */
+  /** How long a run may go without a heartbeat before another scheduler takes it over; 1 s to an hour. Default: 30 s. */
   readonly lease?: Duration.Input | undefined
   /** Lost leases after which a run is abandoned. Default: 3. */
   readonly maxTakeovers?: number | undefined
@@ -130,7 +130,7 @@ const checkOptions = (options: Options) =>
     )
     const { defaults, integer, millis } = Settings
     const { retention = {} } = options
-    const lease = yield* millis("lease", options.lease, defaults.lease, { min: 1_000, max: year })
+    const lease = yield* millis("lease", options.lease, defaults.lease, { min: 1_000, max: plausibleLease })
     const interruptGrace = yield* millis(
       "interruptGrace",
       options.interruptGrace,

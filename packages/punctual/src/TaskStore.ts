@@ -429,8 +429,8 @@ export interface Broadcast {
 export const zoneRulesPatience = 60_000
 
 /**
- * How much longer than a heartbeat says a lease may be before it is taken for one of a clock that was wrong, in
- * milliseconds.
+ * No scheduler's lease is longer, in milliseconds; nor may one be longer by more than this than a heartbeat says, or it is
+ * taken for one of a clock that was wrong.
  *
  * @category constants
  * @since 0.1.0

@@ -57,6 +57,12 @@ describe("schedulers, one store, and faults", () => {
     patience
   )
 
+  it.effect(
+    "a lease of 2099 ends, though whoever had it crashed",
+    () => Simulation.run(App, { ...long, faults: ["step", "crash"], seeds: range(1, 100) }),
+    patience
+  )
+
   // A store on a server: whatever its processes take the time to be.
   const withClock = Effect.map(MemoryTaskStore.make, (store) => ({ ...store, time: Effect.succeed(0) }))
 

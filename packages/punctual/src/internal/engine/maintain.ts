@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Activity from "../../Activity.ts"
-import type { TaskStoreError } from "../../TaskStore.ts"
+import { plausibleLease, type TaskStoreError } from "../../TaskStore.ts"
 import { attempt, dueAt, rulesOf } from "./advance.ts"
 import { batchSize, type Host, instant } from "./host.ts"
 import { forgetStale } from "./presence.ts"
@@ -126,6 +126,31 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     } while (after !== undefined)
   })
 
+  /**
+   * A lease that ends later than any that is given now was given under a clock far ahead. Its owner cuts it with his next
+   * heartbeat; for one who is gone it is done here, in his name, and it ends as any other.
+   */
+  const cutLeases: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    let after: string | undefined
+    do {
+      const page = yield* store.runs({ state: "running", limit: batchSize, after })
+      for (const { generation, key, leaseUntil, owner, taskId, token } of page.items) {
+        const at = now()
+        if (owner === null || token === null || leaseUntil === null) continue
+        if (leaseUntil <= at + farAhead + plausibleLease) continue
+        const lease = { owner, until: at + host.settings.lease }
+        yield* store.heartbeat({ now: at, lease, runs: [{ generation, key, token }] })
+        yield* Effect.logWarning(
+          `The lease of run ${key} of task \`${taskId}\` was to end at ${
+            DateTime.formatIso(instant(leaseUntil))
+          }, far ` +
+            `ahead of the clock, and ends now as any other, unless ${owner} extends it.`
+        )
+      }
+      after = page.next ?? undefined
+    } while (after !== undefined)
+  })
+
   /** At the start it is tried until the store answers: what is due until then may be wrong. */
   const retimeAtStart: Effect.Effect<void> = Effect.catch(engine.retime, (error) =>
     error.retryable
@@ -178,7 +203,7 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
         anchored = false
       }
       if (!anchored && behind === 0) {
-        yield* tried(Effect.andThen(reanchor, Effect.sync(() => anchored = true)))
+        yield* tried(Effect.andThen(Effect.andThen(reanchor, cutLeases), Effect.sync(() => anchored = true)))
       }
       if (ticks % ticksBetweenPruning === 1) {
         yield* tried(Effect.all([engine.retime, review, prune, forgetStale(store, at)], { discard: true }))

@@ -555,7 +555,7 @@ const liveness: Invariant = (ledger, { script, slack, start }, wrong) => {
           const until = run.leaseUntil ?? -Infinity
           const alive = owners.some((owner) => run.owner?.startsWith(`${owner}#`))
           if (until < now - slack) wrong(`the lease of ${name} ended at ${when(until)}, and nobody took it over`)
-          else if (!alive && until > now + farAhead && !excused) {
+          else if (!alive && until > now + farAhead) {
             wrong(`the lease of ${name} ends at ${when(until)}, and its owner ${run.owner} is gone`)
           }
         }
