@@ -141,7 +141,10 @@ export type SchedulerEvent =
     readonly id: string
     readonly cursor: DateTime.Utc
   }
-  /** The clock of this scheduler's machine is ahead of the store's by so many milliseconds, or behind (less than zero). */
+  /**
+   * The clock of this scheduler's machine is ahead of the store's by so many milliseconds, or behind (less than zero): it
+   * goes on by the store's.
+   */
   | { readonly _tag: "ClockSkew"; readonly at: DateTime.Utc; readonly store: string; readonly ahead: number }
 
 /**

@@ -28,7 +28,7 @@ import { type ExecutorSlot, type Host, Hub, type Listener } from "./internal/eng
 import * as Lifecycles from "./internal/engine/lifecycles.ts"
 import * as Settings from "./internal/engine/settings.ts"
 import { share } from "./internal/engine/sharing.ts"
-import { watched } from "./internal/engine/watchedClock.ts"
+import * as StoreClock from "./internal/engine/storeClock.ts"
 import { type SchedulerStatus, TaskScheduler, TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
 import { InvalidOption } from "./SchedulerError.ts"
@@ -36,7 +36,7 @@ import type { SchedulerEvent } from "./SchedulerEvent.ts"
 import type * as Task from "./Task.ts"
 import { fromRun } from "./TaskInfo.ts"
 import * as TaskRegistry from "./TaskRegistry.ts"
-import type { TaskStore } from "./TaskStore.ts"
+import { plausibleLease, type TaskStore } from "./TaskStore.ts"
 import { TriggerDefinitions } from "./TriggerDefinitions.ts"
 
 export {
@@ -74,7 +74,7 @@ export interface Options {
   readonly defaults?: Policy.Options | undefined
   /** IANA zone in which instants without an offset are read. Default: UTC. */
   readonly timeZone?: string | undefined
-  /** How long a run may go without a heartbeat before another scheduler takes it over; 1 s at least. Default: 30 s. */
+  /** How long a run may go without a heartbeat before another scheduler takes it over; 1 s to an hour. Default: 30 s. */
   readonly lease?: Duration.Input | undefined
   /** Lost leases after which a run is abandoned. Default: 3. */
   readonly maxTakeovers?: number | undefined
@@ -130,7 +130,7 @@ const checkOptions = (options: Options) =>
     )
     const { defaults, integer, millis } = Settings
     const { retention = {} } = options
-    const lease = yield* millis("lease", options.lease, defaults.lease, { min: 1_000, max: year })
+    const lease = yield* millis("lease", options.lease, defaults.lease, { min: 1_000, max: plausibleLease })
     const interruptGrace = yield* millis(
       "interruptGrace",
       options.interruptGrace,
@@ -290,14 +290,22 @@ const make = (
     const slots = new Map<string, ExecutorSlot>(
       Array.from(executors.aliases, ([alias, executor]) => [alias, { alias, executor, running: 0 }])
     )
-    const { clock, watch: watchClock } = watched(yield* Clock.Clock)
+    const clock = yield* Clock.Clock
+    const clocks = StoreClock.all(stores.aliases, {
+      clock,
+      activity,
+      lease: settings.lease,
+      tell: (event) => {
+        if (hub.heard) hub.emit(event)
+      }
+    })
     const host: Host = {
       name,
       owner: `${name}#${incarnation}`,
       machine,
       reader: `${name}#${incarnation}`,
       clock,
-      watchClock,
+      clocks,
       activity,
       context: Context.omit(Scope.Scope)(outer) as Context.Context<never>,
       settings,
@@ -312,7 +320,7 @@ const make = (
       executors,
       defaults,
       definitions,
-      clock: host.clock,
+      clocks,
       timeZone,
       pollInterval: settings.pollInterval,
       seen: () => host.phase !== "idle",

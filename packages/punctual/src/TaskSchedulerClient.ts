@@ -8,8 +8,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Activity from "./Activity.ts"
 import * as Commands from "./internal/engine/commands.ts"
 import * as Settings from "./internal/engine/settings.ts"
+import * as StoreClock from "./internal/engine/storeClock.ts"
 import { TaskSchedulerClient } from "./internal/schedulerTag.ts"
 import type * as Policy from "./Policy.ts"
 import type { InvalidOption } from "./SchedulerError.ts"
@@ -52,12 +54,18 @@ export const layer = (
 ): Layer.Layer<TaskSchedulerClient, InvalidOption | Policy.InvalidPolicy, TaskStore> =>
   Layer.effect(TaskSchedulerClient)(Effect.gen(function*() {
     const settings = yield* Settings.check(options, ["defaults", "timeZone"], "TaskSchedulerClient.layer")
+    const stores = yield* Settings.stores
     return Commands.make({
-      stores: yield* Settings.stores,
+      stores,
       executors: undefined,
       defaults: settings.defaults,
       definitions: yield* TriggerDefinitions,
-      clock: yield* Clock.Clock,
+      clocks: StoreClock.all(stores.aliases, {
+        clock: yield* Clock.Clock,
+        activity: yield* Activity.Activity,
+        lease: undefined,
+        tell: () => {}
+      }),
       timeZone: settings.timeZone,
       pollInterval: Settings.defaults.pollInterval,
       seen: () => false,

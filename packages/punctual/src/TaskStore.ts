@@ -58,7 +58,6 @@ export const StoreErrorReason = Schema.Literals([
   "ReadOnly", // opened or mounted read-only
   "Corrupt", // not a database, or damaged
   "NewerSchema", // written by a newer version of this package
-  "ClockSkew", // `now` is too far ahead of the store's clock
   "TransactionNotShared", // called inside somebody else's open transaction
   "Closed",
   "Invalid", // asked for something that cannot be: a cursor of another list
@@ -430,8 +429,8 @@ export interface Broadcast {
 export const zoneRulesPatience = 60_000
 
 /**
- * How much longer than a heartbeat says a lease may be before it is taken for one of a clock that was wrong, in
- * milliseconds.
+ * No scheduler's lease is longer, in milliseconds; nor may one be longer by more than this than a heartbeat says, or it is
+ * taken for one of a clock that was wrong.
  *
  * @category constants
  * @since 0.1.0
@@ -632,8 +631,8 @@ export class TaskStore extends Context.Service<TaskStore, {
   readonly listen: (onWake: (wake: Wake) => void) => Effect.Effect<void, never, Scope.Scope>
 
   /**
-   * What the clock of its machine shows, where that may be another machine than its callers'. It is not asked what is
-   * due: whoever calls says when that is.
+   * What the clock of its machine shows, where that may be another machine than its callers'. It is the one clock that
+   * they have in common: one whose own is not near it calls with this time.
    */
   readonly time?: Effect.Effect<number, TaskStoreError> | undefined
 

@@ -156,6 +156,38 @@ describe("now and then", () => {
       )
     ))
 
+  for (const [hours, cut] of [[640_000, true], [4, true], [2, false]] as const) {
+    const until = `${hours} hours ahead`
+    it.effect(`a lease left behind by a clock that was ahead, until ${until}, ${cut ? "is cut" : "ends then"}`, () =>
+      Effect.gen(function*() {
+        const memory = yield* MemoryTaskStore.make
+        yield* isolated(
+          Effect.gen(function*() {
+            const scheduler = yield* Scheduler
+            yield* scheduler.pause
+            const work = yield* scheduler.add(Work, { id: "work", trigger: Trigger.every("100 days") })
+            yield* work.runNow()
+            const { runs } = yield* memory.claim({
+              now: at(now),
+              lease: { owner: "gone#1", until: at(now) + hours * 3_600_000 },
+              slots: [{ executor: "default", tag: "Work", version: 1, limit: 1 }],
+              limit: 1,
+              reader: "gone#1"
+            })
+            assert.strictEqual(runs.length, 1)
+            yield* scheduler.resume
+            const ended = Effect.map(TestScheduler.advance("65 minutes"), (runs) => runs.map((run) => run.attempt))
+            assert.deepStrictEqual(yield* ended, cut ? [2] : [])
+            assert.deepStrictEqual(yield* ended, cut ? [] : [2])
+          }),
+          TestScheduler.layer(Work.toLayer(() => Effect.void), {
+            now,
+            store: patched(() => ({}), {}, Effect.succeed(memory))
+          })
+        )
+      }))
+  }
+
   it.effect("verdicts are looked at again: others' on what can be read, and those on tasks that are gone", () =>
     Effect.gen(function*() {
       const memory = yield* MemoryTaskStore.make

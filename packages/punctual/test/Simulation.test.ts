@@ -105,7 +105,7 @@ describe("a store that is wrong is found out", () => {
     const problems = check(
       {
         entries: [{ at: 0, node: 0, _tag: "Settled", settlement, answer: "Settled", after: undefined }],
-        final: { now: 0, tasks: [], owners: [] }
+        final: { now: 0, tasks: [], owners: [], clock: false }
       },
       { script: { seed: 1, skews: [0], latency: 0, duration: 1, steps: [] }, start: 0, slack: 0, tolerance: 0 }
     )

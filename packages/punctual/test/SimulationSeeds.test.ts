@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as MemoryTaskStore from "../src/MemoryTaskStore.ts"
 import * as Simulation from "../src/testing/Simulation.ts"
 import { App, keyed, long, options, queueing } from "./support/simulationApp.ts"
 
@@ -53,6 +54,25 @@ describe("schedulers, one store, and faults", () => {
   it.effect(
     "what must hold holds over minutes, as clocks show 1970 and 2099",
     () => Simulation.run(App, { ...long, faults: ["step", "crash", "freeze", "partition"], seeds: range(1, 100) }),
+    patience
+  )
+
+  it.effect(
+    "a lease of 2099 ends, though whoever had it crashed",
+    () => Simulation.run(App, { ...long, faults: ["step", "crash"], seeds: range(1, 100) }),
+    patience
+  )
+
+  // A store on a server: whatever its processes take the time to be.
+  const withClock = Effect.map(MemoryTaskStore.make, (store) => ({ ...store, time: Effect.succeed(0) }))
+
+  it.effect(
+    "over a store with a clock nothing is written of 1970 or 2099, whatever clocks show, and every lease ends",
+    () =>
+      Effect.andThen(
+        Simulation.run(App, { ...long, store: withClock, faults: ["step", "crash", "partition"], seeds: range(1, 60) }),
+        Simulation.run(App, { ...options, store: withClock, seeds: range(1, 300) })
+      ),
     patience
   )
 

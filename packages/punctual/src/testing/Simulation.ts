@@ -131,7 +131,10 @@ export interface Options<RO = never> {
   /** Options of every scheduler. Default: a lease of 6 s, and other times in proportion, so that a minute holds many. */
   readonly scheduler?: Omit<TaskScheduler.Options, "name" | "start"> | undefined
   readonly executors?: Layer.Layer<Executors.Executors, never, never> | undefined
-  /** The one store, new for each simulation; its operations answer at once. Default: in memory. */
+  /**
+   * The one store, new for each simulation; its operations answer at once. Default: in memory. One that tells a `time` has
+   * a clock of its own, which shows the true time here, whatever those of the schedulers do.
+   */
   readonly store?: Effect.Effect<TaskStore["Service"], never, Scope.Scope> | undefined
   /** What is no part of any process, such as a mail server: new for each simulation, and no fault touches it. */
   readonly outside?: Layer.Layer<RO> | undefined

@@ -14,7 +14,7 @@ import type { TaskRow } from "../../TaskRecord.ts"
 import { type Change, type TaskStore, TaskStoreError } from "../../TaskStore.ts"
 import type { Reconciled } from "../schedulerTag.ts"
 import { type EncodedPayload, encodePayload } from "../taskCodec.ts"
-import { change, type Commanding, maxConflicts, tellChange } from "./changes.ts"
+import { change, type Commanding, maxConflicts, nowIn, tellChange } from "./changes.ts"
 import * as Checks from "./checks.ts"
 import { standAside } from "./contention.ts"
 import * as Decide from "./decide.ts"
@@ -42,7 +42,7 @@ export interface Adding {
 }
 
 export const make = (commanding: Commanding): Adding => {
-  const { clock, executors, stores } = commanding
+  const { executors, stores } = commanding
   const policies = new Prepare.Policies(commanding.defaults)
 
   const prepareAll = (
@@ -52,13 +52,7 @@ export const make = (commanding: Commanding): Adding => {
     Effect.gen(function*() {
       const random = yield* Random.Random
       const parent = Context.getOption(yield* Effect.context<never>(), Tracer.ParentSpan)
-      const preparing: Prepare.Preparing = {
-        now: clock.currentTimeMillisUnsafe(),
-        timeZone: commanding.timeZone,
-        trace: encodeParent(parent),
-        owner,
-        policies
-      }
+      const preparing = new Map<string, Prepare.Preparing>()
       const prepared: Array<Prepare.Prepared> = []
       const taken = new Set<string>()
       for (const entry of entries) {
@@ -75,7 +69,13 @@ export const make = (commanding: Commanding): Adding => {
         const encoded: EncodedPayload = Exit.isExit(encoding) && encoding._tag === "Success"
           ? encoding.value as EncodedPayload
           : yield* encoding
-        const one = Prepare.prepare(entry, id, store, encoded, preparing)
+        let here = preparing.get(alias)
+        if (here === undefined) {
+          const now = yield* nowIn(commanding, alias)
+          here = { now, timeZone: commanding.timeZone, trace: encodeParent(parent), owner, policies }
+          preparing.set(alias, here)
+        }
+        const one = Prepare.prepare(entry, id, store, encoded, here)
         if (Result.isFailure(one)) return yield* Effect.fail(one.failure)
         if (entries.length > 1) {
           const key = `${alias}/${id}`
@@ -265,7 +265,7 @@ export const make = (commanding: Commanding): Adding => {
           if (commanding.heard()) {
             commanding.emit({
               _tag: "TaskRemoved",
-              at: instant(clock.currentTimeMillisUnsafe()),
+              at: instant(yield* nowIn(commanding, alias)),
               store: alias,
               id: row.id
             })

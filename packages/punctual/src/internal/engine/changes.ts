@@ -3,7 +3,6 @@
  *
  * Each command is one compare-and-set: read the row, decide, commit; read again when somebody was faster.
  */
-import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
@@ -17,6 +16,7 @@ import type { TriggerDefinitions } from "../triggerDefinitions.ts"
 import { standAside } from "./contention.ts"
 import type { Decision } from "./decide.ts"
 import * as Metrics from "./metrics.ts"
+import type { StoreClock } from "./storeClock.ts"
 import { cancelledRuns, outcomes, rangeEvent, tellCancelled, type Waiters } from "./telling.ts"
 
 /** What the commands of one scheduler, or client, share. */
@@ -27,8 +27,8 @@ export interface Commanding {
   readonly defaults: Policy.Policy
   /** What stored triggers are decoded with. */
   readonly definitions: TriggerDefinitions
-  /** The scheduler's clock, whoever asks. */
-  readonly clock: Clock.Clock
+  /** What time it is in each store, by alias, whoever asks. */
+  readonly clocks: ReadonlyMap<string, StoreClock>
   /** Zone of instants written without an offset. */
   readonly timeZone: string
   /** How often another process's end of a run is looked for. */
@@ -38,6 +38,12 @@ export interface Commanding {
   readonly emit: (event: SchedulerEvent) => void
   readonly heard: () => boolean
   readonly waiters: Waiters
+}
+
+/** What time it is in a store. */
+export const nowIn = ({ clocks }: Commanding, alias: string): Effect.Effect<number, TaskStoreError> => {
+  const { checked, clock } = clocks.get(alias)!
+  return Effect.map(checked, () => clock.currentTimeMillisUnsafe())
 }
 
 /** Losing this often in a row, some two seconds, means that something else is wrong. */
@@ -56,7 +62,7 @@ export const change = <A, E>(
 ): Effect.Effect<A, E | TaskNotFound | TooMuchContention | TaskStoreError> =>
   Effect.gen(function*() {
     for (let i = 0; i < maxConflicts; i++) {
-      const now = commanding.clock.currentTimeMillisUnsafe()
+      const now = yield* nowIn(commanding, alias)
       const [task] = yield* store.get([id])
       if (task === undefined) return yield* new TaskNotFound({ id, store: alias })
       const decided = decide(task, now)

@@ -8,7 +8,7 @@ import type { TaskStoreError } from "../../TaskStore.ts"
 import type { UnknownStore } from "../../TaskStores.ts"
 import type { Api } from "../schedulerTag.ts"
 import * as Adding from "./adding.ts"
-import { type Commanding, tellChange } from "./changes.ts"
+import { type Commanding, nowIn, tellChange } from "./changes.ts"
 import { standAside } from "./contention.ts"
 import * as Decide from "./decide.ts"
 import { Handle } from "./handles.ts"
@@ -48,7 +48,7 @@ export const make = (commanding: Commanding): Api<"anywhere"> => {
       while (true) {
         const page = yield* store.list({ owner, sort: "id", descending: false, limit: batchSize })
         if (page.items.length === 0) return removed
-        const now = commanding.clock.currentTimeMillisUnsafe()
+        const now = yield* nowIn(commanding, alias)
         const tasks = yield* store.get(page.items.map((row) => row.id))
         const changes = tasks.map((task) => Decide.removal(task, now, false))
         const answers = yield* store.commit(changes)
@@ -80,11 +80,13 @@ export const make = (commanding: Commanding): Api<"anywhere"> => {
         commanding.stores.get(options?.store ?? "default"),
         (store) => store.verdicts({ limit: Lists.verdictLimit })
       ),
-    instances: (options) =>
-      Effect.flatMap(
-        commanding.stores.get(options?.store ?? "default"),
-        (store) => instancesOf(store, commanding.clock.currentTimeMillisUnsafe())
-      ),
+    instances: (options) => {
+      const alias = options?.store ?? "default"
+      return Effect.flatMap(
+        commanding.stores.get(alias),
+        (store) => Effect.flatMap(nowIn(commanding, alias), (now) => instancesOf(store, now))
+      )
+    },
     eventsEverywhere: (options) => everywhere(commanding.stores, options?.store ?? "default")
   }
 }

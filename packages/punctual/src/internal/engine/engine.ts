@@ -46,7 +46,7 @@ export const make = (
     ([alias, store]) => StoreEngine.make(host, alias, store, onFree)
   )
   let startedAt: number | undefined
-  const presences = engines.map(({ store }) => presence(host, store, () => startedAt ?? now()))
+  const presences = engines.map(({ store, time }) => presence(host, store, time, () => startedAt ?? now()))
   let turning: ReadonlyArray<Fiber.Fiber<unknown>> = []
 
   const emit = (tag: "SchedulerStarted" | "SchedulerPaused" | "SchedulerResumed" | "SchedulerStopping"): void => {

@@ -19,7 +19,7 @@ import type { TaskDefinition } from "../../TaskRecord.ts"
 import type { TaskStoreError } from "../../TaskStore.ts"
 import * as Trigger from "../../Trigger.ts"
 import { encodePayload } from "../taskCodec.ts"
-import { change, type Commanding } from "./changes.ts"
+import { change, type Commanding, nowIn } from "./changes.ts"
 import * as Checks from "./checks.ts"
 import * as Decide from "./decide.ts"
 import { explain } from "./explain.ts"
@@ -70,8 +70,10 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
       | { readonly _tag: "TaskPaused"; readonly note: string | null }
   ): Effect.Effect<void> {
     return Effect.sync(() => {
-      const { clock, emit, heard } = this.commanding
-      if (heard()) emit({ ...event, at: instant(clock.currentTimeMillisUnsafe()), store: this.store, id: this.id })
+      const { clocks, emit, heard } = this.commanding
+      if (!heard()) return
+      const { clock } = clocks.get(this.store)!
+      emit({ ...event, at: instant(clock.currentTimeMillisUnsafe()), store: this.store, id: this.id })
     })
   }
 
@@ -87,7 +89,7 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
     return Effect.gen({ self: this }, function*() {
       const { store, task: { row } } = yield* this.read
       const verdicts = yield* store.verdicts({ limit: Lists.verdictLimit })
-      const unroutable = yield* unroutableIn(store, this.commanding.clock.currentTimeMillisUnsafe())
+      const unroutable = yield* unroutableIn(store, yield* nowIn(this.commanding, this.store))
       return fromRow(row, {
         store: this.store,
         seen: this.commanding.seen(),
@@ -234,7 +236,7 @@ export class Handle<T extends Task.Any> implements TaskHandle<T> {
         return yield* Checks.invalid("n", n, `A preview has from 1 to 10,000 occurrences, not ${n}.`)
       }
       const { task: { row } } = yield* this.read
-      const after = Math.max(row.cursor, this.commanding.clock.currentTimeMillisUnsafe() - 1)
+      const after = Math.max(row.cursor, (yield* nowIn(this.commanding, this.store)) - 1)
       return yield* Effect.fromResult(Decide.asking(row, this.commanding.definitions, ({ bound, policy }) => {
         const left = policy.maxRuns === null ? n : Math.min(n, policy.maxRuns - row.counters.ran)
         const points: Array<Trigger.Occurrence> = []

@@ -9,6 +9,7 @@ import type { Executor } from "../../Executor.ts"
 import type { SchedulerEvent } from "../../SchedulerEvent.ts"
 import type { TaskStore } from "../../TaskStore.ts"
 import type { TriggerDefinitions } from "../triggerDefinitions.ts"
+import type { StoreClock } from "./storeClock.ts"
 import type { Waiters } from "./telling.ts"
 
 /** All in milliseconds, unless the name says otherwise. */
@@ -56,9 +57,10 @@ export interface Host {
   readonly machine: { readonly host: string | null; readonly pid: number | null }
   /** Names this scheduler in verdicts on rows it cannot read. */
   readonly reader: string
+  /** This machine's. */
   readonly clock: Clock.Clock
-  /** Answers, each time, the latest instant that the clock has shown since the time before. */
-  readonly watchClock: () => () => number
+  /** What decides what is due in each store, by alias. */
+  readonly clocks: ReadonlyMap<string, StoreClock>
   readonly activity: Activity
   /** What runs are forked with. */
   readonly context: Context.Context<never>

@@ -8,7 +8,7 @@ import { fromRow, fromRun, type RunInfo, type TaskInfo } from "../../TaskInfo.ts
 import type { StoredState } from "../../TaskRecord.ts"
 import type { Page, TaskStoreError, Verdict } from "../../TaskStore.ts"
 import type { UnknownStore } from "../../TaskStores.ts"
-import type { Commanding } from "./changes.ts"
+import { type Commanding, nowIn } from "./changes.ts"
 import * as Checks from "./checks.ts"
 import { unroutable as unroutableIn } from "./presence.ts"
 
@@ -75,7 +75,7 @@ export const tasks = (
     const verdicts = new Map<number, Verdict>(
       (yield* store.verdicts({ limit: verdictLimit })).map((verdict) => [verdict.generation, verdict])
     )
-    const unroutable = yield* unroutableIn(store, commanding.clock.currentTimeMillisUnsafe())
+    const unroutable = yield* unroutableIn(store, yield* nowIn(commanding, given.store ?? "default"))
     const items = page.items.map((row) =>
       fromRow(row, {
         store: given.store ?? "default",

@@ -8,11 +8,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Activity from "../../Activity.ts"
-import type { TaskStoreError } from "../../TaskStore.ts"
+import { plausibleLease, type TaskStoreError } from "../../TaskStore.ts"
 import { attempt, dueAt, rulesOf } from "./advance.ts"
 import { batchSize, type Host, instant } from "./host.ts"
 import { forgetStale } from "./presence.ts"
-import { skew } from "./skew.ts"
 import type { StoreEngine } from "./storeEngine.ts"
 
 /** Minutes are enough for a clock, and cheap; under virtual time each tick is a step, so there are fewer. */
@@ -31,8 +30,8 @@ const label = "maintenance"
 const farAhead = 3_600_000
 
 export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> => {
-  const { store } = engine
-  const now = () => host.clock.currentTimeMillisUnsafe()
+  const { store, time } = engine
+  const now = () => time.clock.currentTimeMillisUnsafe()
 
   /** Rows another program, or an older version of this one, could not read: those we can read are free again. */
   const review = Effect.gen(function*() {
@@ -127,6 +126,31 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     } while (after !== undefined)
   })
 
+  /**
+   * A lease that ends later than any that is given now was given under a clock far ahead. Its owner cuts it with his next
+   * heartbeat; for one who is gone it is done here, in his name, and it ends as any other.
+   */
+  const cutLeases: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    let after: string | undefined
+    do {
+      const page = yield* store.runs({ state: "running", limit: batchSize, after })
+      for (const { generation, key, leaseUntil, owner, taskId, token } of page.items) {
+        const at = now()
+        if (owner === null || token === null || leaseUntil === null) continue
+        if (leaseUntil <= at + farAhead + plausibleLease) continue
+        const lease = { owner, until: at + host.settings.lease }
+        yield* store.heartbeat({ now: at, lease, runs: [{ generation, key, token }] })
+        yield* Effect.logWarning(
+          `The lease of run ${key} of task \`${taskId}\` was to end at ${
+            DateTime.formatIso(instant(leaseUntil))
+          }, far ` +
+            `ahead of the clock, and ends now as any other, unless ${owner} extends it.`
+        )
+      }
+      after = page.next ?? undefined
+    } while (after !== undefined)
+  })
+
   /** At the start it is tried until the store answers: what is due until then may be wrong. */
   const retimeAtStart: Effect.Effect<void> = Effect.catch(engine.retime, (error) =>
     error.retryable
@@ -154,7 +178,8 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
 
   return Effect.gen(function*() {
     let ticks = 0
-    const shown = host.watchClock()
+    yield* tried(time.checked)
+    const shown = time.watch()
     let latest = now()
     let before = latest
     let behind = 0
@@ -162,12 +187,10 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
     let anchored = false
     yield* Effect.catchCause(counted(retimeAtStart), failed)
     yield* Effect.ignore(review)
-    const compareClocks = tried(skew(host, engine.alias, store))
-    yield* compareClocks
     while (true) {
       yield* Effect.sleep(host.activity.virtual ? virtualTick : tick)
       ticks++
-      yield* compareClocks
+      yield* tried(time.checked)
       const at = now()
       // It may have been ahead between two ticks, and what was decided then is silent until then.
       latest = Math.max(latest, shown())
@@ -180,7 +203,7 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
         anchored = false
       }
       if (!anchored && behind === 0) {
-        yield* tried(Effect.andThen(reanchor, Effect.sync(() => anchored = true)))
+        yield* tried(Effect.andThen(Effect.andThen(reanchor, cutLeases), Effect.sync(() => anchored = true)))
       }
       if (ticks % ticksBetweenPruning === 1) {
         yield* tried(Effect.all([engine.retime, review, prune, forgetStale(store, at)], { discard: true }))

@@ -11,6 +11,7 @@ import type { TaskStore, TaskStoreError } from "../../TaskStore.ts"
 import { packageVersion } from "../packageVersion.ts"
 import { isClosure } from "./effects.ts"
 import type { Host } from "./host.ts"
+import type { StoreClock } from "./storeClock.ts"
 
 /** Under virtual time each is a step, so there are fewer. */
 const interval = 10_000
@@ -34,9 +35,13 @@ export interface Presence {
   readonly leave: Effect.Effect<void>
 }
 
-export const presence = (host: Host, store: TaskStore["Service"], startedAt: () => number): Presence => {
+export const presence = (
+  host: Host,
+  store: TaskStore["Service"],
+  { checked, clock }: StoreClock,
+  startedAt: () => number
+): Presence => {
   const { activity, settings } = host
-  const now = () => host.clock.currentTimeMillisUnsafe()
   const every = activity.virtual ? virtualInterval : interval
 
   const handles = Effect.map(
@@ -53,8 +58,8 @@ export const presence = (host: Host, store: TaskStore["Service"], startedAt: () 
     (all) => encodeHandles(all.flat())
   )
 
-  const beat = Effect.flatMap(handles, (handles) => {
-    const seenAt = now()
+  const beat = Effect.flatMap(Effect.andThen(checked, handles), (handles) => {
+    const seenAt = clock.currentTimeMillisUnsafe()
     return store.beat({
       id: host.owner,
       name: host.name,

@@ -31,6 +31,7 @@ import type { TaskStoreError } from "../../TaskStore.ts"
 import { encodeFailure } from "../exitText.ts"
 import { type ExecutorSlot, type Host, instant, isElsewhere, monotonic } from "./host.ts"
 import * as Metrics from "./metrics.ts"
+import type { StoreClock } from "./storeClock.ts"
 import { endEvent, tellWaiters } from "./telling.ts"
 import { runSpan } from "./trace.ts"
 
@@ -108,7 +109,7 @@ export interface Runs {
   readonly loops: ReadonlyArray<Effect.Effect<never>>
 }
 
-export const make = (host: Host, alias: string, store: TaskStore["Service"], options: {
+export const make = (host: Host, alias: string, store: TaskStore["Service"], time: StoreClock, options: {
   /** Called when capacity came free or a settlement may have made something ready. */
   readonly onFree: () => void
   readonly call: <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>) => Effect.Effect<A, TaskStoreError>
@@ -124,7 +125,8 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     label: string
   ) => Effect.Effect<void, TaskStoreError>
 }): Runs => {
-  const { activity, clock, context, hub, settings } = host
+  const { activity, context, hub, settings } = host
+  const { clock } = time
   const running = new Set<Running>()
   const pending: Array<Pending> = []
   let settling = 0
@@ -269,7 +271,7 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
   /** Asks the store whether a transaction was committed that may have been. */
   const findOut = (entry: Running, rolledBack: Effect.Effect<Attempt>): Effect.Effect<Attempt> => {
     const { run } = entry
-    const ask = Effect.suspend(() => {
+    const ask = Effect.flatMap(time.checked, () => {
       const at = now()
       return Effect.flatMap(
         store.heartbeat({
@@ -624,13 +626,15 @@ export const make = (host: Host, alias: string, store: TaskStore["Service"], opt
     entries: ReadonlyArray<Running>,
     askedAt: number
   ): Effect.Effect<Option.Option<ReadonlyArray<Heartbeat>>> => {
-    const asked = now()
     const ask = Effect.option(options.call(
       "heartbeat",
-      store.heartbeat({
-        now: asked,
-        lease: { owner: host.owner, until: asked + settings.lease },
-        runs: entries.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
+      Effect.flatMap(time.checked, () => {
+        const asked = now()
+        return store.heartbeat({
+          now: asked,
+          lease: { owner: host.owner, until: asked + settings.lease },
+          runs: entries.map(({ run }) => ({ generation: run.generation, key: run.key, token: run.token! }))
+        })
       })
     ))
     if (!isElsewhere(store)) return ask

@@ -33,11 +33,13 @@ import { batchSize, type ExecutorSlot, type Host, instant, isElsewhere, monotoni
 import * as Metrics from "./metrics.ts"
 import { isOutdated, retime, type Retimed, retimed, retimedEvent } from "./retime.ts"
 import * as Runs from "./runs.ts"
+import type { StoreClock } from "./storeClock.ts"
 import { cancelledRuns, endEvent, outcomes, rangeEvent, tellCancelled, tellWaiters } from "./telling.ts"
 
 export interface StoreEngine {
   readonly alias: string
   readonly store: TaskStore["Service"]
+  readonly time: StoreClock
   readonly runs: Runs.Runs
   /** Everything may have changed: look again. */
   readonly wake: () => void
@@ -73,7 +75,9 @@ export const make = (
   /** Called when capacity of an executor came free. */
   onFree: () => void
 ): StoreEngine => {
-  const { activity, clock, context, hub, settings } = host
+  const { activity, context, hub, settings } = host
+  const time = host.clocks.get(alias)!
+  const { clock } = time
   const now = () => clock.currentTimeMillisUnsafe()
 
   // ---------------------------------------------------------------------------
@@ -159,7 +163,7 @@ export const make = (
       }))
     )
 
-  const runs = Runs.make(host, alias, store, {
+  const runs = Runs.make(host, alias, store, time, {
     call,
     persist,
     quarantine: (tasks, label) => quarantine(tasks, persist("quarantine", verdicts(tasks), label)),
@@ -268,7 +272,7 @@ export const make = (
   const slotFor = (row: TaskRow): ExecutorSlot | undefined => host.executors.get(row.executor)
 
   /** What is due now: what changed before this call is read by it, this engine's own changes among it. */
-  const readDue = Effect.suspend(() => {
+  const readDue = Effect.flatMap(time.checked, () => {
     const at = now()
     // A wake-up that comes while the store answers must not be overwritten.
     evaluable = false
@@ -510,6 +514,7 @@ export const make = (
         }
         const tags = yield* slot.executor.tags
         if (tags.size === 0) break
+        yield* time.checked
         const at = now()
         const askedAt = monotonic(clock)
         const limit = Math.min(room, batchSize)
@@ -564,6 +569,7 @@ export const make = (
 
   const takeOver: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
     while (true) {
+      yield* time.checked
       const at = now()
       const { next, runs: taken } = yield* call(
         "takeover",
@@ -600,6 +606,7 @@ export const make = (
   // ---------------------------------------------------------------------------
 
   const turn: Effect.Effect<void, TaskStoreError> = Effect.gen(function*() {
+    yield* time.checked
     if (nextLease <= now()) {
       // Leases that lapsed while this machine slept, and that nobody took, are still ours.
       yield* runs.heartbeat
@@ -719,6 +726,7 @@ export const make = (
       while (true) {
         const [current] = yield* persist("get", store.get([row.id]))
         if (current === undefined || current.row.generation !== row.generation) return
+        yield* persist("time", time.checked)
         const at = now()
         const askedAt = monotonic(clock)
         const lease: Lease = { owner: host.owner, until: at + settings.lease }
@@ -759,6 +767,7 @@ export const make = (
   return {
     alias,
     store,
+    time,
     runs,
     wake: wakeAll,
     turns,

@@ -277,6 +277,7 @@ export const connect = (
     beat: (instance) => call("beat", store.beat(instance)),
     instances: (options) => call("instances", store.instances(options)),
     leave: (ids) => call("leave", store.leave(ids)),
+    time: store.time && call("time", Effect.sync(() => world.start + world.now)),
     listen: (onWake) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => listeners.add(onWake)),

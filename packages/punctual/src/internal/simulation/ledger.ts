@@ -70,6 +70,8 @@ export interface Ledger {
   readonly entries: ReadonlyArray<Entry>
   /** The store at the end, after everything had time to heal. */
   readonly final: {
+    /** Whether the store has a clock of its own: then it shows the true time. */
+    readonly clock: boolean
     /** True time, as milliseconds since 1970. */
     readonly now: number
     readonly tasks: ReadonlyArray<TaskWithRuns>

@@ -338,7 +338,12 @@ export const simulate = (
   return {
     ledger: {
       entries,
-      final: { now: program.start + world.now, tasks: Effect.runSync(Effect.orDie(readAll(store))), owners }
+      final: {
+        now: program.start + world.now,
+        tasks: Effect.runSync(Effect.orDie(readAll(store))),
+        owners,
+        clock: store.time !== undefined
+      }
     },
     outside,
     problems
