@@ -15,7 +15,8 @@
  *
  * The rules of `postgres.ts` hold: clocks that are locked are conflicts, runs are deleted in the order of (n, key), each only
  * while its token is the one it was found with. Nobody else creates runs of a task whose clock passed its compare-and-set, so
- * a key that is not open stays so until its run is there. What a run takes over from its task comes with the change (`seen`):
+ * a key that is not open stays so until its run is there. Who ends another run of the same task at the same time numbers its
+ * history alike: its key refuses the second statement, and the transactions do what that one was to do. What a run takes over from its task comes with the change (`seen`):
  * while the revision is the same, so is that.
  *
  * @since 0.1.0
@@ -441,7 +442,7 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
     readonly outcome: Outcome
   }
 
-  /** Ends of runs that nobody waits for, and that end alone. */
+  /** Ends of runs that nobody waits for. */
   const settle: Fused["settle"] = (settlements, keep) =>
     Effect.suspend(() => {
       const answers = new Array<Settled | undefined>(settlements.length).fill(undefined)
