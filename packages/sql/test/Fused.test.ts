@@ -10,6 +10,7 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as SqlClient from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import type { RunRow } from "punctual/TaskRecord"
 import type { Committed, Settlement } from "punctual/TaskStore"
@@ -200,6 +201,32 @@ fused("in PGlite", PgliteClient.layer(Effect.promise(() => PGlite.create())))
 await onServer("postgres", (url) => {
   fused("on a server", clientOf(url))
 
+  /** Settles while a transaction of somebody else, which it waits for, does something. */
+  const settledBeside = (
+    store: TaskStore["Service"],
+    runs: ReadonlyArray<RunRow>,
+    table: string,
+    other: Effect.Effect<unknown, SqlError>
+  ) =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const done = yield* Latch.make()
+      const waiting = yield* Latch.make()
+      const holding = yield* Effect.forkChild(
+        sql.withTransaction(Effect.andThen(other, Effect.andThen(done.open, waiting.await)))
+      )
+      yield* done.await
+      const settling = yield* Effect.forkChild(store.settle(runs.map(end), { keep: 5 }))
+      yield* Effect.gen(function*() {
+        const rows = yield* sql`select 1 from pg_stat_activity
+where wait_event_type = 'Lock' and query like ${`%${table}%`}`.values
+        if (rows.length === 0) yield* Effect.fail("not yet")
+      }).pipe(Effect.retry({ schedule: Schedule.spaced("10 millis") }))
+      yield* waiting.open
+      yield* Fiber.join(holding)
+      return yield* Fiber.join(settling)
+    })
+
   vitest.live("a run whose lease is extended while its end waits for it ends once", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
@@ -207,24 +234,37 @@ await onServer("postgres", (url) => {
       const store = yield* open(prefix)
       const [a] = yield* insert(store, "a")
       const runs = claimed(yield* store.commit([change(a!, { runs: [create("1")] })]))
-      const extended = yield* Latch.make()
-      const waiting = yield* Latch.make()
-      const extending = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-        yield* sql`update ${sql.literal(`${prefix}_run`)} set lease_until = lease_until + 1`
-        yield* extended.open
-        yield* waiting.await
-      })))
-      yield* extended.await
-      const settling = yield* Effect.forkChild(store.settle(runs.map(end), { keep: 5 }))
-      yield* Effect.gen(function*() {
-        const rows = yield* sql`select 1 from pg_stat_activity
-where wait_event_type = 'Lock' and query like ${`%${prefix}_run%`}`.values
-        if (rows.length === 0) yield* Effect.fail("not yet")
-      }).pipe(Effect.retry({ schedule: Schedule.spaced("10 millis") }))
-      yield* waiting.open
-      yield* Fiber.join(extending)
-      assert.deepStrictEqual(yield* Fiber.join(settling), ["Settled"])
+      const extended = sql`update ${sql.literal(`${prefix}_run`)} set lease_until = lease_until + 1`
+      assert.deepStrictEqual(yield* settledBeside(store, runs, `${prefix}_run`, extended), ["Settled"])
       const { items } = yield* store.runs({ limit: 9 })
       assert.deepStrictEqual(items.map(({ key, state }) => [key, state]), [["1", "succeeded"]])
+    }).pipe(Effect.provide(clientOf(url))))
+
+  vitest.live("two runs of a task that end at once are numbered one after another", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const prefix = freshPrefix()
+      const store = yield* open(prefix)
+      const [a, b] = yield* insert(store, "a", "b")
+      const commits = [a!, { ...a!, revision: 2 }, b!].map((row, i) => change(row, { runs: [create(String(i))] }))
+      const runs = claimed(yield* store.commit(commits))
+      // as the end of the first in another process, which commits while that of the others waits for it
+      const [run, history] = [sql.literal(`${prefix}_run`), sql.literal(`${prefix}_history`)]
+      const columns = sql.literal(
+        "task_id, tag, version, executor, priority, due, nominal, ready_at, created_at, slots, queues, at_most_once"
+      )
+      const first = sql`with d as (delete from ${run} where run_key = '0' returning *)
+insert into ${history} (n, no, run_key, state, ended_at, ${columns})
+select n, 1, run_key, 'succeeded', due, ${columns} from d`
+      assert.deepStrictEqual(yield* settledBeside(store, runs.slice(1), `${prefix}_history`, first), [
+        "Settled",
+        "Settled"
+      ])
+      const { items } = yield* store.runs({ limit: 9 })
+      assert.deepStrictEqual(items.map(({ key, state }) => [key, state]).toSorted(([x], [y]) => x! < y! ? -1 : 1), [
+        ["0", "succeeded"],
+        ["1", "succeeded"],
+        ["2", "succeeded"]
+      ])
     }).pipe(Effect.provide(clientOf(url))))
 })
