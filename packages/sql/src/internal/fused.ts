@@ -107,7 +107,8 @@ interface Group {
 /** What the row of a new run says of itself, and how it is sent. */
 interface RunKind {
   readonly columns: Columns
-  readonly cells: (run: NewRun | undefined) => Cells
+  /** Adds its cells to its row. */
+  readonly push: (row: Array<unknown>, run: NewRun | undefined) => void
   readonly key: string
   readonly nominal: string
   readonly readyAt: string
@@ -119,7 +120,7 @@ interface RunKind {
  */
 const occurrence: RunKind = {
   columns: [["run_due", "int"]],
-  cells: (run) => [run === undefined ? null : run.due],
+  push: (row, run) => row.push(run === undefined ? null : run.due),
   key: "p.run_due::text",
   nominal: "p.run_due",
   readyAt: "p.run_due"
@@ -130,7 +131,8 @@ const isOccurrence = ({ due, key, nominal, readyAt }: NewRun): boolean =>
 
 const otherRun: RunKind = {
   columns: [["run_key", "text"], ["run_due", "int"], ["run_nominal", "int"], ["ready_at", "int"]],
-  cells: (run) => run === undefined ? [null, null, null, null] : [run.key, run.due, run.nominal, run.readyAt],
+  push: (row, run) =>
+    run === undefined ? row.push(null, null, null, null) : row.push(run.key, run.due, run.nominal, run.readyAt),
   key: "p.run_key",
   nominal: "p.run_nominal",
   readyAt: "p.ready_at"
@@ -177,13 +179,14 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
   /** The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. */
   const common = <Source>(fields: ReadonlyArray<Field<Source>>, sources: ReadonlyArray<Source>) => {
     const columns = fields.flatMap((field) => field.columns)
-    const [first] = sources
-    const same = first !== undefined && sources.every((one) => fields.every((field) => field.alike(one, first)))
-      ? fields.flatMap((field) => field.encode(first))
-      : undefined
+    const same = areAlike(fields, sources) ? fields.flatMap((field) => field.encode(sources[0]!)) : undefined
     return {
       columns: same === undefined ? columns : [],
-      cells: (i: number): Cells => same === undefined ? fields.flatMap((field) => field.encode(sources[i]!)) : nothing,
+      /** Adds the cells of a source to its row. */
+      push: (row: Array<unknown>, i: number): void => {
+        if (same !== undefined) return
+        for (const field of fields) row.push(...field.encode(sources[i]!))
+      },
       values: columns.map(([name, type], k) =>
         [
           name,
@@ -227,13 +230,12 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
       const definition = common(definitions, tasks)
       const position = common(positionFields, tasks)
       const rows = source([...own, ...definition.columns, ...position.columns])(
-        tasks.map(({ display, id, payload }, i) => [
-          id,
-          payload,
-          display,
-          ...definition.cells(i),
-          ...position.cells(i)
-        ])
+        tasks.map(({ display, id, payload }, i) => {
+          const row: Array<unknown> = [id, payload, display]
+          definition.push(row, i)
+          position.push(row, i)
+          return row
+        })
       )
       const names = (columns: Columns) => sql.literal(columns.map(([name]) => name).join(", "))
       const statement = values(
@@ -310,7 +312,9 @@ select g.i, g.n from g`
     answers: Answers<Committed>
   ): Effect.Effect<void, SqlError | TaskStoreError> => {
     const set = positionFields.filter((_, bit) => (fields & (1 << bit)) !== 0)
-    const position = common(set, plain.map(({ change }) => change.set as TaskPosition))
+    const positions = plain.map(({ change }) => change.set as TaskPosition)
+    const moving = common(set.filter(moves), positions)
+    const still = common(set.filter((field) => !moves(field)), positions)
     const route = common(routeFields, plain.map(({ seen }) => seen))
     const sharing = common(sharingFields, plain.map(({ run }) => run ?? noRun))
     const kind = occurrences ? occurrence : otherRun
@@ -318,16 +322,16 @@ select g.i, g.n from g`
     const sent = [...kind.columns, ...route.columns, ...sharing.columns]
     const taken = new Map([...route.values, ...sharing.values])
     const of = (column: string) => taken.get(column)!("p")
-    const rows = source([...identity, ...position.columns, ...sent])(
-      plain.map(({ change: { generation, id, revision }, run }, i) => [
-        generation,
-        id,
-        revision,
-        ...position.cells(i),
-        ...kind.cells(run),
-        ...route.cells(i),
-        ...sharing.cells(i)
-      ])
+    const rows = source([...identity, ...moving.columns, ...still.columns, ...sent])(
+      plain.map(({ change: { generation, id, revision }, run }, i) => {
+        const row: Array<unknown> = [generation, id, revision]
+        moving.push(row, i)
+        still.push(row, i)
+        kind.push(row, run)
+        route.push(row, i)
+        sharing.push(row, i)
+        return row
+      })
     )
     ends.isLater(now, now)
     const [state, attempt, owner, until] = lease === undefined
@@ -341,7 +345,9 @@ select g.i, g.n from g`
   ) c where ${mayWrite}
 ), p as (
   update ${t.clock} r set revision = r.revision + 1${
-        sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
+        sql.join("", false)([...moving.values, ...still.values].map(([name, value]) =>
+          sql`, ${sql.literal(name)} = ${value("u")}`
+        ))
       } from u where r.ctid = u.row_at
   returning ${sql.literal(["i", "n", "id", ...sent.map(([name]) => name)].map((name) => `u.${name}`).join(", "))}, ${
         lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`
@@ -459,13 +465,11 @@ select p.i, p.token${occurrences ? sql`` : sql`, (select count(*) from w)`} from
       plain.sort((self, that) => self.settlement.generation - that.settlement.generation)
       const outcome = common(outcomeFields, plain.map(({ outcome }) => outcome))
       const rows = source([...ending, ...outcome.columns])(
-        plain.map(({ settlement: { generation, key, now, token } }, k) => [
-          generation,
-          key,
-          token,
-          now,
-          ...outcome.cells(k)
-        ])
+        plain.map(({ settlement: { generation, key, now, token } }, k) => {
+          const row: Array<unknown> = [generation, key, token, now]
+          outcome.push(row, k)
+          return row
+        })
       )
       const statement = sql`with u as materialized (
   select u.*, r.row_at from ${rows} u cross join lateral (
@@ -507,7 +511,18 @@ select d.i from d`
   return { insert, commit, settle }
 }
 
-const nothing: Cells = []
+const areAlike = <Source>(fields: ReadonlyArray<Field<Source>>, sources: ReadonlyArray<Source>): boolean => {
+  const [first] = sources
+  if (first === undefined) return false
+  for (const source of sources) {
+    for (const field of fields) if (!field.alike(source, first)) return false
+  }
+  return true
+}
+
+/** What an occurrence changes in its task: tasks that have nothing else in common agree in the rest. */
+const moves = ({ columns }: Field<TaskPosition>): boolean => movingColumns.has(columns[0]![0])
+const movingColumns = new Set(["position", "due", "nominal", "ran"])
 
 /** In the place of a run, where none is created. */
 const noRun = { slots: 1, queues: false, atMostOnce: false }
@@ -526,7 +541,8 @@ const duplicates = (entries: ReadonlyArray<{ readonly generation: number }>): Re
   return twice
 }
 
-const bits = new Map<string, number>(positionFields.map(({ key }, bit) => [key, 1 << bit]))
+const bits = new Map<string, number>()
+positionFields.forEach(({ key }, bit) => bits.set(key, (bits.get(key) ?? 0) | (1 << bit)))
 
 /** Which fields of the position are set, as bits; `undefined` where anything else is. */
 const fieldsOf = (set: Change["set"]): number | undefined => {

@@ -137,7 +137,7 @@ export const definitionFields: ReadonlyArray<Field<TaskDefinition>> = [
   field<TaskDefinition, "updatedAt">("updatedAt", "updated_at", "int", same)
 ]
 
-/** Columns of `clock` by the field they hold. */
+/** Columns of `clock` by the field they hold; those of the counters, by whether they change with each occurrence. */
 export const positionFields: ReadonlyArray<Field<TaskPosition>> = [
   field<TaskPosition, "state">("state", "state", "text", same),
   field<TaskPosition, "cursor">("cursor", "position", "int", same),
@@ -148,8 +148,13 @@ export const positionFields: ReadonlyArray<Field<TaskPosition>> = [
   field<TaskPosition, "epoch">("epoch", "epoch", "int", same),
   {
     key: "counters",
+    columns: [["ran", "int"]],
+    encode: ({ counters }) => [counters.ran],
+    alike: (self, that) => self.counters.ran === that.counters.ran
+  },
+  {
+    key: "counters",
     columns: [
-      ["ran", "int"],
       ["missed", "int"],
       ["coalesced", "int"],
       ["skipped", "int"],
@@ -157,10 +162,10 @@ export const positionFields: ReadonlyArray<Field<TaskPosition>> = [
       ["extra", "int"],
       ["exact", "int"]
     ],
-    encode: ({ counters: c }) => [c.ran, c.missed, c.coalesced, c.skipped, c.paused, c.extra, bit(c.exact)],
+    encode: ({ counters: c }) => [c.missed, c.coalesced, c.skipped, c.paused, c.extra, bit(c.exact)],
     alike: ({ counters: a }, { counters: b }) =>
-      a.ran === b.ran && a.missed === b.missed && a.coalesced === b.coalesced && a.skipped === b.skipped &&
-      a.paused === b.paused && a.extra === b.extra && a.exact === b.exact
+      a.missed === b.missed && a.coalesced === b.coalesced && a.skipped === b.skipped && a.paused === b.paused &&
+      a.extra === b.extra && a.exact === b.exact
   },
   field<TaskPosition, "ranges">("ranges", "ranges", "text", same),
   field<TaskPosition, "pausedAt">("pausedAt", "paused_at", "int", same),
