@@ -6,8 +6,8 @@ const script = join(import.meta.dirname, "measure.ts")
 
 const recurring: ReadonlyArray<Column> = [
   { key: "p50", title: "p50 ms", more: false, digits: 1 },
-  { key: "p99", title: "p99 ms", more: false, digits: 1 },
-  { key: "fired", title: "fired %", more: true, digits: 1 },
+  { key: "p99", title: "p99 ms", more: false, digits: 1, plot: true },
+  { key: "fired", title: "fired %", more: true, digits: 1, plot: true },
   { key: "cpu", title: "CPU ms/s", more: false, digits: 1 }
 ]
 
@@ -28,8 +28,8 @@ const topics: ReadonlyArray<{
     quick: 100,
     without: [],
     columns: [
-      { key: "addsPerSecond", title: "adds/s", more: true },
-      { key: "heapBytes", title: "heap B/task", more: false },
+      { key: "addsPerSecond", title: "adds/s", more: true, plot: true },
+      { key: "heapBytes", title: "heap B/task", more: false, plot: true },
       { key: "idle", title: "idle CPU ms/s", more: false, digits: 1 }
     ]
   },
@@ -39,8 +39,8 @@ const topics: ReadonlyArray<{
     count: 1_000_000,
     without: ["croner", "cron", "node-schedule", "toad-scheduler"],
     columns: [
-      { key: "addsPerSecond", title: "adds/s", more: true },
-      { key: "heapBytes", title: "heap B/task", more: false },
+      { key: "addsPerSecond", title: "adds/s", more: true, plot: true },
+      { key: "heapBytes", title: "heap B/task", more: false, plot: true },
       { key: "idle", title: "idle CPU ms/s", more: false, digits: 1 }
     ]
   },
@@ -67,7 +67,7 @@ const topics: ReadonlyArray<{
     without: [],
     columns: [
       { key: "p50", title: "p50 ms", more: false, digits: 1 },
-      { key: "p99", title: "p99 ms", more: false, digits: 1 },
+      { key: "p99", title: "p99 ms", more: false, digits: 1, plot: true },
       { key: "early", title: "too early", more: false },
       { key: "lost", title: "lost", more: false },
       { key: "cpu", title: "CPU ms", more: false }

@@ -13,8 +13,8 @@ export const run = async (options: RunOptions): Promise<void> => {
     `What a run costs in each layer: the medians of rounds of ${count} runs in a warm process`,
     [
       { key: "thread", title: "µs of the thread", more: false, digits: 1 },
-      { key: "process", title: "µs of all threads", more: false, digits: 1 },
-      { key: "bytes", title: "bytes allocated", more: false }
+      { key: "process", title: "µs of all threads", more: false, digits: 1, plot: true },
+      { key: "bytes", title: "bytes allocated", more: false, plot: true }
     ],
     rows,
     undefined

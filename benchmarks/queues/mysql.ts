@@ -15,23 +15,39 @@ export const claimAndDelete: Contender = {
     const { createConnection } = await import("mysql2/promise")
     const db = await createConnection(url)
     await db.query(
-      `create table ${name} (id bigint primary key auto_increment, due bigint not null, payload text not null, owner varchar(32), key (owner, due))`
+      `create table if not exists ${name} (id bigint primary key auto_increment, due bigint not null, payload text not null, owner varchar(32), key (owner, due))`
     )
+    // as Punctual's own: no locks on gaps between rows
+    await db.query("set session transaction isolation level read committed")
+    const claim = async () => {
+      await db.beginTransaction()
+      const [rows] = await db.query<Array<RowDataPacket & { readonly id: number; readonly payload: string }>>(
+        `select id, payload from ${name} where owner is null and due <= 1 order by due limit 500 for update skip locked`
+      )
+      if (rows.length > 0) await db.query(`update ${name} set owner = 'me' where id in (?)`, [rows.map(({ id }) => id)])
+      await db.commit()
+      return rows
+    }
+    /** Several workers may deadlock over an index: MySQL says which of them shall try again. */
+    const untilNoDeadlock = async <A>(f: () => Promise<A>): Promise<A> => {
+      while (true) {
+        try {
+          return await f()
+        } catch (error) {
+          if ((error as { readonly code?: unknown }).code !== "ER_LOCK_DEADLOCK") throw error
+          await db.rollback()
+        }
+      }
+    }
     return {
       add: (jobs) =>
         db.query(`insert into ${name} (due, payload) values ?`, [jobs.map(({ n }) => [0, JSON.stringify({ n })])]),
       work: async (f) => {
         while (true) {
-          await db.beginTransaction()
-          const [rows] = await db.query<Array<RowDataPacket & { readonly id: number; readonly payload: string }>>(
-            `select id, payload from ${name} where owner is null and due <= 1 order by due limit 500 for update skip locked`
-          )
-          const ids = rows.map(({ id }) => id)
-          if (ids.length > 0) await db.query(`update ${name} set owner = 'me' where id in (?)`, [ids])
-          await db.commit()
-          if (ids.length === 0) return
+          const rows = await untilNoDeadlock(claim)
+          if (rows.length === 0) return
           for (const { payload } of rows) void f(JSON.parse(payload).n)
-          await db.query(`delete from ${name} where id in (?)`, [ids])
+          await untilNoDeadlock(() => db.query(`delete from ${name} where id in (?)`, [rows.map(({ id }) => id)]))
         }
       },
       settled: async () => true,

@@ -23,9 +23,9 @@ export const claimAndDelete: Contender = {
   open: async (url, name) => {
     const db = await connect(url)
     await db.query(
-      `create table ${name} (id bigserial primary key, due bigint not null, payload text not null, owner text)`
+      `create table if not exists ${name} (id bigserial primary key, due bigint not null, payload text not null, owner text)`
     )
-    await db.query(`create index on ${name} (due) where owner is null`)
+    await db.query(`create index if not exists ${name}_due on ${name} (due) where owner is null`)
     return {
       add: (jobs) =>
         db.query({

@@ -12,7 +12,7 @@ import { type Contender, period, texts } from "./queue.ts"
 
 const open = (folder: string, name: string): DatabaseSync => {
   const db = new DatabaseSync(join(folder, `${name}.db`))
-  db.exec("pragma journal_mode = wal; pragma synchronous = normal")
+  db.exec("pragma journal_mode = wal; pragma synchronous = normal; pragma busy_timeout = 5000")
   return db
 }
 
@@ -33,7 +33,7 @@ export const claimAndDelete: Contender = {
   open: async (folder, name) => {
     const db = open(folder, name)
     db.exec(
-      "create table job (id integer primary key, due integer not null, payload text not null, owner text); create index due on job (due) where owner is null"
+      "create table if not exists job (id integer primary key, due integer not null, payload text not null, owner text); create index if not exists due on job (due) where owner is null"
     )
     const insert = db.prepare("insert into job (due, payload) values (?, ?)")
     const claim = db.prepare(

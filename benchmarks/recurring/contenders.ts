@@ -25,6 +25,8 @@ export interface Session {
 
 export interface Contender {
   readonly place: Place
+  /** How it is set up. */
+  readonly setup: string
   /** Whether it can be due between full seconds. */
   readonly phases: boolean
   readonly open: (where: string, name: string) => Promise<Session>
@@ -48,6 +50,7 @@ const inParts = async (phases: ReadonlyArray<number>, add: (part: ReadonlyArray<
 
 const punctual = (store: Store): Contender => ({
   place: store.place,
+  setup: "defaults",
   phases: true,
   open: async (where, name) => {
     const Task = await import("punctual/Task")
@@ -94,6 +97,7 @@ const punctual = (store: Store): Contender => ({
 
 const croner: Contender = {
   place: "memory",
+  setup: "defaults, in memory",
   phases: false,
   open: async () => {
     const { Cron } = await import("croner")
@@ -124,6 +128,7 @@ const croner: Contender = {
 
 const bullmq: Contender = {
   place: "redis",
+  setup: "concurrency 50, the last thousand completed jobs kept; a job scheduler each",
   phases: true,
   open: async (url, name) => {
     const { Queue, Worker } = await import("bullmq")
@@ -181,6 +186,7 @@ const firstTick = (n: number, phase: number): Tick => ({ n, phase, at: nextOf(ph
 
 const pgBoss: Contender = {
   place: "postgres",
+  setup: "batches of 1,000 in one call, burstWhenBatchFull, poll 0.5 s; a batch adds the next one",
   phases: true,
   open: async (url, schema) => {
     const { PgBoss } = await import("pg-boss")
@@ -211,6 +217,7 @@ const pgBoss: Contender = {
 
 const graphileWorker: Contender = {
   place: "postgres",
+  setup: "concurrency 50, localQueue 500, completeJobBatchDelay 0, pollInterval 100 ms; a job adds the next one",
   phases: true,
   open: async (url, schema) => {
     const { Logger: GraphileLogger, makeWorkerUtils, run } = await import("graphile-worker")

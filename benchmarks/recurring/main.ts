@@ -5,11 +5,15 @@ import { contenders } from "./contenders.ts"
 
 const script = join(import.meta.dirname, "measure.ts")
 
+export const settings: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(contenders).map(([name, { setup }]) => [name, setup])
+)
+
 const columns: ReadonlyArray<Column> = [
-  { key: "onTime", title: "on time %", more: true, digits: 2 },
+  { key: "onTime", title: "on time %", more: true, digits: 2, plot: true },
   { key: "rate", title: "runs/s", more: true },
   { key: "p50", title: "p50 ms", more: false },
-  { key: "p99", title: "p99 ms", more: false },
+  { key: "p99", title: "p99 ms", more: false, plot: true },
   { key: "max", title: "max ms", more: false },
   { key: "lost", title: "lost", more: false },
   { key: "repeated", title: "repeated", more: false },

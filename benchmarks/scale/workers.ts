@@ -29,11 +29,20 @@ const parent = async (): Promise<void> => {
         else runs += Number(line)
       })
   )
-  while (ready < all.length) await wait(5)
+  let gone = 0
+  for (const worker of all) void worker.gone.then(() => gone++)
+  /** What some did after another one had died would be a figure of fewer. */
+  const waitFor = async (done: () => boolean): Promise<void> => {
+    while (!done()) {
+      if (gone > 0) throw new Error("a worker ended before its work did")
+      await wait(5)
+    }
+  }
+  await waitFor(() => ready === all.length)
   const server = serverCpu(where)
   const [begin, before] = [performance.now(), server()]
   for (const worker of all) worker.send("work")
-  while (runs < count) await wait(5)
+  await waitFor(() => runs >= count)
   const [took, used] = [performance.now() - begin, server() - before]
   for (const worker of all) await worker.kill()
   await Promise.race([session.close(), wait(1_000)])

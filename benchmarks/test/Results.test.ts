@@ -2,7 +2,7 @@
  * What a topic has found, as JSON and as a plot; and that the page of docs says what the results say.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { summary, type Table } from "../harness.ts"
@@ -205,6 +205,15 @@ describe("what is in the repository", () => {
   it("has targets of topics that there are", () => {
     const missing = targets.filter(({ topic }) => !topics.includes(topic))
     assert.deepStrictEqual(missing, [])
+  })
+
+  it("has a README of each topic, whose links lead to files", () => {
+    for (const topic of topics) {
+      const readme = join(import.meta.dirname, "..", topic, "README.md")
+      const links = [...readFileSync(readme, "utf8").matchAll(/\]\(([^)#:]+)[^)]*\)/g)].map(([, link]) => link!)
+      const missing = links.filter((link) => !existsSync(join(readme, "..", link)))
+      assert.deepStrictEqual(missing, [], readme)
+    }
   })
 
   it("has an aim for each topic, or says why there is none", () => {

@@ -44,11 +44,56 @@ const daily = (time: number) => (after: number) => {
   return today > after ? today : today + DAY
 }
 
+/** The month that contains a local day, counted from January of the year 0, by the civil calendar. */
+const monthOf = (day: number): number => {
+  const shifted = day + 719_468
+  const era = Math.floor(shifted / 146_097)
+  const inEra = shifted - era * 146_097
+  const year = Math.floor(
+    (inEra - Math.floor(inEra / 1_460) + Math.floor(inEra / 36_524) - Math.floor(inEra / 146_096)) / 365
+  )
+  const inYear = inEra - (365 * year + Math.floor(year / 4) - Math.floor(year / 100))
+  return (year + era * 400) * 12 + Math.floor((5 * inYear + 2) / 153) + 2
+}
+
+/** The first local day of a month. */
+const dayOf = (month: number): number => {
+  const march = month - 2
+  const year = Math.floor(march / 12)
+  const era = Math.floor(year / 400)
+  const inEra = year - era * 400
+  const inYear = Math.floor((153 * (march - year * 12) + 2) / 5)
+  return era * 146_097 + inEra * 365 + Math.floor(inEra / 4) - Math.floor(inEra / 100) + inYear - 719_468
+}
+
+/** A day and time of every so many months, `from` one of the year on; January is 0. */
+const monthly = (every: number, from: number, day: number, time: number) => (after: number) => {
+  let month = monthOf(Math.floor(after / DAY))
+  month += (((from - month) % every) + every) % every
+  while (true) {
+    const found = (dayOf(month) + day - 1) * DAY + time
+    if (found > after) return found
+    month += every
+  }
+}
+
 export const rules = {
   "every minute": {
     text: "* * * * *",
     fields: [null, null, null, null, null, 0],
     local: (after) => Math.floor(after / 60) * 60 + 60,
+    years: 10
+  },
+  "every 5 minutes": {
+    text: "*/5 * * * *",
+    fields: [null, null, null, null, [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55], 0],
+    local: (after) => Math.floor(after / 300) * 300 + 300,
+    years: 10
+  },
+  "hourly": {
+    text: "0 * * * *",
+    fields: [null, null, null, null, 0, 0],
+    local: (after) => Math.floor(after / 3_600) * 3_600 + 3_600,
     years: 10
   },
   "daily at 09:00": {
@@ -78,6 +123,35 @@ export const rules = {
       }
     },
     years: 10
+  },
+  "Mondays at 08:00": {
+    text: "0 8 * * MON",
+    fields: [null, null, 1, 8, 0, 0],
+    // 1970 began on a Thursday
+    local(after) {
+      const monday = Math.floor((Math.floor(after / DAY) + 3) / 7) * 7 - 3
+      const time = monday * DAY + 8 * 3_600
+      return time > after ? time : time + 7 * DAY
+    },
+    years: 10
+  },
+  "the first of each month": {
+    text: "0 0 1 * *",
+    fields: [1, null, null, 0, 0, 0],
+    local: monthly(1, 0, 1, 0),
+    years: 10
+  },
+  "quarters, at 06:15": {
+    text: "15 6 1 1,4,7,10 *",
+    fields: [1, [0, 3, 6, 9], null, 6, 15, 0],
+    local: monthly(3, 0, 1, 6 * 3_600 + 900),
+    years: 10
+  },
+  "the last half minute of the year": {
+    text: "30 59 23 31 12 *",
+    fields: [31, 11, null, 23, 59, 30],
+    local: monthly(12, 11, 31, DAY - 30),
+    years: 60
   },
   "29 February": {
     text: "0 0 29 2 *",

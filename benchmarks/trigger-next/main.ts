@@ -5,7 +5,13 @@ import { contenders, ruleNames, rules, timeZones } from "./contenders.ts"
 const script = join(import.meta.dirname, "measure.ts")
 const names = Object.keys(contenders)
 
-const perZone: ReadonlyArray<Column> = timeZones.map((zone) => ({ key: zone, title: zone, more: true }))
+const perZone: ReadonlyArray<Column> = timeZones.map((zone) => ({
+  key: zone,
+  title: zone,
+  more: true,
+  // the other zones with changes of clocks are much like Berlin
+  plot: zone === "UTC" || zone === "Europe/Berlin"
+}))
 
 const topics: ReadonlyArray<{
   readonly what: string
@@ -71,8 +77,8 @@ const topics: ReadonlyArray<{
     title: "The first questions of a process, in milliseconds (limit: one answer of `Intl.DateTimeFormat`)",
     without: ["punctual, bound"],
     columns: [
-      { key: "utc", title: "UTC", more: false, digits: 2 },
-      { key: "first", title: "then a first zone", more: false, digits: 2 },
+      { key: "utc", title: "UTC", more: false, digits: 2, plot: true },
+      { key: "first", title: "then a first zone", more: false, digits: 2, plot: true },
       { key: "second", title: "a second zone", more: false, digits: 2 },
       { key: "third", title: "a third zone", more: false, digits: 2 }
     ],
