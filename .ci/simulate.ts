@@ -6,14 +6,15 @@
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import * as Simulation from "../packages/punctual/src/testing/Simulation.ts"
-import { App, keyed, long, options, queueing } from "../packages/punctual/test/support/simulationApp.ts"
+import { App, clocked, keyed, long, options, queueing } from "../packages/punctual/test/support/simulationApp.ts"
 
 const processes = 2
 const [seeds = 10_000, first = 2_001, share] = process.argv.slice(2).map(Number)
 
 /** Of a hundred seeds, these many are simulated this way. */
 const workloads = [
-  { of: 85, options },
+  { of: 80, options },
+  { of: 5, options: clocked },
   { of: 5, options: keyed },
   { of: 5, options: queueing },
   { of: 5, options: long }

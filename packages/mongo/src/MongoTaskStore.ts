@@ -18,7 +18,7 @@
  * | written | with `w: "majority"` and in the journal |
  * | read | from the primary |
  * | wakes others | through a change stream on a replica set, else within `pollInterval` |
- * | a task with its open runs | at most 12 MiB; more is refused with `Full` |
+ * | a task with its open runs | at most 12 MiB; more is refused with `Invalid` |
  *
  * **Gotchas**
  *

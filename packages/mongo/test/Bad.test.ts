@@ -90,7 +90,7 @@ describe("opening", () => {
       112: "Busy",
       64: "Unavailable",
       14031: "Full",
-      10334: "Full",
+      10334: "Invalid",
       1: "Unknown"
     }
     for (const [code, reason] of Object.entries(codes)) assert.strictEqual(reasonOf(Number(code)), reason, code)
@@ -185,7 +185,7 @@ describe("large", () => {
       const row = inserted!.row
       const runs = Array.from({ length: 60 }, (_, i) => ({ _tag: "Create", run: newRun(now + i) } as const))
       const error = yield* Effect.flip(store.commit([change(other!.row, { name: "changed" }), change(row, {}, runs)]))
-      assert.deepStrictEqual([error.reason, error.retryable], ["Full", false])
+      assert.deepStrictEqual([error.reason, error.retryable], ["Invalid", false])
       assert.include(error.message, "\"a\"")
       assert.include(error.message, "60 open runs")
       assert.deepStrictEqual((yield* store.get(["a", "b"])).map(({ open, row }) => [row.revision, open.length]), [
@@ -196,13 +196,13 @@ describe("large", () => {
       assert.strictEqual((yield* store.commit([change(row, { payload: "{}" }, runs)]))[0]!._tag, "Committed")
       assert.strictEqual(
         (yield* Effect.flip(store.insert([newTask("c", { payload, declared: payload })]))).reason,
-        "Full"
+        "Invalid"
       )
       // What has become too large all the same may be changed, as long as it does not grow.
       const documents = server.of("punctual_tasks")
       documents.set("b", { ...documents.get("b")!, cold: maximumSize })
       const grown = yield* Effect.flip(store.commit([change(other!.row, {}, runs)]))
-      assert.strictEqual(grown.reason, "Full")
+      assert.strictEqual(grown.reason, "Invalid")
       const [finished] = yield* store.commit([change(other!.row, { cursor: now + 1 })])
       assert.strictEqual(finished!._tag, "Committed")
     }))

@@ -507,22 +507,24 @@ describe("a store that fails", () => {
     }).pipe(Effect.provide(TestScheduler.layer(App, { now, store: FaultyStore.layer(faults) })))
   })
 
-  it.effect("an outcome is kept until the store takes it", () => {
-    const faults = FaultyStore.makeFaults()
-    const Work = Task.make("Work")
-    const App = Layer.mergeAll(
-      Work.toLayer(() => Effect.sleep("10 seconds")),
-      Task.layerScheduled(Work, { id: "work", trigger: Trigger.now })
-    )
-    return Effect.gen(function*() {
-      yield* TestScheduler.advance("5 seconds")
-      faults.down = true
-      yield* TestScheduler.advance("15 seconds")
-      faults.down = false
-      const runs = yield* TestScheduler.advance("10 seconds")
-      assert.deepStrictEqual(runs.map((run) => [run.state, run.attempt]), [["succeeded", 1]])
-    }).pipe(Effect.provide(TestScheduler.layer(App, { now, store: FaultyStore.layer(faults) })))
-  })
+  for (const [what, reason] of [["", "Unavailable"], [", also one that was full", "Full"]] as const) {
+    it.effect(`an outcome is kept until the store takes it${what}`, () => {
+      const faults = FaultyStore.makeFaults()
+      const Work = Task.make("Work")
+      const App = Layer.mergeAll(
+        Work.toLayer(() => Effect.sleep("10 seconds")),
+        Task.layerScheduled(Work, { id: "work", trigger: Trigger.now })
+      )
+      return Effect.gen(function*() {
+        yield* TestScheduler.advance("5 seconds")
+        faults.down = reason
+        yield* TestScheduler.advance("15 seconds")
+        faults.down = false
+        const runs = yield* TestScheduler.advance("10 seconds")
+        assert.deepStrictEqual(runs.map((run) => [run.state, run.attempt]), [["succeeded", 1]])
+      }).pipe(Effect.provide(TestScheduler.layer(App, { now, store: FaultyStore.layer(faults) })))
+    })
+  }
 
   it.effect("one outcome the store refuses keeps no other from being stored", () => {
     const faults = FaultyStore.makeFaults()

@@ -156,6 +156,27 @@ describe("now and then", () => {
       )
     ))
 
+  it.effect("a clock that is behind at two looks, and was right between them, moves nothing", () =>
+    isolated(
+      Effect.gen(function*() {
+        yield* TestScheduler.advance("90 minutes")
+        yield* TestScheduler.jump("-20000 days")
+        yield* TestScheduler.advance("40 minutes")
+        yield* TestScheduler.jump("20000 days")
+        yield* (yield* Scheduler).handle("work").snapshot
+        yield* TestScheduler.advance("20 minutes")
+        yield* TestScheduler.jump("-20000 days")
+        yield* TestScheduler.advance("40 minutes")
+        yield* TestScheduler.jump("20000 days")
+        yield* TestScheduler.advance("4 hours")
+        assert.strictEqual(yield* count("ClockMovedBack"), 0)
+      }),
+      TestScheduler.layer(
+        Layer.mergeAll(Work.toLayer(() => Effect.void), declared(["work"], Trigger.every("10 minutes"))),
+        { now }
+      )
+    ))
+
   for (const [hours, cut] of [[640_000, true], [4, true], [2, false]] as const) {
     const until = `${hours} hours ahead`
     it.effect(`a lease left behind by a clock that was ahead, until ${until}, ${cut ? "is cut" : "ends then"}`, () =>

@@ -32,9 +32,9 @@ const byCode: { readonly [code: number]: readonly [DatabaseError["reason"], stri
   64: ["Unavailable", "no majority confirmed it in time; it may be written all the same"],
   262: ["Unavailable", "the server is slow: try again"],
   14031: ["Full", "free space on the server's disk"],
-  10334: ["Full", "MongoDB keeps at most 16 MiB in one document"],
-  17419: ["Full", "MongoDB keeps at most 16 MiB in one document"],
-  17420: ["Full", "MongoDB keeps at most 16 MiB in one document"]
+  10334: ["Invalid", "MongoDB keeps at most 16 MiB in one document"],
+  17419: ["Invalid", "MongoDB keeps at most 16 MiB in one document"],
+  17420: ["Invalid", "MongoDB keeps at most 16 MiB in one document"]
 }
 
 /** By the name of the driver's class. */
@@ -64,7 +64,7 @@ export const databaseError = (cause: unknown): DatabaseError => {
   const [reason, hint] = known ?? (cause instanceof MongoError && cause.hasErrorLabel("RetryableWriteError")
     ? ["Unavailable", "try again"] as const
     : cause instanceof RangeError && message.includes("BSON")
-    ? ["Full", "MongoDB keeps at most 16 MiB in one document"] as const
+    ? ["Invalid", "MongoDB keeps at most 16 MiB in one document"] as const
     : isNameError(cause)
     ? ["Unavailable", "check the host in the url, and this machine's network"] as const
     : byName[cause instanceof Error ? cause.name : ""] ?? ["Unknown", ""] as const)

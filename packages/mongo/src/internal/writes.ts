@@ -257,7 +257,7 @@ export const make = (options: {
       return new TaskStoreError({
         store,
         operation,
-        reason: "Full",
+        reason: "Invalid",
         message: `${store}: task ${JSON.stringify(doc._id)} would take ${size} bytes with its ` +
           `${Object.keys(doc.runs).length} open runs, of at most ${maximumSize}: MongoDB keeps a task and its open ` +
           "runs in one document, of 16 MiB. Store what is large elsewhere and its name in the payload, or bound the " +

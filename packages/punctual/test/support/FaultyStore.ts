@@ -9,8 +9,8 @@ import * as MemoryTaskStore from "../../src/MemoryTaskStore.ts"
 import { TaskStore, TaskStoreError } from "../../src/TaskStore.ts"
 
 export interface Faults {
-  /** Every call fails. */
-  down: boolean
+  /** Every call fails; with this reason, where it is one. */
+  down: boolean | TaskStoreError["reason"]
   /** Calls of this operation fail. */
   fail: string | undefined
   /** Calls of this operation fail after they were carried out: the reply is lost. */
@@ -32,16 +32,18 @@ export const makeFaults = (): Faults => ({
   calls: new Map()
 })
 
-export const unavailable = (operation: string): TaskStoreError =>
-  new TaskStoreError({ store: "faulty", operation, reason: "Unavailable", message: "it is down" })
+export const unavailable = (
+  operation: string,
+  reason: TaskStoreError["reason"] = "Unavailable"
+): TaskStoreError => new TaskStoreError({ store: "faulty", operation, reason, message: "it is down" })
 
 /** The same store, seen through its faults. */
 export const through = (store: TaskStore["Service"], faults: Faults): TaskStore["Service"] => {
   const wrap = <A>(operation: string, effect: Effect.Effect<A, TaskStoreError>): Effect.Effect<A, TaskStoreError> =>
     Effect.suspend(() => {
       faults.calls.set(operation, (faults.calls.get(operation) ?? 0) + 1)
-      const error = unavailable(operation)
-      if (faults.down || faults.fail === operation) return Effect.fail(error)
+      const error = unavailable(operation, typeof faults.down === "string" ? faults.down : undefined)
+      if (faults.down !== false || faults.fail === operation) return Effect.fail(error)
       const call = faults.delay === undefined
         ? effect
         : Effect.andThen(Effect.sleep(Duration.millis(faults.delay())), effect)

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { CurrentRun } from "../../src/CurrentRun.ts"
+import * as MemoryTaskStore from "../../src/MemoryTaskStore.ts"
 import type * as Policy from "../../src/Policy.ts"
 import * as Task from "../../src/Task.ts"
 import * as Simulation from "../../src/testing/Simulation.ts"
@@ -141,6 +142,12 @@ export const options: Simulation.Options = during(1)
 
 /** Long enough for what schedulers do each minute. */
 export const long: Simulation.Options = during(5)
+
+/** A store on a server, which has a clock of its own. */
+export const clocked: Simulation.Options = {
+  ...options,
+  store: Effect.map(MemoryTaskStore.make, (store) => ({ ...store, time: Effect.succeed(start) }))
+}
 
 /** Tasks that are nearly always busy, and queue: an end and the next occurrence come close together. */
 export const queueing: Simulation.Options = {

@@ -193,9 +193,10 @@ export const maintain = (host: Host, engine: StoreEngine): Effect.Effect<never> 
       yield* tried(time.checked)
       const at = now()
       // It may have been ahead between two ticks, and what was decided then is silent until then.
-      latest = Math.max(latest, shown())
-      // Only a clock that stays behind is believed: one wrong reading must not make a year be evaluated again.
-      behind = at >= latest - farAhead ? 0 : at >= before - farAhead ? behind + 1 : 1
+      const since = Math.max(before, shown())
+      latest = Math.max(latest, since)
+      // Only a clock that stays behind is believed: wrong readings must not make a year be evaluated again.
+      behind = at >= latest - farAhead ? 0 : at >= since - farAhead ? behind + 1 : 1
       before = at
       if (behind >= 2) {
         latest = at

@@ -135,7 +135,7 @@ export const make = (
         return Effect.succeed(value)
       },
       onFailure: (error) =>
-        error.retryable
+        passes(error)
           ? down(operation, error).pipe(
             Effect.andThen(Activity.asleep(Effect.sleep(Duration.millis(backoff)), activity, label)),
             Effect.andThen(persist(operation, effect, label, Math.min(backoff * 2, longestBackoff)))
@@ -786,6 +786,10 @@ export const make = (
     })
   }
 }
+
+/** Whether it is about the store, not about what was asked of it: a full disk gets room again, a replica becomes primary. */
+const passes = ({ reason, retryable }: TaskStoreError): boolean =>
+  retryable || reason === "Full" || reason === "ReadOnly"
 
 /** Keys of runs outside the schedule begin with a letter. */
 const isExtra = (key: string): boolean => key.startsWith("x:") || key.startsWith("e:")
