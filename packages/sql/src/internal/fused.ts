@@ -176,26 +176,34 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
       )
     )
 
-  /** The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. */
+  /**
+   * The columns whose cells differ, and how each is written: from a row of `u`, or where all are alike, as that cell. What
+   * moves with each occurrence is apart from the rest, in which tasks agree that have nothing else in common; any finer, and
+   * there would be more statements than a connection keeps prepared.
+   */
   const common = <Source>(fields: ReadonlyArray<Field<Source>>, sources: ReadonlyArray<Source>) => {
-    const columns = fields.flatMap((field) => field.columns)
-    const same = areAlike(fields, sources) ? fields.flatMap((field) => field.encode(sources[0]!)) : undefined
+    const parts = [fields.filter(moves), fields.filter((field) => !moves(field))].map((fields) => ({
+      fields,
+      same: areAlike(fields, sources) ? fields.flatMap((field) => field.encode(sources[0]!)) : undefined
+    }))
+    const sent = parts.flatMap(({ fields, same }) => same === undefined ? fields : [])
     return {
-      columns: same === undefined ? columns : [],
+      columns: sent.flatMap(({ columns }) => columns),
       /** Adds the cells of a source to its row. */
       push: (row: Array<unknown>, i: number): void => {
-        if (same !== undefined) return
-        for (const field of fields) row.push(...field.encode(sources[i]!))
+        for (const field of sent) row.push(...field.encode(sources[i]!))
       },
-      values: columns.map(([name, type], k) =>
-        [
-          name,
-          (alias: string) => {
-            if (same === undefined) return sql.literal(`${alias}.${name}`)
-            const cell = same[k]!
-            return sql`${cell === null ? null : String(cell)}::${sql.literal(type === "int" ? "bigint" : "text")}`
-          }
-        ] as const
+      values: parts.flatMap(({ fields, same }) =>
+        fields.flatMap(({ columns }) => columns).map(([name, type], k) =>
+          [
+            name,
+            (alias: string) => {
+              if (same === undefined) return sql.literal(`${alias}.${name}`)
+              const cell = same[k]!
+              return sql`${cell === null ? null : String(cell)}::${sql.literal(type === "int" ? "bigint" : "text")}`
+            }
+          ] as const
+        )
       )
     }
   }
@@ -210,8 +218,6 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
 
   const own: Columns = [["id", "text"], ["payload", "text"], ["display", "text"]]
   const definitions = definitionFields.filter(({ key }) => key !== "payload" && key !== "display")
-  const definitionColumns = definitions.flatMap((field) => field.columns)
-  const positionColumns = positionFields.flatMap((field) => field.columns)
 
   /** Tasks of other ids, without labels, runs and concurrency keys. */
   const insert: Fused["insert"] = (tasks) =>
@@ -237,7 +243,7 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
           return row
         })
       )
-      const names = (columns: Columns) => sql.literal(columns.map(([name]) => name).join(", "))
+      const names = ({ values }: Common) => sql.literal(values.map(([name]) => name).join(", "))
       const statement = values(
         sql`with u as materialized (
   select u.* from ${rows} u
@@ -246,12 +252,10 @@ export const makeFused = (db: Database, ends: Ends): Fused => {
     select 1 from u cross join lateral (select 1 from ${t.task} t where t.id = u.id limit 1 offset 0) t
   )
 ), a as (
-  insert into ${t.task} (n, id, payload, display, ${names(definitionColumns)})
+  insert into ${t.task} (n, id, payload, display, ${names(definition)})
   select g.n, g.id, g.payload, g.display, ${valuesOf(definition, "g")} from g order by g.id
 ), c as (
-  insert into ${t.clock} (n, id, revision, ${names(positionColumns)}) select g.n, g.id, 1, ${
-          valuesOf(position, "g")
-        } from g
+  insert into ${t.clock} (n, id, revision, ${names(position)}) select g.n, g.id, 1, ${valuesOf(position, "g")} from g
 )
 select g.i, g.n from g`
       )
@@ -312,9 +316,7 @@ select g.i, g.n from g`
     answers: Answers<Committed>
   ): Effect.Effect<void, SqlError | TaskStoreError> => {
     const set = positionFields.filter((_, bit) => (fields & (1 << bit)) !== 0)
-    const positions = plain.map(({ change }) => change.set as TaskPosition)
-    const moving = common(set.filter(moves), positions)
-    const still = common(set.filter((field) => !moves(field)), positions)
+    const position = common(set, plain.map(({ change }) => change.set as TaskPosition))
     const route = common(routeFields, plain.map(({ seen }) => seen))
     const sharing = common(sharingFields, plain.map(({ run }) => run ?? noRun))
     const kind = occurrences ? occurrence : otherRun
@@ -322,11 +324,10 @@ select g.i, g.n from g`
     const sent = [...kind.columns, ...route.columns, ...sharing.columns]
     const taken = new Map([...route.values, ...sharing.values])
     const of = (column: string) => taken.get(column)!("p")
-    const rows = source([...identity, ...moving.columns, ...still.columns, ...sent])(
+    const rows = source([...identity, ...position.columns, ...sent])(
       plain.map(({ change: { generation, id, revision }, run }, i) => {
         const row: Array<unknown> = [generation, id, revision]
-        moving.push(row, i)
-        still.push(row, i)
+        position.push(row, i)
         kind.push(row, run)
         route.push(row, i)
         sharing.push(row, i)
@@ -345,9 +346,7 @@ select g.i, g.n from g`
   ) c where ${mayWrite}
 ), p as (
   update ${t.clock} r set revision = r.revision + 1${
-        sql.join("", false)([...moving.values, ...still.values].map(([name, value]) =>
-          sql`, ${sql.literal(name)} = ${value("u")}`
-        ))
+        sql.join("", false)(position.values.map(([name, value]) => sql`, ${sql.literal(name)} = ${value("u")}`))
       } from u where r.ctid = u.row_at
   returning ${sql.literal(["i", "n", "id", ...sent.map(([name]) => name)].map((name) => `u.${name}`).join(", "))}, ${
         lease === undefined ? sql`null::bigint` : sql`nextval(${`${db.prefix}_token_seq`}::regclass)`
@@ -520,9 +519,8 @@ const areAlike = <Source>(fields: ReadonlyArray<Field<Source>>, sources: Readonl
   return true
 }
 
-/** What an occurrence changes in its task: tasks that have nothing else in common agree in the rest. */
-const moves = ({ columns }: Field<TaskPosition>): boolean => movingColumns.has(columns[0]![0])
-const movingColumns = new Set(["position", "due", "nominal", "ran"])
+const moves = ({ columns }: { readonly columns: Columns }): boolean => movingColumns.has(columns[0]![0])
+const movingColumns = new Set(["rule", "position", "due", "nominal", "epoch", "ran"])
 
 /** In the place of a run, where none is created. */
 const noRun = { slots: 1, queues: false, atMostOnce: false }
