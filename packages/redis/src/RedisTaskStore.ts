@@ -70,10 +70,10 @@ export const optionNames: OptionNames<Options> = { prefix: true, name: true, pol
 // -----------------------------------------------------------------------------
 
 /** A script holds the server while it runs: batches are cut into pieces of so many entries and characters. */
-const mostEntries = 100
+const mostEntries = 250
 const mostCharacters = 1_000_000
 
-/** So that the server has the next piece while this process reads the answer to the one before. */
+/** So that the server has the next piece while this process reads the answer to the one before, or plans another. */
 const piecesAtOnce = 4
 
 /**
@@ -228,6 +228,7 @@ export const make: (options?: Options) => Effect.Effect<
 
   return TaskStore.of({
     name: store,
+    concurrency: piecesAtOnce,
     capabilities: { durable: options.durable ?? true, shared: true, notifies: true, concurrencyKeys: true },
 
     insert: (tasks) =>

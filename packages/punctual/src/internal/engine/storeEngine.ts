@@ -254,7 +254,11 @@ export const make = (
   // evaluating
   // ---------------------------------------------------------------------------
 
-  const atOnce = elsewhere ? batchSize * (store.concurrency ?? 1) : batchInMemory
+  const callsAtOnce = store.concurrency ?? 1
+  const atOnce = elsewhere ? batchSize * Math.min(callsAtOnce, 2) : batchInMemory
+
+  /** What of a read is committed by one call. */
+  const share = Math.ceil(atOnce / callsAtOnce)
 
   interface Decided {
     readonly task: TaskWithRuns
@@ -386,9 +390,9 @@ export const make = (
       const tags = yield* handled
       const free = new Map<ExecutorSlot, number>()
       const batches: Array<Batch> = []
-      for (let from = 0; from < tasks.length; from += batchSize) {
+      for (let from = 0; from < tasks.length; from += share) {
         batches.push({
-          tasks: from === 0 && tasks.length <= batchSize ? tasks : tasks.slice(from, from + batchSize),
+          tasks: from === 0 && tasks.length <= share ? tasks : tasks.slice(from, from + share),
           at,
           free,
           tags
@@ -400,7 +404,12 @@ export const make = (
       let following: Fiber.Fiber<typeof read, TaskStoreError> | undefined
       const first = batches.length === 1 ? batches[0] : undefined
       const advancing = first === undefined
-        ? yield* Effect.forEach(batches, (batch) => Effect.forkChild(advanceAll(batch), { startImmediately: true }))
+        // Drivers send when they have a turn: so the store has the first one while the others are decided.
+        ? yield* Effect.forEach(batches, (batch) =>
+          Effect.andThen(
+            Effect.forkChild(advanceAll(batch), { startImmediately: true }),
+            (fiber) => Effect.as(Effect.yieldNow, fiber)
+          ))
         : []
       for (let i = 0; i < batches.length; i++) {
         const last = i === batches.length - 1
