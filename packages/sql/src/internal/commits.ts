@@ -19,10 +19,12 @@ import type { Cells, RunOrigin } from "./records.ts"
 import {
   claimedRunRow,
   decodeRun,
+  definitionCells,
   definitionFields,
   follow,
   followedColumns,
   orNull,
+  positionCells,
   positionFields,
   readable,
   selectRun,
@@ -44,7 +46,7 @@ interface Accepted {
 }
 
 /** What is not written again where it stays as it is: a column is written to its indexes too, and ranges are long. */
-type Before = Partial<Record<keyof TaskPosition, unknown>>
+type Before = Partial<TaskPosition>
 
 /**
  * Tasks as they were read when they were last due, by generation: what still has its revision has not changed, so a change
@@ -69,8 +71,8 @@ export const makeCommits = (
   const byN = source([["n", "int"]])
   const byRef = source([["n", "int"], ["run_key", "text"]])
   const byKey = sql.literal("r.n = u.n and r.run_key = u.run_key")
-  const chosenPosition = chosen(positionFields)
-  const chosenDefinition = chosen(definitionFields)
+  const chosenPosition = chosen(positionFields.flatMap((field) => field.columns))
+  const chosenDefinition = chosen(definitionFields.flatMap((field) => field.columns))
 
   const commit: TaskStore["Service"]["commit"] = (changes) =>
     fused === undefined ? commitKnown(changes) : unfused(changes, fused.commit(changes), (rest, answers) =>
@@ -117,7 +119,7 @@ export const makeCommits = (
           changed = !(yield* advance(accepted, write))
           // undoes it
           if (changed) return yield* contended("tasks have changed since they were read")
-          yield* createAll(accepted.map(({ accepted, create }) => ({ accepted, op: create })), write)
+          yield* createAll(accepted, write)
           return accepted.map(({ accepted: { change, claimed } }): Committed => ({
             _tag: "Committed",
             revision: change.revision + 1,
@@ -133,32 +135,39 @@ export const makeCommits = (
     accepted: ReadonlyArray<Evaluation>,
     write: Write
   ): Effect.fn.Return<boolean, SqlError> {
-    const groups = new Map<Columns, { readonly cells: Array<Cells>; readonly first: Cells; alike: boolean }>()
-    for (const { accepted: { before, change }, set } of accepted) {
-      const { cells, columns } = chosenPosition(set, before)
-      const row = [change.generation, change.revision, ...cells]
+    interface Move {
+      readonly n: number
+      readonly revision: number
+      readonly cells: Cells
+    }
+    const groups = new Map<Columns, { readonly moves: Array<Move>; readonly first: Move; alike: boolean }>()
+    for (const { accepted: { before, change: { generation: n, revision } }, set } of accepted) {
+      const { cells, columns } = chosenPosition(positionCells(set), positionCells(before))
+      const move = { n, revision, cells }
       bringsEarlier(write, before, set)
       const group = groups.get(columns)
-      if (group === undefined) groups.set(columns, { cells: [row], first: row, alike: true })
+      if (group === undefined) groups.set(columns, { moves: [move], first: move, alike: true })
       else {
-        group.alike &&= row.every((cell, i) => i === 0 || cell === group.first[i])
-        group.cells.push(row)
+        group.alike &&= revision === group.first.revision && sameCells(cells, group.first.cells)
+        group.moves.push(move)
       }
     }
     let moved = 0
-    for (const [columns, { alike, cells, first }] of groups) {
+    for (const [columns, { alike, first, moves }] of groups) {
       moved += yield* dialect.affected(
         sql,
         alike
           ? sql`update ${t.clock} set revision = revision + 1${
-            sql.join("", false)(columns.map(([name], k) => sql`, ${sql.literal(name)} = ${first[k + 2]}`))
-          } where ${dialect.oneOf("n", cells.map(([n]) => Number(n)))} and revision = ${first[1]}`
+            sql.join("", false)(columns.map(([name], k) => sql`, ${sql.literal(name)} = ${first.cells[k]}`))
+          } where ${dialect.oneOf("n", moves.map(({ n }) => n))} and revision = ${first.revision}`
           : dialect.update({
             table: t.clock,
             set: sql.literal(
               ["revision = r.revision + 1", ...columns.map(([name]) => `${name} = u.${name}`)].join(", ")
             ),
-            source: source([["n", "int"], ["revision", "int"], ...columns])(cells),
+            source: source([["n", "int"], ["revision", "int"], ...columns])(
+              moves.map(({ cells, n, revision }) => [n, revision, ...cells])
+            ),
             where: sql.literal("r.n = u.n and r.revision = u.revision")
           })
       )
@@ -193,7 +202,7 @@ from ${
       accepted.push({
         i,
         change,
-        before: { state, due, zoneRules, ranges },
+        before: { state, due, zoneRules, ranges } as Before,
         origin: {
           tag: set.tag ?? String(tag),
           version: set.version ?? Number(version),
@@ -241,9 +250,9 @@ from ${
       if (change.set === "remove") continue
       const set: Set = change.set
       const n = change.generation
-      positions.push({ n, ...chosenPosition(set, before) })
+      positions.push({ n, ...chosenPosition(positionCells(set), positionCells(before)) })
       bringsEarlier(write, before, set)
-      const definition = chosenDefinition(set, {})
+      const definition = chosenDefinition(definitionCells(set), [])
       if (definition.columns.length === 0) continue
       definitions.push({ n, ...definition })
       if (set.labels !== undefined) relabelled.push({ n, id: change.id, labels: set.labels })
@@ -619,13 +628,19 @@ const bringsEarlier = (write: Write, before: Before, { due }: Partial<TaskPositi
 interface Evaluation {
   readonly accepted: Accepted
   readonly set: Partial<TaskPosition>
-  readonly create: Extract<RunChange, { readonly _tag: "Create" }>
+  readonly op: Extract<RunChange, { readonly _tag: "Create" }>
+}
+
+const sameCells = (self: Cells, that: Cells): boolean => {
+  for (let k = 0; k < self.length; k++) if (self[k] !== that[k]) return false
+  return true
 }
 
 /** These changes, where all of them are of that kind. Of two of one task, the second is found to be a conflict. */
 const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArray<Evaluation> | undefined => {
   const found: Array<Evaluation> = []
-  for (const [i, change] of changes.entries()) {
+  for (let i = 0; i < changes.length; i++) {
+    const change = changes[i]!
     const { generation, id, revision, runs, set } = change
     const row = known.get(generation)
     const create = runs[0]
@@ -638,7 +653,7 @@ const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArra
     found.push({
       accepted: { i, change, before: row, origin: row, concurrencyKey: null, concurrencyLimit: 1, claimed: [] },
       set,
-      create
+      op: create
     })
   }
   return found.length === 0 ? undefined : found
@@ -662,37 +677,22 @@ const touchesRuns = ({ runs, set }: Change): boolean =>
  * The columns of the fields that are set, with their cells, without those that are as before. The same columns are the
  * same array.
  */
-const chosen = <Source>(
-  fields: ReadonlyArray<{
-    readonly key: keyof Source & string
-    readonly columns: Columns
-    readonly encode: (source: Source) => ReadonlyArray<number | string | null>
-  }>
-) => {
-  const all = fields.flatMap((field) => field.columns)
+const chosen = (columns: Columns) => {
   const sets = new Map<number, Columns>()
   return (
-    set: Partial<Source>,
-    before: Partial<Record<keyof Source, unknown>>
+    set: ReadonlyArray<number | string | null | undefined>,
+    before: ReadonlyArray<unknown>
   ): { readonly columns: Columns; readonly cells: Cells } => {
     const cells: Array<number | string | null> = []
     let mask = 0
-    let bit = 1
-    for (const { columns, encode, key } of fields) {
-      if (set[key] === undefined) {
-        bit <<= columns.length
-        continue
-      }
-      for (const cell of encode(set as Source)) {
-        if (before[key] !== cell) {
-          mask |= bit
-          cells.push(cell)
-        }
-        bit <<= 1
-      }
+    for (let k = 0; k < set.length; k++) {
+      const cell = set[k]
+      if (cell === undefined || cell === before[k]) continue
+      mask |= 1 << k
+      cells.push(cell)
     }
-    let columns = sets.get(mask)
-    if (columns === undefined) sets.set(mask, columns = all.filter((_, column) => (mask & (1 << column)) !== 0))
-    return { columns, cells }
+    let some = sets.get(mask)
+    if (some === undefined) sets.set(mask, some = columns.filter((_, k) => (mask & (1 << k)) !== 0))
+    return { columns: some, cells }
   }
 }

@@ -86,6 +86,8 @@ type Encoded = number | string | null
 
 const bit = (flag: boolean): number => flag ? 1 : 0
 
+const bitOf = (flag: boolean | undefined): number | undefined => flag === undefined ? undefined : bit(flag)
+
 export interface Field<Source> {
   readonly key: keyof Source & string
   readonly columns: Columns
@@ -179,17 +181,60 @@ export const clockColumns: Columns = [
   ...positionFields.flatMap((field) => field.columns)
 ]
 
-export const taskCells = (task: NewTask, n: number): Cells => [
-  n,
-  task.id,
-  ...definitionFields.flatMap((field) => field.encode(task))
-]
+export const taskCells = (task: NewTask, n: number): Cells => [n, task.id, ...definitionCells(task)]
 
-export const clockCells = (task: NewTask, n: number): Cells => [
-  n,
-  task.id,
-  1,
-  ...positionFields.flatMap((field) => field.encode(task))
+export const clockCells = (task: NewTask, n: number): Cells => [n, task.id, 1, ...positionCells(task)]
+
+/**
+ * Cells of the columns of `positionFields`; `undefined` where the field is not there. Spelled out, since every commit asks for
+ * them: by way of the fields each cell was a list of its own.
+ */
+export const positionCells = (position: Partial<TaskPosition>): ReadonlyArray<Encoded | undefined> => {
+  const { counters } = position
+  return [
+    position.state,
+    position.cursor,
+    position.due,
+    position.nominal,
+    position.zoneRules,
+    position.override,
+    position.epoch,
+    counters?.ran,
+    counters?.missed,
+    counters?.coalesced,
+    counters?.skipped,
+    counters?.paused,
+    counters?.extra,
+    bitOf(counters?.exact),
+    position.ranges,
+    position.pausedAt,
+    position.pauseNote,
+    position.failures
+  ]
+}
+
+/** The same of `definitionFields`. */
+export const definitionCells = (definition: Partial<TaskDefinition>): ReadonlyArray<Encoded | undefined> => [
+  definition.tag,
+  definition.version,
+  definition.name,
+  definition.payload,
+  definition.display,
+  definition.trigger,
+  definition.anchor,
+  bitOf(definition.onStartup),
+  bitOf(definition.onShutdown),
+  definition.policy,
+  definition.executor,
+  definition.priority,
+  definition.concurrencyKey,
+  definition.concurrencyLimit === undefined ? undefined : limitCell(definition.concurrencyLimit),
+  definition.labels,
+  definition.owner,
+  definition.declared,
+  definition.trace,
+  definition.createdAt,
+  definition.updatedAt
 ]
 
 const names = (columns: Columns, alias: string, integers = ""): string =>

@@ -12,6 +12,7 @@ import type { Known } from "./commits.ts"
 import type { Creations } from "./creations.ts"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
+import { type Familiar, makeFamiliar } from "./familiar.ts"
 import { type Fused, unfused } from "./fused.ts"
 import type { Cells } from "./records.ts"
 import {
@@ -119,18 +120,22 @@ export const makeTasks = (
   const busy = (alias: string) =>
     sql`exists (select 1 from ${t.run} r where r.n = ${sql.literal(alias)}.n limit 1 offset 0)`
 
+  const familiar: Familiar = dialect.name === "sqlite" ? makeFamiliar() : (read) => read(sql.literal(selectTask))
+
   /** What `readFor` reads, of the tasks that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
-    values(
-      dialect.name === "pg"
-        // it looks at the rows that an index finds anyway, to see whether they are there
-        ? sql`select ${sql.literal(selectTaskAsFloats)}, ${
+    dialect.name === "pg"
+      // it looks at the rows that an index finds anyway, to see whether they are there
+      ? values(
+        sql`select ${sql.literal(selectTaskAsFloats)}, ${
           busy("c")
         } from (select x.* from ${t.clock} x where ${select}) c${dialect.beside(t.task, "t", "t.n = c.n")}`
-        : sql`select ${sql.literal(selectTask)}, ${busy("u")} from (
+      )
+      : familiar((columns) =>
+        values(sql`select ${columns}, ${busy("u")} from (
   select x.n from ${t.clock} x where ${select}
-) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`
-    )
+) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`)
+      )
 
   const seenBy = (reader: string) =>
     sql`not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})`
