@@ -159,8 +159,13 @@ const succeeded = (
   })
 }
 
+/** Runs that begin together are mostly due together. */
+let instant = DateTime.makeUnsafe(0)
+const instantOf = (millis: number): DateTime.Utc =>
+  instant.epochMilliseconds === millis ? instant : instant = DateTime.makeUnsafe(millis)
+
 const currentRun = ({ run, store }: RunRecord): CurrentRun["Service"] => {
-  const dueAt = DateTime.makeUnsafe(run.due)
+  const dueAt = instantOf(run.due)
   return {
     id: `${run.generation}:${run.key}`,
     taskId: run.taskId,

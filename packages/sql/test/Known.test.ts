@@ -1,5 +1,5 @@
 /**
- * Evaluations of tasks that were read just before, and ends of runs for which nothing waits: SQLite makes whole batches of
+ * Tasks that are read as due, evaluations of what was read just before, and ends of runs for which nothing waits: SQLite makes whole batches of
  * them in fewer statements. Whatever is in a batch, it must answer and leave behind what the memory store does, which makes
  * one after another.
  */
@@ -11,7 +11,14 @@ import type * as Scope from "effect/Scope"
 import * as Statement from "effect/sql/Statement"
 import * as MemoryTaskStore from "punctual/MemoryTaskStore"
 import type { RunRow, TaskRow } from "punctual/TaskRecord"
-import { type Change, type Committed, type Settlement, TaskStore, type TaskStoreError } from "punctual/TaskStore"
+import {
+  type Change,
+  type Committed,
+  type NewTask,
+  type Settlement,
+  TaskStore,
+  type TaskStoreError
+} from "punctual/TaskStore"
 import * as SqliteTaskStore from "../src/SqliteTaskStore.ts"
 import { change, epoch, lease, newRun, newTask, slot } from "./internal/tasks.ts"
 
@@ -87,6 +94,35 @@ const alike = <A>(
     }))
 
 const tags = (answers: ReadonlyArray<Committed>) => answers.map(({ _tag }) => _tag)
+
+describe("tasks that are due", () => {
+  const texts = (i: 0 | 1): Partial<NewTask> => ({
+    tag: `Mail${i}`,
+    name: `Mail ${i}`,
+    trigger: `{"v":1,"_tag":"Never","note":${i}}`,
+    policy: `{"v":1,"note":${i}}`,
+    executor: `executor ${i}`,
+    labels: `{"of":"${i}"}`,
+    ranges: `{"v":1,"ranges":[],"note":${i}}`
+  })
+
+  alike("are read with their own texts, whichever the one read before had", (store) =>
+    Effect.gen(function*() {
+      // Each of the texts is that of the task before, of the one after, of both and of neither.
+      const fields = Object.keys(texts(0)) as ReadonlyArray<keyof NewTask>
+      const mixed = (k: number): Partial<NewTask> => ({
+        ...Object.fromEntries(fields.map((field, bit) => [field, texts((k >> (bit % 5)) & 1 ? 1 : 0)[field]])),
+        payload: `{"n":${k}}`,
+        display: k % 3 === 0 ? `{"n":"<masked>"}` : `{"n":${k}}`
+      })
+      yield* store.insert(Array.from({ length: 32 }, (_, k) => newTask(`t${k}`, { due: epoch - 32 + k, ...mixed(k) })))
+      const read: Array<ReadonlyArray<TaskRow>> = []
+      for (const now of [epoch - 32, epoch - 31, epoch - 20, epoch - 5, epoch]) read.push(yield* due(store, now))
+      return read
+    }), (read) => {
+    assert.deepStrictEqual(read.map((rows) => rows.length), [1, 2, 13, 28, 32])
+  })
+})
 
 describe("evaluations of tasks that were read just before", () => {
   alike("leave runs with a concurrency key to claims, and their ends make room", (store) =>

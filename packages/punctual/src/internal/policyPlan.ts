@@ -56,9 +56,9 @@ export const plan = (input: PlanInput): Plan => {
   if (input.paused) return wholeWindow(input, first, "paused", "paused")
   if (isFinished(policy, ran)) return wholeWindow(input, first, "skipped", "maxRuns")
 
-  // Nearly always one occurrence is due, on time, and nothing is open. The rest of this function comes to the same, at four
-  // times the cost.
-  if (input.open.length === 0 && first.due >= now - Math.min(policy.lateAfter, policy.misfireGrace ?? Infinity)) {
+  // Nearly always one occurrence is due, and nothing is open: in time or late, it is kept. The rest of this function comes to
+  // the same, at four times the cost.
+  if (input.open.length === 0 && first.due >= now - (policy.misfireGrace ?? Infinity)) {
     const next = trigger.next(first.due)
     if (next === undefined || next.due > now) {
       return {

@@ -119,7 +119,7 @@ export const makeCommits = (
           changed = !(yield* advance(accepted, write))
           // undoes it
           if (changed) return yield* contended("tasks have changed since they were read")
-          yield* createAll(accepted.map(({ accepted, create }) => ({ accepted, op: create })), write)
+          yield* createAll(accepted, write)
           return accepted.map(({ accepted: { change, claimed } }): Committed => ({
             _tag: "Committed",
             revision: change.revision + 1,
@@ -135,32 +135,39 @@ export const makeCommits = (
     accepted: ReadonlyArray<Evaluation>,
     write: Write
   ): Effect.fn.Return<boolean, SqlError> {
-    const groups = new Map<Columns, { readonly cells: Array<Cells>; readonly first: Cells; alike: boolean }>()
-    for (const { accepted: { before, change }, set } of accepted) {
+    interface Move {
+      readonly n: number
+      readonly revision: number
+      readonly cells: Cells
+    }
+    const groups = new Map<Columns, { readonly moves: Array<Move>; readonly first: Move; alike: boolean }>()
+    for (const { accepted: { before, change: { generation: n, revision } }, set } of accepted) {
       const { cells, columns } = chosenPosition(positionCells(set), positionCells(before))
-      const row = [change.generation, change.revision, ...cells]
+      const move = { n, revision, cells }
       bringsEarlier(write, before, set)
       const group = groups.get(columns)
-      if (group === undefined) groups.set(columns, { cells: [row], first: row, alike: true })
+      if (group === undefined) groups.set(columns, { moves: [move], first: move, alike: true })
       else {
-        group.alike &&= row.every((cell, i) => i === 0 || cell === group.first[i])
-        group.cells.push(row)
+        group.alike &&= revision === group.first.revision && sameCells(cells, group.first.cells)
+        group.moves.push(move)
       }
     }
     let moved = 0
-    for (const [columns, { alike, cells, first }] of groups) {
+    for (const [columns, { alike, first, moves }] of groups) {
       moved += yield* dialect.affected(
         sql,
         alike
           ? sql`update ${t.clock} set revision = revision + 1${
-            sql.join("", false)(columns.map(([name], k) => sql`, ${sql.literal(name)} = ${first[k + 2]}`))
-          } where ${dialect.oneOf("n", cells.map(([n]) => Number(n)))} and revision = ${first[1]}`
+            sql.join("", false)(columns.map(([name], k) => sql`, ${sql.literal(name)} = ${first.cells[k]}`))
+          } where ${dialect.oneOf("n", moves.map(({ n }) => n))} and revision = ${first.revision}`
           : dialect.update({
             table: t.clock,
             set: sql.literal(
               ["revision = r.revision + 1", ...columns.map(([name]) => `${name} = u.${name}`)].join(", ")
             ),
-            source: source([["n", "int"], ["revision", "int"], ...columns])(cells),
+            source: source([["n", "int"], ["revision", "int"], ...columns])(
+              moves.map(({ cells, n, revision }) => [n, revision, ...cells])
+            ),
             where: sql.literal("r.n = u.n and r.revision = u.revision")
           })
       )
@@ -621,13 +628,19 @@ const bringsEarlier = (write: Write, before: Before, { due }: Partial<TaskPositi
 interface Evaluation {
   readonly accepted: Accepted
   readonly set: Partial<TaskPosition>
-  readonly create: Extract<RunChange, { readonly _tag: "Create" }>
+  readonly op: Extract<RunChange, { readonly _tag: "Create" }>
+}
+
+const sameCells = (self: Cells, that: Cells): boolean => {
+  for (let k = 0; k < self.length; k++) if (self[k] !== that[k]) return false
+  return true
 }
 
 /** These changes, where all of them are of that kind. Of two of one task, the second is found to be a conflict. */
 const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArray<Evaluation> | undefined => {
   const found: Array<Evaluation> = []
-  for (const [i, change] of changes.entries()) {
+  for (let i = 0; i < changes.length; i++) {
+    const change = changes[i]!
     const { generation, id, revision, runs, set } = change
     const row = known.get(generation)
     const create = runs[0]
@@ -640,7 +653,7 @@ const evaluations = (changes: ReadonlyArray<Change>, known: Known): ReadonlyArra
     found.push({
       accepted: { i, change, before: row, origin: row, concurrencyKey: null, concurrencyLimit: 1, claimed: [] },
       set,
-      create
+      op: create
     })
   }
   return found.length === 0 ? undefined : found

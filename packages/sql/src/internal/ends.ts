@@ -101,8 +101,9 @@ and not exists (select 1 from ${t.history} h where h.n = r.n)`
   const bury: Ends["bury"] = Effect.fnUntraced(function*(overrides, endings, keep) {
     if (endings.length === 0) return
     const last = new Map<number, number>()
+    const unknown = new Set<number>()
     for (const ending of endings) if (ending.last !== undefined) last.set(ending.n, ending.last)
-    const unknown = new Set(endings.flatMap(({ n }) => last.has(n) ? [] : [n]))
+    for (const { n } of endings) if (!last.has(n)) unknown.add(n)
     if (unknown.size > 0) {
       const rows = yield* sql`select u.n, coalesce((select max(h.no) from ${t.history} h where h.n = u.n), 0)
 from ${byN(Array.from(unknown, (n) => [n]))} u`.values

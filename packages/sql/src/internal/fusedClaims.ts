@@ -12,17 +12,8 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Claimed, Slot, TaskStore } from "punctual/TaskStore"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
-import {
-  type Cells,
-  completed,
-  decodeRun,
-  decodeTask,
-  readable,
-  runWidth,
-  selectRunAsFloats,
-  selectTaskBriefly,
-  Unreadable
-} from "./records.ts"
+import { makeFamiliar } from "./familiar.ts"
+import { type Cells, decodeRun, decodeTask, readable, runWidth, selectRunAsFloats, Unreadable } from "./records.ts"
 
 export type ClaimAtOnce = (
   slots: ReadonlyArray<Slot>,
@@ -45,22 +36,26 @@ export const makeClaimAtOnce = (db: Database, ends: Ends): ClaimAtOnce => {
     ["started_at", "int"]
   ])
 
+  const familiar = makeFamiliar(dialect)
+
   /** Before the cells of the run and of its task: what it was before, to be written back. */
   const before = 3
 
   return Effect.fnUntraced(function*(slots, { lease, limit, now, reader }) {
-    const rows = yield* values(sql`with s as materialized (
+    const rows = yield* familiar(
+      (columns) =>
+        values(sql`with s as materialized (
   select u.i, r.turn, r.row_at, r.owner, r.token, r.started_at from ${
-      slotSource(slots.map(({ executor, limit, tag, version }) => [executor, tag, version, limit]))
-    } u cross join lateral (
+          slotSource(slots.map(({ executor, limit, tag, version }) => [executor, tag, version, limit]))
+        } u cross join lateral (
     select x.*, row_number() over () as turn from (
       select q.ctid as row_at, q.owner, q.token, q.started_at from ${t.run} q
       where q.executor = u.executor and q.tag = u.tag and q.state = 'ready' and q.held = 0 and q.later = 0
         and q.ready_at <= ${now} and q.version <= u.version
         and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${reader})
       order by q.priority desc, q.due, q.n, q.run_key ${
-      db.limit(Math.min(limit, Math.max(...slots.map(({ limit }) => limit))))
-    } for update skip locked
+          db.limit(Math.min(limit, Math.max(...slots.map(({ limit }) => limit))))
+        } for update skip locked
     ) x
   ) r where r.turn <= u.most
 ), k as materialized (
@@ -71,15 +66,18 @@ export const makeClaimAtOnce = (db: Database, ends: Ends): ClaimAtOnce => {
   from k where r.ctid = k.row_at
   returning k.place, k.owner as old_owner, k.token as old_token, k.started_at as old_start, r.*
 )
-select r.old_owner, r.old_token, r.old_start, ${sql.literal(selectRunAsFloats)}, ${sql.literal(selectTaskBriefly)}
-from p r${dialect.beside(t.clock, "c", "c.n = r.n")}${dialect.beside(t.task, "t", "t.n = r.n")} order by r.place`)
+select r.old_owner, r.old_token, r.old_start, ${sql.literal(selectRunAsFloats)}, ${columns}
+from p r${dialect.beside(t.clock, "c", "c.n = r.n")}${dialect.beside(t.task, "t", "t.n = r.n")} order by r.place`),
+      before + runWidth
+    )
     const claims: Array<Claimed> = []
     const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
     const back: Array<Cells> = []
     for (const cells of rows) {
-      const ofTask = cells.slice(before + runWidth)
-      completed(ofTask)
-      const claimed = readable((): Claimed => ({ run: decodeRun(cells, before), task: decodeTask(ofTask, 0) }))
+      const claimed = readable((): Claimed => ({
+        run: decodeRun(cells, before),
+        task: decodeTask(cells, before + runWidth)
+      }))
       if (claimed instanceof Unreadable) {
         const [owner, token, startedAt, n, key] = cells
         unreadable.push([Number(n), reader, claimed.reason, now])

@@ -191,8 +191,8 @@ export const taskCells = (task: NewTask, n: number): Cells => [n, task.id, ...de
 export const clockCells = (task: NewTask, n: number): Cells => [n, task.id, 1, ...positionCells(task)]
 
 /**
- * Cells of the columns of `positionFields`; `undefined` where the field is not there. Spelled out: by way of the fields it
- * took 3 of 30 µs for each run.
+ * Cells of the columns of `positionFields`; `undefined` where the field is not there. Spelled out, since every commit asks for
+ * them: by way of the fields each cell was a list of its own.
  */
 export const positionCells = (position: Partial<TaskPosition>): ReadonlyArray<Encoded | undefined> => {
   const { counters } = position
@@ -246,67 +246,6 @@ const names = (columns: Columns, alias: string): string => columns.map(([name]) 
 
 /** What `decodeTask` reads: of `t` (task) and `c` (clock). */
 export const selectTask = `${names(taskColumns, "t")}, ${names(clockColumns.slice(2), "c")}`
-
-/** What columns of a task mostly say: a value, or the same as another one. */
-const usual: Readonly<Record<string, number | string | { readonly column: string }>> = {
-  version: 1,
-  name: { column: "tag" },
-  display: { column: "payload" },
-  anchor: { column: "created_at" },
-  on_startup: 0,
-  on_shutdown: 0,
-  executor: "default",
-  priority: 0,
-  labels: "{}",
-  updated_at: { column: "created_at" },
-  state: "scheduled",
-  epoch: { column: "position" },
-  ran: 0,
-  missed: 0,
-  coalesced: 0,
-  skipped: 0,
-  paused: 0,
-  extra: 0,
-  exact: 1,
-  failures: 0
-}
-
-const everyTaskColumn = [
-  ...taskColumns.map((column) => ["t", ...column] as const),
-  ...clockColumns.slice(2).map((column) => ["c", ...column] as const)
-]
-
-/**
- * The same, where half of the work is to send and read cells: null is what a column mostly says, which `completed` knows;
- * and where a driver makes a bigint of each integer, which arrives as a number when it is a float. What no number holds is
- * no safe integer as a float either.
- */
-export const selectTaskBriefly = everyTaskColumn.map(([alias, name, type]) => {
-  const value = usual[name]
-  const text = value === undefined ? `${alias}.${name}` : `nullif(${alias}.${name}, ${
-    typeof value === "object"
-      ? `${alias}.${value.column}`
-      : typeof value === "number"
-      ? value
-      : `'${value}'`
-  })`
-  return `${text}${type === "int" ? "::float8" : ""}`
-}).join(", ")
-
-const left = everyTaskColumn.flatMap(([, name], at) => {
-  const value = usual[name]
-  if (value === undefined) return []
-  return [
-    typeof value === "object"
-      ? { at, as: everyTaskColumn.findIndex(([, other]) => other === value.column), value: undefined }
-      : { at, as: at, value }
-  ]
-})
-
-/** Fills in what `selectTaskBriefly` left out. */
-export const completed = (cells: Array<unknown>): void => {
-  for (const { as, at, value } of left) if (cells[at] === null) cells[at] = value ?? cells[as]
-}
 
 export const taskWidth = taskColumns.length + clockColumns.length - 2
 

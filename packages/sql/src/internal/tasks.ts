@@ -12,20 +12,10 @@ import type { Known } from "./commits.ts"
 import type { Creations } from "./creations.ts"
 import type { Database } from "./database.ts"
 import type { Ends } from "./ends.ts"
+import { makeFamiliar } from "./familiar.ts"
 import { type Fused, unfused } from "./fused.ts"
 import type { Cells } from "./records.ts"
-import {
-  completed,
-  decodeRun,
-  decodeTask,
-  orNull,
-  readable,
-  selectRun,
-  selectTask,
-  selectTaskBriefly,
-  taskWidth,
-  Unreadable
-} from "./records.ts"
+import { decodeRun, decodeTask, orNull, readable, selectRun, selectTask, taskWidth, Unreadable } from "./records.ts"
 
 type Store = TaskStore["Service"]
 
@@ -120,26 +110,22 @@ export const makeTasks = (
   const busy = (alias: string) =>
     sql`exists (select 1 from ${t.run} r where r.n = ${sql.literal(alias)}.n limit 1 offset 0)`
 
+  const familiar = makeFamiliar(dialect)
+
   /** What `readFor` reads, of the tasks that a select of `x` finds. */
   const found = (select: Statement.Fragment) =>
-    dialect.name === "pg"
-      // it looks at the rows that an index finds anyway, to see whether they are there
-      ? Effect.map(
-        values(
-          sql`select ${sql.literal(selectTaskBriefly)}, ${
-            busy("c")
-          } from (select x.* from ${t.clock} x where ${select}) c${dialect.beside(t.task, "t", "t.n = c.n")}`
-        ),
-        (rows) => {
-          for (const cells of rows) completed(cells as Array<unknown>)
-          return rows
-        }
-      )
-      : values(
-        sql`select ${sql.literal(selectTask)}, ${busy("u")} from (
+    familiar((columns) =>
+      values(
+        dialect.name === "pg"
+          // it looks at the rows that an index finds anyway, to see whether they are there
+          ? sql`select ${columns}, ${busy("c")} from (select x.* from ${t.clock} x where ${select}) c${
+            dialect.beside(t.task, "t", "t.n = c.n")
+          }`
+          : sql`select ${columns}, ${busy("u")} from (
   select x.n from ${t.clock} x where ${select}
 ) u${dialect.beside(t.clock, "c", "c.n = u.n")}${dialect.beside(t.task, "t", "t.n = u.n")}`
       )
+    )
 
   const seenBy = (reader: string) =>
     sql`not exists (select 1 from ${t.verdict} v where v.n = x.n and v.reader = ${reader})`
