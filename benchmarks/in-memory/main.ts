@@ -97,14 +97,20 @@ const topics: ReadonlyArray<{
   }
 ]
 
+/** With --quick not who may end with an exception of its own (`Date in past`) on a busy machine. */
+const takesPart = (name: string, what: string, quick: boolean): boolean =>
+  name === "punctual, events and policy"
+    ? what === "burst"
+    : name === "cron"
+    ? !quick || (what !== "burst" && what !== "spread")
+    : true
+
 export const run = async (options: RunOptions): Promise<void> => {
   for (const { columns, count, quick, title, what, without } of topics) {
     const size = options.quick ? quick : count
     if (size === undefined) continue
     const rows = await rounds(
-      Object.keys(contenders).filter((name) =>
-        !without.includes(name) && (what === "burst" || name !== "punctual, events and policy")
-      ),
+      Object.keys(contenders).filter((name) => !without.includes(name) && takesPart(name, what, options.quick)),
       options,
       (name) => measure(script, [name, what, String(size)])
     )
