@@ -10,6 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import { TaskStore } from "punctual/TaskStore"
+import { TimeoutError } from "redis"
+import { storeError } from "../src/internal/errors.ts"
 import { schema } from "../src/internal/library.ts"
 import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
 import * as RedisTaskStore from "../src/RedisTaskStore.ts"
@@ -52,6 +54,12 @@ describe("options", () => {
       assert.strictEqual(unreachable.reason, "Unavailable")
       assert.include(unreachable.message, "host and port")
     }))
+
+  it("a command whose time is up is Unavailable: it is asked again", () => {
+    const error = storeError("redis", "due", new TimeoutError())
+    assert.strictEqual(error.reason, "Unavailable")
+    assert.isTrue(error.retryable)
+  })
 
   it.effect("an older server is refused with both versions", () =>
     Effect.gen(function*() {
