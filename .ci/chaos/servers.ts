@@ -1,11 +1,11 @@
 /**
  * Where the store of a chaos run is: a server or a disk of its own, so that it may be killed, cut and filled.
  */
-import { execFileSync } from "node:child_process"
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Name, start } from "../servers.ts"
+import { smallDisk } from "../smallDisk.ts"
 
 export interface Server {
   /** A file or a folder, or a URL. */
@@ -84,44 +84,22 @@ const watchLog = (folder: string) => {
 }
 
 const disk = (path: (folder: string) => string) => async (folder: string): Promise<Server> => {
-  const mounted = mkdtempSync(join(tmpdir(), "punctual-chaos-disk-"))
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64m", "tmpfs", mounted], { stdio: "ignore" })
-  } catch {
-    rmSync(mounted, { recursive: true })
+  const small = smallDisk(64)
+  if (small === undefined) {
     process.stdout.write("its disk is never full: a small one of its own takes the rights to mount it (root)\n")
     return { where: path(folder), remote: false, stop: async () => {} }
   }
   return {
-    where: path(mounted),
+    where: path(small.path),
     remote: false,
     fill: async (millis) => {
-      const filler = join(mounted, "filler")
-      takeAll(filler)
+      const free = small.fill()
       const from = Date.now()
       await wait(millis)
-      rmSync(filler)
+      free()
       return { from, to: Date.now() }
     },
-    stop: async () => {
-      execFileSync("umount", ["-l", mounted])
-      rmSync(mounted, { recursive: true })
-    }
-  }
-}
-
-const takeAll = (filler: string): void => {
-  const file = openSync(filler, "w")
-  try {
-    for (const size of [1_048_576, 4_096, 1]) {
-      try {
-        while (writeSync(file, Buffer.alloc(size)) > 0);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error
-      }
-    }
-  } finally {
-    closeSync(file)
+    stop: async () => small.unmount()
   }
 }
 

@@ -5,74 +5,36 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { execFileSync } from "node:child_process"
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmdirSync, rmSync, writeSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import * as TaskSchedulerClient from "punctual/TaskSchedulerClient"
 import { TaskStore } from "punctual/TaskStore"
 import * as Trigger from "punctual/Trigger"
+import { mayMount, smallDisk } from "../../../.ci/smallDisk.ts"
 import { startFile } from "../../sql/test/internal/processes.ts"
 import { newTask } from "../../sql/test/internal/tasks.ts"
 import * as FileTaskStore from "../src/FileTaskStore.ts"
 import * as TaskFile from "../src/TaskFile.ts"
 import { Work } from "./fixtures/worker.ts"
 
-const mount = (): string | undefined => {
-  const directory = mkdtempSync(join(tmpdir(), "punctual-full-"))
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", directory], { stdio: "ignore" })
-    return directory
-  } catch {
-    rmdirSync(directory)
-    return undefined
-  }
-}
-
-const unmount = (directory: string): void => {
-  execFileSync("umount", ["-l", directory])
-  rmdirSync(directory)
-}
-
-const probe = mount()
-if (probe !== undefined) unmount(probe)
-
 const disk = Effect.acquireRelease(
-  Effect.sync(() => mount()!),
-  (directory) => Effect.sync(() => unmount(directory))
+  Effect.sync(() => smallDisk(1)!),
+  (disk) => Effect.sync(() => disk.unmount())
 )
-
-/** Takes all the space that is left; answers what gives it back. */
-const fill = (directory: string): () => void => {
-  const path = join(directory, "filler")
-  const file = openSync(path, "w")
-  try {
-    for (const size of [65_536, 4096, 1]) {
-      try {
-        while (writeSync(file, Buffer.alloc(size)) > 0);
-      } catch (error) {
-        assert.strictEqual((error as NodeJS.ErrnoException).code, "ENOSPC")
-      }
-    }
-  } finally {
-    closeSync(file)
-  }
-  return () => rmSync(path)
-}
 
 const big = (id: string) => newTask(id, { payload: JSON.stringify("x".repeat(20_000)) })
 
-describe.skipIf(probe === undefined)("a full disk", () => {
+describe.skipIf(!mayMount)("a full disk", () => {
   it.effect("is Full, changes nothing, and is over when there is space again", () =>
     Effect.gen(function*() {
-      const root = yield* disk
+      const { fill, path: root } = yield* disk
       const directory = join(root, "tasks")
       const build = Effect.map(
         Layer.build(Layer.fresh(FileTaskStore.layer({ directory }))),
         (context) => Context.get(context, TaskStore)
       )
       mkdirSync(directory)
-      const free = fill(root)
+      const free = fill()
       const error = yield* Effect.flip(Effect.scoped(build))
       assert.strictEqual(error.reason, "Full")
       free()
@@ -80,7 +42,7 @@ describe.skipIf(probe === undefined)("a full disk", () => {
       yield* Effect.scoped(Effect.gen(function*() {
         const store = yield* build
         yield* store.insert([big("a")])
-        const release = fill(root)
+        const release = fill()
         let added = 0
         const full = yield* Effect.flip(
           Effect.forever(
@@ -99,10 +61,10 @@ describe.skipIf(probe === undefined)("a full disk", () => {
 
   it.effect("ends an export with a TaskFileError, and leaves no part of it", () =>
     Effect.gen(function*() {
-      const root = yield* disk
-      const store = yield* Layer.build(FileTaskStore.layer({ directory: join(yield* disk, "tasks") }))
+      const { fill, path: root } = yield* disk
+      const store = yield* Layer.build(FileTaskStore.layer({ directory: join((yield* disk).path, "tasks") }))
       yield* Context.get(store, TaskStore).insert([big("a")])
-      fill(root)
+      fill()
       const error = yield* Effect.flip(Effect.provideContext(TaskFile.exportTo(join(root, "tasks.jsonl")), store))
       assert.instanceOf(error, TaskFile.TaskFileError)
       assert.strictEqual(error.code, "ENOSPC")
@@ -111,7 +73,7 @@ describe.skipIf(probe === undefined)("a full disk", () => {
 
   it.live("holds up a process that works on the store, which goes on by itself", () =>
     Effect.gen(function*() {
-      const root = yield* disk
+      const { fill, path: root } = yield* disk
       const directory = join(root, "tasks")
       const context = yield* Layer.build(
         TaskSchedulerClient.layer().pipe(Layer.provideMerge(FileTaskStore.layer({ directory })))
@@ -124,7 +86,7 @@ describe.skipIf(probe === undefined)("a full disk", () => {
         ).pipe(Effect.provideContext(context))
       yield* add("before")
       assert.match(yield* worker.heard, /^before 1 /)
-      const free = fill(root)
+      const free = fill()
       // As long as the log has room left from before, tasks are added and run.
       let added = 0
       yield* Effect.flip(

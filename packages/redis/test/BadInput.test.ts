@@ -10,6 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import { TaskStore } from "punctual/TaskStore"
+import { TimeoutError } from "redis"
+import { storeError } from "../src/internal/errors.ts"
 import { schema } from "../src/internal/library.ts"
 import * as NodeRedisTaskStore from "../src/NodeRedisTaskStore.ts"
 import * as RedisTaskStore from "../src/RedisTaskStore.ts"
@@ -52,6 +54,12 @@ describe("options", () => {
       assert.strictEqual(unreachable.reason, "Unavailable")
       assert.include(unreachable.message, "host and port")
     }))
+
+  it("a command whose time is up is Unavailable: it is asked again", () => {
+    const error = storeError("redis", "due", new TimeoutError())
+    assert.strictEqual(error.reason, "Unavailable")
+    assert.isTrue(error.retryable)
+  })
 
   it.effect("an older server is refused with both versions", () =>
     Effect.gen(function*() {
@@ -295,6 +303,30 @@ withServers("Redis, badly set up", () => {
       )
       const taken = yield* store.takeover({ now: 99_999_999, limit: 9, maxTakeovers: 3, keep: 3 })
       assert.includeMembers(taken.runs.map(({ run }) => run.taskId), ["e"])
+    }))
+
+  it.live("a running run whose record is damaged gives its slot back with its lease, and is taken over when it is restored", () =>
+    Effect.gen(function*() {
+      const { send, url } = yield* ownServer()
+      const store = yield* open({ url })
+      const [added] = yield* store.insert([
+        newTask("a", { concurrencyKey: "customer", concurrencyLimit: 1, runs: [newRun(1), newRun(2)] })
+      ])
+      const name = `{punctual}:r:${String(added!.row.generation).padStart(16, "0")}:1`
+      const claim = (now: number) =>
+        Effect.map(store.claim(claimOf(now, 9)), ({ runs }) => runs.map(({ run }) => run.key))
+      const takeOver = (now: number) => store.takeover({ now, limit: 9, maxTakeovers: 3, keep: 3 })
+      assert.deepStrictEqual(yield* claim(2), ["1"])
+      const record = yield* send<string>("GET", name)
+      yield* send("SET", name, "garbage")
+      assert.deepStrictEqual(yield* claim(3), [])
+      const ended = Number((yield* takeOver(3)).next)
+      const { next, runs } = yield* takeOver(ended)
+      assert.deepStrictEqual(runs, [])
+      assert.isAbove(next!, ended)
+      assert.deepStrictEqual(yield* claim(ended), ["2"])
+      yield* send("SET", name, record)
+      assert.includeMembers((yield* takeOver(next!)).runs.map(({ run }) => run.key), ["1"])
     }))
 
   it.live("a megabyte of payload, and 20,000 tasks at once", () =>

@@ -52,6 +52,8 @@ const textOf = (cause: unknown): string => {
   let current = cause
   for (let depth = 0; depth < 5 && current !== undefined && current !== null; depth++) {
     texts.push(String(current))
+    // node-redis gives its errors no names, and its `TimeoutError` no message either.
+    if (current instanceof Error && current.message === "") texts.push(current.constructor.name)
     if (current instanceof AggregateError) texts.push(...current.errors.map(String))
     current = current instanceof Error ? current.cause : undefined
   }

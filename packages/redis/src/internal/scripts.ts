@@ -551,6 +551,8 @@ return done(answer)
   takeover: script(String.raw`
 local now, limit, most, keep, answer = take(), int(), int(), int(), {}
 NOW = tonumber(now)
+-- How long a damaged record is left alone.
+local DAMAGED = 60000
 local function read(page)
   local gs, keys = {}, {}
   for i, member in ipairs(page) do gs[i], keys[i] = sub(member, 1, 16), sub(member, 17) end
@@ -574,6 +576,14 @@ for member in scores('leases', '-inf', now, math.max(limit, 100), read) do
     r.token = 'null'
     if became == 'ready' then back(r) else endAttempt(r, became, now, keep) end
     answer[#answer + 1] = { g, runText(r), became }
+  else
+    -- Damaged: it keeps nobody from running, and is looked at again, since it may be restored.
+    add('leases', member, S(NOW + DAMAGED))
+    local line = t and lineOf(t.k)
+    if line then
+      rem('busy:' .. line, member)
+      freed(line)
+    end
   end
 end
 flush()
