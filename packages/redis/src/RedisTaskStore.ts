@@ -279,15 +279,15 @@ export const make: (options?: Options) => Effect.Effect<
       Effect.flatMap(
         rowsOf(changes),
         (rows) =>
-          batch("commit", changes, Records.changing(rows), (each, { generation, revision }): Committed => {
+          batch("commit", changes, Records.changing(rows), (each, change): Committed => {
             if (each === "") return { _tag: "Conflict" }
             // most often one
             const told = typeof each === "string" ? [each] : Records.list(each)
             const jumped = typeof told[0] === "number"
             return {
               _tag: "Committed",
-              revision: jumped ? Number(told[0]) : revision + 1,
-              claimed: (jumped ? told.slice(1) : told).map((text) => Records.runRow(generation, text))
+              revision: jumped ? Number(told[0]) : change.revision + 1,
+              claimed: (jumped ? told.slice(1) : told).map((text) => Records.claimedRun(change, text))
             }
           }, { argsOfPiece: ofTasks })
       ),

@@ -166,23 +166,26 @@ export const changing = (read: ReadonlyArray<TaskRow>): Write<Change> => {
   }
 }
 
-const change = (change: Change, row: TaskRow | undefined, owner: WriteOwner): Args => {
-  const { id, now, replacement, revision, runs, set } = change
+const change = (one: Change, row: TaskRow | undefined, owner: WriteOwner): Args => {
+  const { id, now, replacement, revision, runs, set } = one
   const args = [""]
-  let sets = "remove"
+  let sets = set === "remove" ? set : ""
   let due = ""
+  const put = (name: string, text: string) => {
+    sets += name
+    args.push(text)
+  }
   if (set !== "remove") {
     // nobody reads a field of a part that is not touched
     const after = (row === undefined ? set : { ...row, ...defined(set) }) as Row
     given(set).forEach((count, part) => {
-      if (count > 0) args.push(parts[part]!.field + parts[part]!.text(after))
+      if (count > 0) put(parts[part]!.field, parts[part]!.text(after))
     })
-    if (set.zoneRules !== undefined) args.push(set.zoneRules === null ? "z" : `z${atom(set.zoneRules)}`)
-    if (set.createdAt !== undefined) args.push(`t${set.createdAt}`)
+    if (set.zoneRules !== undefined) put("z", set.zoneRules === null ? "" : atom(set.zoneRules))
+    if (set.createdAt !== undefined) put("t", String(set.createdAt))
     if (set.onStartup !== undefined || set.onShutdown !== undefined) {
-      args.push(`v${bit(after.onStartup || after.onShutdown)}`)
+      put("v", bit(after.onStartup || after.onShutdown))
     }
-    sets = String(args.length - 1)
     if (set.due !== undefined) due = score(set.due)
   }
   for (const run of runs) args.push(...runChange(run, id, now, owner))
@@ -191,12 +194,60 @@ const change = (change: Change, row: TaskRow | undefined, owner: WriteOwner): Ar
     if (replacement === undefined) args.push("")
     else args.push("replace", ...newTask({ ...replacement, id }))
   }
-  args[0] = `${revision},${now},${args.length - 1},${sets},${runs.length},${due}`
+  args[0] = `${revision},${now},${args.length - 1},${sets},${runs.length}${
+    claimIn(one) === undefined ? "" : "k"
+  },${due}`
   return args
 }
 
 /** No row has this revision. */
-const conflict = ({ now }: Change): Args => [`0,${now},0,0,0,`]
+const conflict = ({ now }: Change): Args => [`0,${now},0,,0,`]
+
+/** What a change claims, if that is one run of which all but its token is known here. */
+const claimIn = ({ runs, seen, set }: Change) => {
+  const [only] = runs
+  if (runs.length !== 1 || only!._tag !== "Create" || only!.claim === undefined) return undefined
+  if (seen === undefined || seen.concurrencyKey !== null) return undefined
+  if (set === "remove" || kindFields.some((name) => set[name] !== undefined)) return undefined
+  return { run: only!.run, claim: only!.claim, seen }
+}
+
+/** A run that a change has claimed, from its text; or from its token, where no more is told. */
+export const claimedRun = (change: Change, text: unknown): RunRow => {
+  const { generation, id, now } = change
+  const known = typeof text === "string" && text[0] !== "[" ? claimIn(change) : undefined
+  if (known === undefined) return runRow(generation, text)
+  const { claim, run, seen } = known
+  return {
+    generation,
+    key: run.key,
+    taskId: id,
+    tag: seen.tag,
+    version: seen.version,
+    executor: seen.executor,
+    priority: seen.priority,
+    concurrencyKey: null,
+    concurrencyLimit: 1,
+    due: run.due,
+    nominal: run.nominal,
+    state: "running",
+    held: false,
+    readyAt: run.readyAt,
+    attempt: 1,
+    takeovers: 0,
+    createdAt: now,
+    owner: claim.owner,
+    token: int(Number(text)),
+    leaseUntil: claim.until,
+    startedAt: run.atMostOnce ? null : now,
+    cancel: null,
+    endedAt: null,
+    exit: null,
+    slots: run.slots,
+    queues: run.queues,
+    atMostOnce: run.atMostOnce
+  }
+}
 
 const defined = <A extends object>(set: A): Partial<A> =>
   Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined)) as Partial<A>

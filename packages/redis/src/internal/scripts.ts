@@ -112,12 +112,11 @@ return done(withRuns(gs))
 
   /** Of each change its size, so that one that conflicts is passed over. */
   commit: script(String.raw`
--- The first letter of a text says what is set.
-local function set(t, count, due)
+-- Of each text a letter says what it sets.
+local function set(t, names, due)
   local kind = false
-  for _ = 1, count do
-    local text = take()
-    local name, value = sub(text, 1, 1), sub(text, 2)
+  for i = 1, #names do
+    local name, value = sub(names, i, i), take()
     if name == 'z' then setZone(t, value)
     elseif name == 't' then add('created', t.g, value)
     elseif name == 'v' then
@@ -211,7 +210,7 @@ end
 local gs, answer = takeGenerations(), {}
 fetch(gs)
 for i, g in ipairs(gs) do
-  local revision, now, size, sets, runs, due = match(take(), '^(%d+),([^,]+),(%d+),(%w+),(%d+),(.*)$')
+  local revision, now, size, sets, runs, known, due = match(take(), '^(%d+),([^,]+),(%d+),(%a*),(%d+)(k?),(.*)$')
   local t = tasks[g]
   revision = tonumber(revision)
   if not t or t.removed or t.r ~= revision then
@@ -225,7 +224,7 @@ for i, g in ipairs(gs) do
     -- the batch does; what it has asked to stop; whether it has created runs that wait
     local told = {}
     if t.r ~= revision + 1 then told[1] = t.r end
-    if not removed then set(t, tonumber(sets), due) end
+    if not removed then set(t, sets, due) end
     local made = { told = told, asked = false, waits = false }
     for _ = 1, tonumber(runs) do apply(t, now, made) end
     if not removed then
@@ -235,8 +234,12 @@ for i, g in ipairs(gs) do
       removeTask(t, id, now)
       if take() == 'replace' then addTask(id) end
     end
-    for k, r in ipairs(told) do if type(r) == 'table' then told[k] = runText(r) end end
-    answer[i] = #told == 1 and type(told[1]) == 'string' and told[1] or told
+    -- the only one, of which all but its token is known, is not told again
+    if known ~= '' and #told == 1 and type(told[1]) == 'table' then answer[i] = told[1].token
+    else
+      for k, r in ipairs(told) do if type(r) == 'table' then told[k] = runText(r) end end
+      answer[i] = #told == 1 and type(told[1]) == 'string' and told[1] or told
+    end
   end
 end
 return done(answer)
