@@ -27,32 +27,38 @@ const batch = 50
 
 const period = 100_000
 
+/** Opens sessions of a store, and tells what they have read. */
+const sessionsOf = (url: string) =>
+  Effect.gen(function*() {
+    const prefix = freshPrefix()
+    const sql = Context.get(yield* Layer.build(clientOf(url)), SqlClient.SqlClient)
+    /** A session of its own, whose counters are told when it ends. */
+    const withStore = <A, E>(use: (store: TaskStore["Service"]) => Effect.Effect<A, E>) =>
+      Effect.scoped(Effect.flatMap(
+        Layer.build(Layer.fresh(
+          SqlTaskStore.layer({ prefix, crossProcess: false }).pipe(
+            Layer.provide(clientOf(url, { maxConnections: 1, applicationName: prefix }))
+          )
+        )),
+        (context) => use(Context.get(context, TaskStore))
+      ))
+    const ended = Effect.gen(function*() {
+      const sessions = yield* sql`select 1 from pg_stat_activity where application_name = ${prefix}`.values
+      if (sessions.length > 0) yield* Effect.fail("not yet")
+    }).pipe(Effect.retry({ schedule: Schedule.spaced("10 millis") }))
+    const counted = Effect.gen(function*() {
+      yield* ended
+      const rows = yield* sql`select relname, seq_tup_read from pg_stat_user_tables where relname like ${`${prefix}_%`}
+union all select indexrelname, idx_tup_read from pg_stat_user_indexes where relname like ${`${prefix}_%`}`.values
+      return new Map(rows.map(([name, count]) => [String(name).slice(prefix.length + 1), Number(count)]))
+    })
+    return { prefix, sql, withStore, counted }
+  })
+
 await onServer("postgres", (url) => {
   it.live("no operation reads a whole table, or the runs that are dead", () =>
     Effect.gen(function*() {
-      const prefix = freshPrefix()
-      const sql = Context.get(yield* Layer.build(clientOf(url)), SqlClient.SqlClient)
-      /** A session of its own, whose counters are told when it ends. */
-      const withStore = <A, E>(use: (store: TaskStore["Service"]) => Effect.Effect<A, E>) =>
-        Effect.scoped(Effect.flatMap(
-          Layer.build(Layer.fresh(
-            SqlTaskStore.layer({ prefix, crossProcess: false }).pipe(
-              Layer.provide(clientOf(url, { maxConnections: 1, applicationName: prefix }))
-            )
-          )),
-          (context) => use(Context.get(context, TaskStore))
-        ))
-      const ended = Effect.gen(function*() {
-        const sessions = yield* sql`select 1 from pg_stat_activity where application_name = ${prefix}`.values
-        if (sessions.length > 0) yield* Effect.fail("not yet")
-      }).pipe(Effect.retry({ schedule: Schedule.spaced("10 millis") }))
-      const counted = Effect.gen(function*() {
-        yield* ended
-        const rows =
-          yield* sql`select relname, seq_tup_read from pg_stat_user_tables where relname like ${`${prefix}_%`}
-union all select indexrelname, idx_tup_read from pg_stat_user_indexes where relname like ${`${prefix}_%`}`.values
-        return new Map(rows.map(([name, count]) => [String(name).slice(prefix.length + 1), Number(count)]))
-      })
+      const { counted, prefix, sql, withStore } = yield* sessionsOf(url)
 
       /** Every task that is due runs once. */
       const round = (store: TaskStore["Service"], now: number, limit: number) =>
@@ -140,5 +146,39 @@ union all select indexrelname, idx_tup_read from pg_stat_user_indexes where reln
         assert.isAtMost(read(index), most, `entries of ${index} for ${busy} runs`)
       }
       assert.isAbove(read("run_pkey"), busy)
+    }), 240_000)
+
+  it.live("a backlog is read along its index, however few rows are left of it", () =>
+    Effect.gen(function*() {
+      const { counted, sql, withStore } = yield* sessionsOf(url)
+      yield* withStore((store) =>
+        store.insert(
+          Array.from({ length: idle }, (_, i) => newTask(`task-${i}`, { runs: i % 2 === 0 ? [] : [newRun("1")] }))
+        )
+      )
+      yield* sql`analyze`
+      const before = yield* counted
+      const most = 1_000
+      yield* withStore((store) =>
+        Effect.gen(function*() {
+          for (let left = idle; left > 0; left -= most) {
+            const { tasks } = yield* store.due({ now: epoch, limit: most, reader: "me", zoneRules: "z" })
+            assert.strictEqual(tasks.length, most)
+            yield* store.commit(tasks.map(({ row }) => change(row, { set: { due: null, state: "finished" } })))
+            const { runs } = yield* store.claim({
+              now: epoch,
+              lease: lease("me"),
+              slots: [{ ...slot, limit: most / 2 }],
+              limit: most / 2,
+              reader: "me"
+            })
+            assert.strictEqual(runs.length, most / 2)
+          }
+        })
+      )
+      const after = yield* counted
+      for (const table of ["task", "clock", "run"]) {
+        assert.strictEqual((after.get(table) ?? 0) - (before.get(table) ?? 0), 0, `rows of ${table} read by scans`)
+      }
     }), 240_000)
 })

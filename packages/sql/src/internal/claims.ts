@@ -80,14 +80,15 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
     const { limit, now, slots } = options
     if (slots.length === 0) return { runs: [], next: null }
 
+    // The orders are those of indexes: else a planner reads the table until it comes to such a row, dead ones first.
     // Asked before the lock is taken: most claims of an idle program find nothing, and need not make others wait.
     const states = yield* db.read(
       "claim",
       ofSlots(
         slots,
         (inSlot, version, tag) =>
-          sql`exists (select 1 from ${t.run} q where ${inSlot} and q.later = 0 limit 1 offset 0),
-exists (select 1 from ${t.run} q where ${inSlot} and q.later = 1 and q.ready_at <= ${now} limit 1 offset 0),
+          sql`exists (select 1 from ${t.run} q where ${inSlot} and q.later = 0 order by q.priority desc, q.due limit 1 offset 0),
+exists (select 1 from ${t.run} q where ${inSlot} and q.later = 1 and q.ready_at <= ${now} order by q.ready_at limit 1 offset 0),
 (select q.ready_at from ${t.run} q where ${inSlot} and q.later = 1 and q.ready_at > ${now} and q.version <= ${version}
   order by q.ready_at limit 1),
 exists (select 1 from ${t.line} l where l.tag = ${tag} limit 1 offset 0),

@@ -3,6 +3,8 @@
  *
  *     s (the first runs of each slot, locked)  ─▶  k (one of each slot in turn)  ─▶  p (they have an owner)  ─▶  answer
  *
+ * The rows of `k` are counted by no planner, as those of a batch: of many it would read the whole table to find them.
+ *
  * What nobody can read is written too, and written back: it is found out only when it has been answered.
  *
  * @since 0.1.0
@@ -59,7 +61,12 @@ export const makeClaimAtOnce = (db: Database, ends: Ends): ClaimAtOnce => {
     ) x
   ) r where r.turn <= u.most
 ), k as materialized (
-  select s.*, row_number() over (order by s.turn, s.i) as place from s order by s.turn, s.i ${db.limit(limit)}
+  select a.* from (
+    select array_agg(s.row_at) as at, array_agg(s.owner) as owners, array_agg(s.token) as tokens,
+      array_agg(s.started_at) as starts
+    from (select s.* from s order by s.turn, s.i ${db.limit(limit)}) s
+  ) x cross join lateral unnest(x.at, x.owners, x.tokens, x.starts)
+    with ordinality a(row_at, owner, token, started_at, place)
 ), p as (
   update ${t.run} r set state = 'running', owner = ${lease.owner}, token = nextval(${`${db.prefix}_token_seq`}::regclass),
     lease_until = ${lease.until}, attempt = r.attempt + 1, started_at = case when r.at_most_once = 0 then ${now}::bigint end

@@ -130,6 +130,17 @@ const numbers = (rows: ReadonlyArray<ReadonlyArray<unknown>>): ReadonlyArray<Rea
   return rows
 }
 
+/**
+ * Whole batches say so. Of a number that it is to learn later a planner expects a tenth of all rows, and then prefers to read
+ * and sort the table, where a table is not large; smaller ones it plans anew each time, which costs less than what that finds.
+ */
+const limit = (count: number): Statement.Fragment =>
+  Statement.fragment(
+    count % 250 === 0
+      ? [Statement.literal(`limit ${count}`)]
+      : [Statement.literal("limit "), Statement.parameter(String(count))]
+  )
+
 const flags = /\b(one|on_startup|on_shutdown|exact|held|queues|at_most_once|later) integer/g
 
 /** Pages of what changes often keep room for new versions of their rows, and are cleaned before many are dead. */
@@ -174,7 +185,7 @@ export const postgres: Dialect = {
       )
     ]),
   values: (statement) => Effect.map(statement.values, numbers),
-  limit: (count) => Statement.fragment([Statement.literal("limit "), Statement.parameter(String(count))]),
+  limit,
   rows: postgresRows,
   update: (update) => postgresUpdate(update, false),
   // they are where they are

@@ -34,6 +34,16 @@ export const makeTasks = (
   const byId = source([["id", "text"]])
   const byIds = sql`${dialect.beside(t.task, "t", "t.id = u.id")}${dialect.beside(t.clock, "c", "c.n = t.n")}`
 
+  const byN = source([["n", "int"]])
+
+  /** Of many tasks a planner of Postgres would rather read all runs there are. */
+  const openRuns = (ns: ReadonlyArray<number>) =>
+    sql`select ${sql.literal(selectRun)} from ${
+      dialect.name === "pg"
+        ? dialect.join(byN(ns.map((n) => [n])), t.run, sql.literal("r.n = u.n"))
+        : sql`${t.run} r where ${dialect.oneOf("r.n", ns)}`
+    }`
+
   /** Tasks with their open runs, in order of due; what cannot be read is told and left out. */
   const withRuns = (
     rows: ReadonlyArray<Cells>,
@@ -74,11 +84,7 @@ export const makeTasks = (
     if (rows.length === 0) return []
     const open = yield* db.read(
       "get",
-      values(
-        sql`select ${sql.literal(selectRun)} from ${t.run} r where ${
-          dialect.oneOf("r.n", rows.map(([n]) => Number(n)))
-        }`
-      )
+      values(openRuns(rows.map(([n]) => Number(n))))
     )
     const tasks = new Map(withRuns(rows, open, () => {}).map((task) => [task.row.id, task]))
     return unique.flatMap((id) => tasks.get(id) ?? [])
@@ -95,7 +101,7 @@ export const makeTasks = (
     const busy = rows.flatMap((cells) => Number(cells[taskWidth]) === 0 ? [] : [Number(cells[0])])
     const open = busy.length === 0 ? [] : yield* db.read(
       operation,
-      values(sql`select ${sql.literal(selectRun)} from ${t.run} r where ${dialect.oneOf("r.n", busy)}`)
+      values(openRuns(busy))
     )
     const unreadable: Array<readonly [n: number, reader: string, reason: string, at: number]> = []
     const tasks = withRuns(rows, open, (n, { reason }) => unreadable.push([n, reader, reason, now]))
