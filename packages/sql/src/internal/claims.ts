@@ -80,8 +80,8 @@ export const makeClaims = (db: Database, ends: Ends): Pick<Store, "claim" | "sta
     const { limit, now, slots } = options
     if (slots.length === 0) return { runs: [], next: null }
 
-    // The orders are those of indexes: else a planner reads the table until it comes to such a row, dead ones first.
-    // Asked before the lock is taken: most claims of an idle program find nothing, and need not make others wait.
+    // Asked before the lock is taken: most claims of an idle program find nothing, and need not make others wait. The orders
+    // are those of indexes: else a planner reads the table until it comes to such a row, dead ones first.
     const states = yield* db.read(
       "claim",
       ofSlots(

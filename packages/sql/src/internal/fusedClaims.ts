@@ -56,7 +56,7 @@ export const makeClaimAtOnce = (db: Database, ends: Ends): ClaimAtOnce => {
         and q.ready_at <= ${now} and q.version <= u.version
         and not exists (select 1 from ${t.verdict} v where v.n = q.n and v.reader = ${reader})
       order by q.priority desc, q.due, q.n, q.run_key ${
-          db.limit(Math.min(limit, Math.max(...slots.map(({ limit }) => limit))))
+          db.limit(Math.min(limit, Math.max(0, ...slots.map(({ limit }) => limit))))
         } for update skip locked
     ) x
   ) r where r.turn <= u.most

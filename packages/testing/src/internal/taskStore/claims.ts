@@ -109,6 +109,7 @@ export const claims = (test: Test): void => {
       yield* lab.addReady("a", [newRun(now), newRun(now + 1), newRun(now + 2)])
       assert.deepStrictEqual(yield* lab.claim({ now: now + 9, limit: 0 }), [])
       assert.deepStrictEqual(yield* lab.claim({ now: now + 9, slots: [lab.slot({ limit: 0 })] }), [])
+      assert.deepStrictEqual(yield* lab.claim({ now: now + 9, slots: [lab.slot({ limit: -1 })] }), [])
       assert.deepStrictEqual(keys(yield* lab.claim({ now: now + 9, slots: [lab.slot({ limit: 2 })] })), [
         String(now),
         String(now + 1)
